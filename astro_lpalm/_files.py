@@ -1,0 +1,124 @@
+"""Reading and writing files so that nothing is misread, half-written or lost."""
+
+import os
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+
+__all__ = ["complete_or_nothing", "open_fits"]
+
+
+@contextmanager
+def complete_or_nothing(path, *, overwrite=False):
+    """Write a file under a temporary name and move it into place when it is complete.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+        Where the finished file belongs.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Yields
+    ------
+    temporary : `pathlib.Path`
+        A name in the same directory, with the same suffixes, to write to. If the block raises, it is removed and
+        ``path`` stays as it was.
+
+    Raises
+    ------
+    FileExistsError
+        If ``path`` exists and ``overwrite`` is false.
+    FileNotFoundError, NotADirectoryError
+        If the directory does not exist.
+    OSError
+        If the directory cannot be written to, or ``path`` is a directory.
+    """
+    path = Path(path)
+    if path.is_dir():
+        msg = f"cannot write '{path}': it is a directory; give the name of a file."
+        raise IsADirectoryError(msg)
+    if path.exists() and not overwrite:
+        msg = f"'{path}' exists already; choose another name, or pass overwrite=True (--overwrite) to replace it."
+        raise FileExistsError(msg)
+    if not path.parent.is_dir():
+        msg = f"cannot write '{path}': there is no directory '{path.parent}'; create it first."
+        raise FileNotFoundError(msg)
+    try:
+        # A suffix such as .fits.gz decides how writers compress, so the temporary name keeps the whole of it.
+        handle, temporary = tempfile.mkstemp(
+            prefix=f".{path.name.split('.')[0]}-", suffix="".join(path.suffixes), dir=path.parent
+        )
+    except OSError as error:
+        msg = f"cannot write '{path}': {error.strerror}; choose a directory you may write to."
+        raise OSError(msg) from error
+    os.close(handle)
+    temporary = Path(temporary)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; a result is an ordinary file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_fits(path, *, checksum=False, **kwargs):
+    """Open a FITS file for reading, with errors that name it.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+        The file, gzipped or not.
+    checksum : bool
+        Whether every HDU's CHECKSUM and DATASUM must be present and right.
+    **kwargs
+        Passed to `astropy.io.fits.open`.
+
+    Yields
+    ------
+    hdulist : `~astropy.io.fits.HDUList`
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it is not FITS, is truncated, or a checksum is missing or wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"there is no file '{path}'; check the name and the directory."
+        raise FileNotFoundError(msg)
+    with warnings.catch_warnings():
+        # A truncated file is only warned about, and then read as if it were whole.
+        warnings.filterwarnings("error", message=".*truncated", category=AstropyUserWarning)
+        try:
+            hdulist = fits.open(path, **kwargs)
+            len(hdulist)  # reads every header: a file cut off later is found here
+        except (OSError, EOFError, AstropyUserWarning, fits.VerifyError) as error:
+            msg = (
+                f"cannot read '{path}' as a FITS file ({error}); it is another kind of file, or is truncated."
+            )
+            raise OSError(msg) from error
+    with hdulist:
+        if checksum:
+            _verify_checksums(hdulist, path)
+        yield hdulist
+
+
+def _verify_checksums(hdulist, path):
+    for index, hdu in enumerate(hdulist):
+        # astropy's verify_* return 0 for wrong, 1 for right, 2 for absent
+        if hdu.verify_datasum() != 1 or hdu.verify_checksum() != 1:
+            msg = (
+                f"'{path}': the checksum of extension {index} ({hdu.name or 'unnamed'}) is missing or wrong, so the "
+                "file has been changed or damaged since it was written; get a fresh copy or make it again."
+            )
+            raise OSError(msg)

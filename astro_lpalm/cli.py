@@ -1,0 +1,242 @@
+"""``astro-lpalm`` in a shell: each subcommand is one function of the package."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import astropy.units as u
+from astropy.coordinates import SkyCoord
+
+from . import __version__
+
+__all__ = ["main"]
+
+# What bad input raises. Anything else is a fault of the program, and shows its traceback.
+_FAILURES = (OSError, ValueError, TypeError, KeyError, MemoryError, RuntimeError)
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 1 could not be done. Wrong usage exits with 2.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO, format="%(message)s", force=True)
+    try:
+        options.function(options)
+    except _FAILURES as error:
+        if options.debug:
+            raise
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"astro-lpalm {options.command}: {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="astro-lpalm", description="Separate X-ray observations into their physical components."
+    )
+    parser.add_argument("--version", action="version", version=f"astro_lpalm {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (function, add_options) in _COMMANDS.items():
+        description = function.__doc__
+        command = commands.add_parser(name, help=description, description=description)
+        command.set_defaults(function=function)
+        add_options(command)
+        command.add_argument("--quiet", action="store_true", help="say nothing but errors")
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _quantity(unit):
+    # A number with a unit, or a bare number in the unit that the help states.
+    def parse(text):
+        try:
+            value = u.Quantity(text)
+            return value * unit if value.unit == u.dimensionless_unscaled else value.to(unit)
+        except (TypeError, ValueError, u.UnitConversionError):
+            msg = f"'{text}' is not a number of {unit} (such as 1.5 or '1.5 {unit}')"
+            raise argparse.ArgumentTypeError(msg) from None
+
+    return parse
+
+
+def _sky(text):
+    try:
+        return SkyCoord(text, unit=(u.hourangle, u.deg) if ":" in text else u.deg)
+    except ValueError:
+        msg = f"'{text}' is not a sky position (such as '15:13:55.6 -59:08:09' or '228.48 -59.14')"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def _add_output(command, what, default=None):
+    command.add_argument("-o", "--output", type=Path, default=default, required=default is None, help=what)
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _demo(options):
+    """Simulate a remnant's event list, separate it, and compare with the truth."""
+    from .demo import run_demo
+
+    summary = run_demo(options.output, seed=options.seed, device=options.device, overwrite=options.overwrite)
+    if not options.quiet:
+        print("\n".join(summary.pformat(max_lines=-1, max_width=-1)))
+        print("seconds:", ", ".join(f"{step} {value:.1f}" for step, value in summary.meta["seconds"].items()))
+        print(f"Files are in {options.output}; look at {options.output / 'components.png'} first.")
+
+
+def _demo_options(command):
+    _add_output(command, "directory for the files (default: %(default)s)", Path("astro-lpalm-demo"))
+    command.add_argument("--seed", type=int, default=0, help="decides the remnant and its photons")
+    command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
+
+
+def _bin(options):
+    """Bin an event list into a cube of counts."""
+    from .cube import EventCube
+
+    names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region")
+    chosen = {name: getattr(options, name) for name in names}
+    for name in ("energy", "energy_edges", "size"):
+        if chosen[name] is not None:
+            chosen[name] = u.Quantity(chosen[name])
+    EventCube.from_events(options.events, **chosen).write(options.output, overwrite=options.overwrite)
+
+
+def _bin_options(command):
+    command.add_argument("events", help="event list")
+    _add_output(command, "cube file to write")
+    kev, arcsec = _quantity(u.keV), _quantity(u.arcsec)
+    command.add_argument("--energy", nargs=2, type=kev, metavar=("LOW", "HIGH"), help="energy range (keV)")
+    command.add_argument("--n-energy", type=int, help="number of equal energy bins")
+    command.add_argument("--energy-edges", nargs="+", type=kev, help="edges of the energy bins (keV)")
+    command.add_argument("--bin-factor", type=float, help="sky pixels along the side of an image pixel")
+    command.add_argument("--pixel-scale", type=arcsec, help="side of an image pixel (arcsec)")
+    command.add_argument("--bounds", nargs=4, type=float, metavar=("X0", "X1", "Y0", "Y1"), help="range in sky pixels")
+    command.add_argument("--center", type=_sky, help="middle of the image, as one argument: 'RA DEC'")
+    command.add_argument("--size", nargs="+", type=arcsec, help="side, or width and height, of the image (arcsec)")
+    command.add_argument("--region", help="DS9 or CIAO region file; pixels outside it are masked")
+
+
+def _train(options):
+    """Train a model for the components that a TOML file describes."""
+    from .training import TrainingSet, train
+
+    given = {name: getattr(options, name) for name in ("n_samples", "n_pixels", "snr_db")}
+    given = {name: value for name, value in given.items() if value is not None}
+    training_set, settings = TrainingSet.from_file(options.components, seed=options.seed, **given)
+    given = {name: getattr(options, name) for name in ("n_layers", "epochs", "batch_size", "learning_rate")}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    model = train(
+        training_set, seed=options.seed, checkpoint=options.checkpoint, device=options.device,
+        progress=not options.quiet, **settings,
+    )  # fmt: skip
+    model.name = options.output.name.split(".")[0]
+    model.write(options.output, overwrite=options.overwrite)
+
+
+def _train_options(command):
+    command.add_argument("components", help="TOML file with the components, their spectra and sources")
+    _add_output(command, "model file to write")
+    command.add_argument("--n-samples", type=int, help="number of training examples")
+    command.add_argument("--n-pixels", type=int, help="pixels of an example")
+    command.add_argument("--snr-db", nargs=2, type=float, metavar=("LOW", "HIGH"), help="range of signal to noise (dB)")
+    command.add_argument("--n-layers", type=int, help="number of layers")
+    command.add_argument("--epochs", type=int, help="how often every example is seen")
+    command.add_argument("--batch-size", type=int, help="examples to a step")
+    command.add_argument("--learning-rate", type=float, help="its peak")
+    command.add_argument("--checkpoint", type=Path, help="file to go on from, written after every epoch")
+    command.add_argument("--seed", type=int, default=0, help="decides examples and order (default: %(default)s)")
+    command.add_argument("--device", help="where to train, such as cuda (default: cpu)")
+
+
+def _separate(options):
+    """Separate a cube into component images and spectra."""
+    from .pipeline import separate
+
+    result = separate(
+        options.cube, options.model, transform=options.transform, refine=not options.no_refine, device=options.device
+    )
+    result.write(options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print("\n".join(result.diagnostics.pformat(max_lines=-1, max_width=-1)))
+
+
+def _separate_options(command):
+    command.add_argument("cube", help="cube file")
+    command.add_argument("model", help="model file, or name of a packaged model")
+    _add_output(command, "FITS file to write the components to")
+    command.add_argument("--transform", default="starlet", help="starlet, or a wavelet such as db4 or db4-stationary")
+    command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
+    command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
+
+
+def _plot(options):
+    """Draw component images and spectra."""
+    from .results import Separation
+
+    Separation.read(options.components).plot(options.output, overwrite=options.overwrite)
+
+
+def _plot_options(command):
+    command.add_argument("components", help="file that 'separate' wrote")
+    _add_output(command, "picture to write, such as components.png")
+
+
+def _info(options):
+    """Say what is in a cube, a model, or a file of components."""
+    from ._files import open_fits
+    from .cube import EventCube
+    from .model import Model, load_model, packaged_models
+    from .results import Separation
+
+    if options.file in packaged_models():
+        print(_describe_model(load_model(options.file)))
+        return
+    with open_fits(options.file) as hdulist:
+        content = hdulist[0].header.get("CONTENT")
+        names = {hdu.name for hdu in hdulist}
+    if content == "astro_lpalm model":
+        print(_describe_model(Model.read(options.file)))
+    elif {"SPECTRA", "DIAGNOSTICS"} <= names:
+        result = Separation.read(options.file)
+        print(result)
+        print("\n".join(result.diagnostics.pformat(max_lines=-1, max_width=-1)))
+    else:
+        print(EventCube.read(options.file))
+
+
+def _describe_model(model):
+    lines = [repr(model), f"fingerprint of the weights: {model.checksum}"]
+    lines += [f"{key} = {value}" for key, value in model.description.items()]
+    if model.history:
+        best = min(model.history, key=lambda row: row["validation_loss"])
+        lines.append(
+            f"median NMSE on validation examples, without refinement: sources {best['nmse_s']:.2e}, "
+            f"spectra {best['nmse_a']:.2e} (epoch {best['epoch']} of {len(model.history)})"
+        )
+    return "\n".join(lines)
+
+
+def _info_options(command):
+    command.add_argument("file", help="a file, or the name of a packaged model")
+
+
+_COMMANDS = {
+    "demo": (_demo, _demo_options),
+    "bin": (_bin, _bin_options),
+    "train": (_train, _train_options),
+    "separate": (_separate, _separate_options),
+    "plot": (_plot, _plot_options),
+    "info": (_info, _info_options),
+}

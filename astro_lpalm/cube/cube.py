@@ -1,0 +1,543 @@
+"""`EventCube`: counts on energy and sky, from event lists and images, to the matrix that solvers take and back."""
+
+import os
+import re
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import NDData
+from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+from .._files import complete_or_nothing, open_fits
+from .energies import as_energy_edges, describe_grid, ebounds_hdu, is_third_axis_card, linear_axis_cards
+from .events import count_events, read_events
+from .images import read_image
+from .region import mask_outside, read_region
+from .selection import choose_energy_edges, choose_grid
+from .sky import celestial_cards, celestial_wcs, image_cards, is_structural, is_wcs_card, sky_cards
+
+__all__ = ["EventCube"]
+
+# What an image keeps of the event list's header: who observed what, when, for how long, and how it was processed.
+_KEPT = re.compile(
+    r"ORIGIN|CREATOR|ASCDSVER|CALDBVER|REVISION|MISSION|TELESCOP|INSTRUME|DETNAM|GRATING|FILTER|DATAMODE|READMODE|OBS_MODE|"
+    r"TITLE|OBSERVER|OBJECT|OBS_ID|OBI_NUM|SEQ_NUM|(RA|DEC|ROLL)_(NOM|PNT|TARG|OBJ)|DEFOCUS|SIM_[XYZ]|"
+    r"DATE-(OBS|END)|MJD-OBS|MJDREF[IF]?|TIMESYS|TIMEUNIT|TIMEZERO|TSTART|TSTOP|EXPOSURE|ONTIME|LIVETIME|DTCOR|TELAPSE|FP_TEMP"
+)
+
+
+class EventCube(NDData):
+    """Counts on a grid of energies and sky pixels.
+
+    Parameters
+    ----------
+    data : array_like, shape (n_energy, ny, nx)
+        Counts. Integers and floating-point numbers keep their type.
+    energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,)
+        Edges of the energy bins.
+    wcs : `~astropy.wcs.WCS`
+        Celestial coordinates of the image axes.
+    mask : array_like of bool, shape (ny, nx) or (n_energy, ny, nx), optional
+        True = excluded. A pixel that is excluded at any energy is excluded at all.
+    meta : `~astropy.io.fits.Header`, optional
+        The header that the cube came from.
+
+    Attributes
+    ----------
+    data : `~numpy.ndarray`, shape (n_energy, ny, nx)
+    mask : `~numpy.ndarray` of bool, shape (ny, nx), or None
+    wcs : `~astropy.wcs.WCS`
+        Two-dimensional and celestial.
+    unit : `~astropy.units.Unit`
+        Counts.
+    meta : mapping
+        The header, or an empty mapping.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree, the WCS is not celestial, every pixel is masked or empty, or an unmasked one holds
+        NaN or infinity.
+
+    See Also
+    --------
+    EventCube.from_events, EventCube.from_hdu, EventCube.read
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [350.85, 58.81]
+    >>> wcs.wcs.cdelt, wcs.wcs.crpix = [-0.001, 0.001], [2, 1]
+    >>> counts = np.arange(12).reshape(2, 2, 3)
+    >>> cube = EventCube(counts, energy_edges=[0.5, 2, 7] * u.keV, wcs=wcs, mask=[[0, 0, 1], [0, 0, 0]])
+    >>> cube.matrix()
+    array([[ 0.,  1.,  3.,  4.,  5.],
+           [ 6.,  7.,  9., 10., 11.]])
+    >>> cube.image_of(cube.matrix().sum(axis=0))
+    array([[ 6.,  8., nan],
+           [12., 14., 16.]])
+    """
+
+    def __init__(self, data, *, energy_edges, wcs, mask=None, meta=None):
+        data = _native(data.to_value(u.count) if isinstance(data, u.Quantity) else data)
+        edges = as_energy_edges(energy_edges)
+        if data.ndim != 3:
+            msg = f"a cube has three dimensions, (energy, y, x), but the data have shape {data.shape}."
+            raise ValueError(msg)
+        if len(edges) != len(data) + 1:
+            msg = (
+                f"{len(data)} energies need {len(data) + 1} edges, but energy_edges has {len(edges)}: "
+                f"{describe_grid(edges)}. The shape of the data, {data.shape}, must be (energy, y, x)."
+            )
+            raise ValueError(msg)
+        mask = _checked_mask(mask, data.shape)
+        _check_values(data, mask)
+        super().__init__(data, mask=mask, wcs=_checked_wcs(wcs), meta=meta, unit=u.count)
+        self._energy_edges = edges
+
+    @classmethod
+    def from_events(
+        cls,
+        events,
+        *,
+        energy=None,
+        n_energy=None,
+        energy_edges=None,
+        bin_factor=None,
+        pixel_scale=None,
+        bounds=None,
+        center=None,
+        size=None,
+        region=None,
+    ):
+        """Count the events of a list into a cube.
+
+        Parameters
+        ----------
+        events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`
+            The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
+            of its PI channel (Chandra ACIS only), and the overflow channel 1024 is left out.
+        energy : `~astropy.units.Quantity`, shape (2,), optional
+            Lowest and highest energy; 0.5 to 7 keV if not given.
+        n_energy : int, optional
+            Number of equal energy bins; 65 if not given.
+        energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
+            Edges of the energy bins, instead of ``energy`` and ``n_energy``.
+        bin_factor : float, optional
+            Side of a pixel in sky pixels of the list; 1 if not given.
+        pixel_scale : `~astropy.units.Quantity`, optional
+            Side of a pixel as an angle, instead of ``bin_factor``.
+        bounds : tuple of 4 float, optional
+            x0, x1, y0, y1, the edges of the image in sky pixels, counted from 1 as FITS does. As with CIAO's
+            ``[bin x=x0:x1:b]``, pixel edges lie at x0, x0 + b, ..., and columns of whole numbers have their first
+            and last values for bounds. Where b does not divide the width, the last pixel ends beyond x1.
+        center : `~astropy.coordinates.SkyCoord`, optional
+            Centre of the image, together with ``size`` instead of ``bounds``.
+        size : `~astropy.units.Quantity`, optional
+            Side of the image, or its width and height, as angles; rounded up to whole pixels.
+        region : str, `os.PathLike`, `~regions.Region` or list of `~regions.Region`, optional
+            A DS9 or CIAO region file, or shapes. Pixels whose centres lie outside are masked, and events outside
+            are not counted. Exclusions hold whatever their order. Pixel shapes are in sky pixels of the list.
+
+        Returns
+        -------
+        cube : EventCube
+            Of 32-bit integers; its sum is the number of selected events. The log (level INFO) says how many events
+            were left out and why.
+
+        Raises
+        ------
+        FileNotFoundError, OSError
+            If a file does not exist, is not FITS or is truncated.
+        TypeError
+            If ``events`` or ``region`` is of an unsuitable type.
+        ValueError
+            If arguments contradict each other or lack a unit, a column or its coordinates are missing, an energy is
+            NaN or negative, the region is off the image, no event is selected, or the cube is too large for memory.
+
+        Notes
+        -----
+        Without ``bounds`` or ``center``, the image is the list's own (TLMIN and TLMAX of X and Y), cropped to the
+        bounding box of the region or, without one, to the events within the energy range.
+
+        A bin or a pixel contains its lower edge and not its upper one, as in CIAO's filters.
+
+        Examples
+        --------
+        >>> import astropy.units as u
+        >>> from astropy.io import fits
+        >>> from astro_lpalm import EventCube
+        >>> x = fits.Column("X", "E", coord_type="RA---TAN", coord_ref_value=350.85, coord_ref_point=4096.5,
+        ...                 coord_inc=-1.3667e-4, coord_unit="deg", array=[4096.2, 4096.4, 4098.0])
+        >>> y = fits.Column("Y", "E", coord_type="DEC--TAN", coord_ref_value=58.81, coord_ref_point=4096.5,
+        ...                 coord_inc=1.3667e-4, coord_unit="deg", array=[4097.0, 4097.1, 4096.0])
+        >>> energy = fits.Column("ENERGY", "E", unit="eV", array=[1820, 6700, 900])
+        >>> table = fits.BinTableHDU.from_columns([x, y, energy], name="EVENTS")
+        >>> cube = EventCube.from_events(table, energy=(0.5, 7) * u.keV, n_energy=2, bounds=(4095, 4099, 4095, 4099))
+        >>> cube.data.sum(axis=(1, 2))
+        array([2, 1])
+        >>> cube.data.shape
+        (2, 4, 4)
+        """
+        edges = choose_energy_edges(energy, n_energy, energy_edges)
+        shapes = None if region is None else read_region(region)
+        listed = read_events(events)
+        sky = sky_cards(listed.header, *listed.columns)
+        sky_wcs = celestial_wcs(sky)
+        grid = choose_grid(
+            listed,
+            sky_wcs,
+            edges,
+            bin_factor=bin_factor,
+            pixel_scale=pixel_scale,
+            bounds=bounds,
+            center=center,
+            size=size,
+            shapes=shapes,
+        )
+        mask = None if shapes is None else mask_outside(shapes, sky_wcs, *grid.centers())
+        counts = count_events(listed, grid, edges, mask)
+        header = _kept_cards(listed.header)
+        header.extend(image_cards(sky, grid, listed.names))
+        return cls(counts, energy_edges=edges, wcs=celestial_wcs(celestial_cards(header)), mask=mask, meta=header)
+
+    @classmethod
+    def from_hdu(cls, hdu, energy_edges=None):
+        """Take a cube from a 3-D image.
+
+        Parameters
+        ----------
+        hdu : image HDU or `~astropy.io.fits.HDUList`
+            Axes (energy, y, x), with a celestial WCS on x and y. Of a list, the first 3-D image is taken, with the
+            energies of an EBOUNDS table and the mask (nonzero = excluded) of a MASK image.
+        energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
+            Edges of the energy bins. If not given they are those of the EBOUNDS table, which is the authority, or of
+            a linear third axis with a unit of energy.
+
+        Returns
+        -------
+        cube : EventCube
+
+        Raises
+        ------
+        TypeError
+            If ``hdu`` is something else.
+        ValueError
+            If there is no 3-D image, no energy grid, no celestial WCS, or the data cannot be used.
+
+        Examples
+        --------
+        >>> from astro_lpalm import EventCube
+        >>> EventCube.from_hdu(hdulist)  # doctest: +SKIP
+        """
+        data, header, edges, mask = read_image(hdu, energy_edges)
+        wcs = celestial_wcs(celestial_cards(header))
+        if wcs is None:
+            found = ", ".join(f"CTYPE{axis}={header.get(f'CTYPE{axis}', '')!r}" for axis in (1, 2))
+            msg = f"the cube has no celestial WCS on its first two FITS axes ({found}); add one, such as RA---TAN, DEC--TAN."
+            raise ValueError(msg)
+        if "BUNIT" in header and not _is_counts(header["BUNIT"]):
+            msg = f"the cube is in {header['BUNIT']!r}, but is taken as counts."
+            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+        return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header.copy())
+
+    @classmethod
+    def read(cls, path, energy_edges=None):
+        """Read a cube from a FITS file.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+            The file.
+        energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
+            As in `from_hdu`.
+
+        Returns
+        -------
+        cube : EventCube
+
+        Raises
+        ------
+        FileNotFoundError, OSError
+            If the file does not exist, is not FITS or is truncated.
+        ValueError
+            If it does not hold a usable cube; see `from_hdu`.
+
+        Examples
+        --------
+        >>> from astro_lpalm import EventCube
+        >>> cube = EventCube.read("cube.fits")  # doctest: +SKIP
+        """
+        with open_fits(path, memmap=False) as hdulist:
+            try:
+                return cls.from_hdu(hdulist, energy_edges)
+            except EOFError as error:
+                msg = f"cannot read '{os.fspath(path)}': the compressed file is truncated."
+                raise OSError(msg) from error
+            except ValueError as error:
+                msg = f"'{os.fspath(path)}': {error}"
+                raise ValueError(msg) from error
+
+    def write(self, path, overwrite=False):
+        """Write the cube to a FITS file.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+            The file.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is false.
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> cube.write("cube.fits")  # doctest: +SKIP
+        """
+        with complete_or_nothing(path, overwrite=overwrite) as temporary:
+            self.to_hdulist().writeto(temporary, overwrite=True)
+
+    def to_hdulist(self):
+        """Lay the cube out as FITS.
+
+        Returns
+        -------
+        hdulist : `~astropy.io.fits.HDUList`
+            The counts as a 3-D primary image, the EBOUNDS table and, where there is a mask, a MASK image
+            (1 = excluded).
+        """
+        header = fits.Header()
+        for card in fits.Header(self.meta).cards if self.meta else []:
+            key = card.keyword
+            if not (is_structural(key) or is_wcs_card(key) or is_third_axis_card(key)):
+                header.append(card, end=True)
+        celestial = self.celestial_header()
+        header.update({card.keyword: (card.value, card.comment) for card in celestial.cards})
+        header["BUNIT"] = ("count", "events per pixel and energy bin")
+        for keyword, value, comment in linear_axis_cards(self.energy_edges, matrix="CD" if "CD1_1" in header else "PC"):
+            header[keyword] = (value, comment)
+        hdulist = fits.HDUList([fits.PrimaryHDU(self.data, header), ebounds_hdu(self.energy_edges)])
+        if self.mask is not None:
+            hdulist.append(fits.ImageHDU(self.mask.astype(np.uint8), celestial, name="MASK"))
+        return hdulist
+
+    def celestial_header(self):
+        """Give the cards that an image on this grid must carry.
+
+        Returns
+        -------
+        header : `~astropy.io.fits.Header`
+            The 2-D celestial WCS, with the physical WCS, the reference frame and the date where the cube has them.
+
+        Notes
+        -----
+        Where the cube came with a header, its cards are taken as they are: written anew they would be rounded.
+        """
+        if self.meta:
+            header = celestial_cards(fits.Header(self.meta))
+            wcs = celestial_wcs(header)
+            if wcs is not None and wcs.wcs.compare(self.wcs.wcs):
+                return header
+        header = self.wcs.to_header(relax=True)
+        header.remove("WCSAXES", ignore_missing=True)
+        return header
+
+    @property
+    def energy_edges(self):
+        """Edges of the energy bins: `~astropy.units.Quantity` in keV, shape (n_energy + 1,)."""
+        return self._energy_edges.copy()
+
+    @property
+    def n_energy(self):
+        """Number of energy bins."""
+        return len(self.data)
+
+    @property
+    def pixel_mask(self):
+        """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), all false without a mask."""
+        return np.zeros(self.data.shape[1:], dtype=bool) if self.mask is None else self.mask.copy()
+
+    def matrix(self, dtype=np.float64):
+        """Lay the unmasked pixels out as the matrix X that solvers take.
+
+        Parameters
+        ----------
+        dtype : data type
+            Floating-point type of the result.
+
+        Returns
+        -------
+        X : `~numpy.ndarray`, shape (n_energy, n_pixels)
+            A copy. The pixels are in C order: x varies fastest.
+        """
+        values = self.data.reshape(self.n_energy, -1) if self.mask is None else self.data[:, ~self.mask]
+        return np.array(values, dtype=dtype, order="C")
+
+    def image_of(self, row):
+        """Lay values of the unmasked pixels back on the sky.
+
+        Parameters
+        ----------
+        row : array_like, shape (..., n_pixels)
+            Values in the order of `matrix`.
+
+        Returns
+        -------
+        image : `~numpy.ndarray` of floats, shape (..., ny, nx)
+            NaN in masked pixels.
+
+        Raises
+        ------
+        ValueError
+            If the number of values is not that of the unmasked pixels.
+        """
+        row = np.asarray(row)
+        kept = ~self.pixel_mask
+        n_pixels = np.count_nonzero(kept)
+        if row.ndim == 0 or row.shape[-1] != n_pixels:
+            msg = f"the values have shape {row.shape}, but the cube has {n_pixels} unmasked pixels: expected (..., {n_pixels})."
+            raise ValueError(msg)
+        image = np.full((*row.shape[:-1], *kept.shape), np.nan, dtype=np.result_type(row.dtype, np.float32))
+        image[..., kept] = row
+        return image
+
+    def rebin(self, energy_edges):
+        """Add up energy bins into wider ones.
+
+        Parameters
+        ----------
+        energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
+            New edges, each of which is an edge of this cube (to a millionth of a bin); the range may be narrower.
+
+        Returns
+        -------
+        cube : EventCube
+
+        Raises
+        ------
+        ValueError
+            If a new edge is not one of the cube's, or no counts are left.
+
+        Examples
+        --------
+        >>> cube.rebin([0.5, 1.5, 7] * u.keV)  # doctest: +SKIP
+        """
+        new, old = as_energy_edges(energy_edges).value, self._energy_edges.value
+        nearest = np.abs(old[:, np.newaxis] - new).argmin(axis=0)
+        tolerance = 1e-6 * np.diff(old).min()
+        if (np.abs(old[nearest] - new) > tolerance).any() or (np.diff(nearest) == 0).any():
+            msg = (
+                f"the energy grids do not nest: the cube has {describe_grid(self._energy_edges)}, asked for were "
+                f"{describe_grid(new * u.keV)}. Every new edge must be one of the cube's; make the cube again with "
+                "these energy_edges."
+            )
+            raise ValueError(msg)
+        data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0)
+        return type(self)(data, energy_edges=old[nearest] * u.keV, wcs=self.wcs, mask=self.mask, meta=self.meta)
+
+    def __repr__(self):
+        n_energy, ny, nx = self.data.shape
+        scale = (proj_plane_pixel_scales(self.wcs) * u.deg).to_value(u.arcsec)
+        middle = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2)
+        kept = ~self.pixel_mask
+        total = np.sum(self.data, axis=0, dtype=np.float64)[kept].sum()
+        masked = "" if self.mask is None else f", {kept.size - np.count_nonzero(kept)} of {kept.size} pixels masked"
+        return (
+            f"<{type(self).__name__}: {describe_grid(self._energy_edges)}; {nx} x {ny} pixels of "
+            f"{scale[0]:.4g} x {scale[1]:.4g} arcsec around {middle.to_string(precision=4)} ({middle.frame.name}); "
+            f"{total:.10g} counts{masked}>"
+        )
+
+    __str__ = __repr__
+
+
+def _native(data):
+    """Make an array in native byte order, of integers or floating-point numbers, without a copy where possible."""
+    data = np.asanyarray(data)
+    if np.ma.isMaskedArray(data):
+        msg = "data is a masked array; pass data=array.data and mask=array.mask."
+        raise ValueError(msg)
+    if data.dtype.kind not in "iuf":
+        msg = f"data must be integers or floating-point numbers, not {data.dtype}."
+        raise ValueError(msg)
+    return np.asarray(data, dtype=data.dtype.newbyteorder("="))
+
+
+def _checked_mask(mask, shape):
+    if mask is None:
+        return None
+    mask = np.asarray(mask)
+    if mask.shape == shape:
+        mask = mask.any(axis=0)
+    if mask.shape != shape[1:]:
+        msg = f"mask has shape {mask.shape}, but the cube needs {shape[1:]} or {shape}."
+        raise ValueError(msg)
+    mask = mask.astype(bool)
+    if mask.all():
+        msg = "every pixel is masked, so there is nothing to work on (True means excluded)."
+        raise ValueError(msg)
+    return mask
+
+
+def _check_values(data, mask):
+    """Refuse what no solver can use; what masked pixels hold does not matter."""
+    if data.size == 0:
+        msg = f"the cube is empty: its shape is {data.shape}."
+        raise ValueError(msg)
+    kept = np.ones(data.shape[1:], dtype=bool) if mask is None else ~mask
+    if data.dtype.kind == "f":
+        bad = np.zeros_like(kept)
+        for plane in data:
+            bad |= ~np.isfinite(plane)
+        n_bad = np.count_nonzero(bad & kept)
+        if n_bad:
+            msg = f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite(data)."
+            raise ValueError(msg)
+    if not any(plane[kept].any() for plane in data):
+        msg = "the cube is zero everywhere" + (", outside the mask." if mask is not None else ".")
+        raise ValueError(msg)
+
+
+def _checked_wcs(wcs):
+    if not isinstance(wcs, WCS) or not wcs.has_celestial:
+        msg = f"wcs must be a celestial astropy WCS, such as RA---TAN, DEC--TAN, not {wcs!r}."
+        raise ValueError(msg)
+    return wcs if wcs.naxis == 2 else wcs.celestial
+
+
+def _kept_cards(header):
+    """Select the cards of an event list's header (or a table's meta) that still hold for its image."""
+    kept = fits.Header()
+    for key in header:
+        if _KEPT.fullmatch(key):
+            comment = header.comments[key] if isinstance(header, fits.Header) else ""
+            kept[key] = (header[key], comment)
+    return kept
+
+
+def _is_counts(unit):
+    return str(unit).strip().lower() in {
+        "",
+        "count",
+        "counts",
+        "ct",
+        "cts",
+        "photon",
+        "photons",
+        "ph",
+        "event",
+        "events",
+    }

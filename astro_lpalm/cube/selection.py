@@ -1,0 +1,191 @@
+"""From what the user asks of a cube (ranges, scales, bounds, regions) to energy edges and a grid of pixels."""
+
+from numbers import Real
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+from .energies import as_energy_edges
+from .region import bounding_box
+from .sky import SkyGrid
+
+__all__ = ["choose_energy_edges", "choose_grid"]
+
+# The grid of the packaged model.
+_DEFAULT_RANGE = (0.5, 7.0) * u.keV
+_DEFAULT_N_ENERGY = 65
+
+
+def choose_energy_edges(energy=None, n_energy=None, energy_edges=None):
+    """Choose energy bin edges.
+
+    Parameters
+    ----------
+    energy : `~astropy.units.Quantity`, shape (2,), optional
+        Lowest and highest energy; 0.5 to 7 keV if not given.
+    n_energy : int, optional
+        Number of equal bins; 65 if not given.
+    energy_edges : `~astropy.units.Quantity`, shape (n + 1,), optional
+        The edges themselves, instead of the other two.
+
+    Returns
+    -------
+    energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
+        In keV.
+
+    Raises
+    ------
+    ValueError
+        If the arguments contradict each other, lack a unit or are out of range.
+    """
+    if energy_edges is not None:
+        if energy is not None or n_energy is not None:
+            msg = "give either energy_edges or energy and n_energy, not both."
+            raise ValueError(msg)
+        return as_energy_edges(energy_edges)
+    bounds = as_energy_edges(_DEFAULT_RANGE if energy is None else energy, name="energy")
+    if bounds.size != 2:
+        msg = (
+            f"energy must be a pair, lowest and highest, but has {bounds.size} values; energy_edges takes a whole grid."
+        )
+        raise ValueError(msg)
+    n_energy = _DEFAULT_N_ENERGY if n_energy is None else n_energy
+    if not isinstance(n_energy, int | np.integer) or n_energy < 1:
+        msg = f"n_energy={n_energy!r} must be a positive whole number."
+        raise ValueError(msg)
+    return np.linspace(bounds[0], bounds[1], int(n_energy) + 1)
+
+
+def choose_grid(
+    events,
+    sky_wcs,
+    energy_edges,
+    *,
+    bin_factor=None,
+    pixel_scale=None,
+    bounds=None,
+    center=None,
+    size=None,
+    shapes=None,
+):
+    """Choose the pixels of a cube.
+
+    Parameters
+    ----------
+    events : `~astro_lpalm.cube.events.EventList`
+        The events.
+    sky_wcs : `~astropy.wcs.WCS`
+        WCS of their sky pixels.
+    energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
+        The energy bins: only events within them count for the extent.
+    bin_factor, pixel_scale, bounds, center, size
+        As in `astro_lpalm.EventCube.from_events`.
+    shapes : list of `~regions.Region`, optional
+        The region, whose bounding box is taken where neither bounds nor a centre is given.
+
+    Returns
+    -------
+    grid : `~astro_lpalm.cube.sky.SkyGrid`
+
+    Raises
+    ------
+    ValueError
+        If the arguments contradict each other, lack a unit or are out of range, or the region lies off the image.
+    """
+    sky_pixel = proj_plane_pixel_scales(sky_wcs) * u.deg
+    bin_factor = _bin_factor(bin_factor, pixel_scale, sky_pixel[0])
+    if bounds is not None:
+        if center is not None or size is not None:
+            msg = "give either bounds or center and size, not both."
+            raise ValueError(msg)
+        return SkyGrid.over(_checked_bounds(bounds, events), bin_factor)
+    if center is not None or size is not None:
+        return _around(center, size, sky_wcs, sky_pixel, bin_factor)
+    return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
+
+
+def _bin_factor(bin_factor, pixel_scale, sky_pixel):
+    if bin_factor is not None and pixel_scale is not None:
+        msg = "give either bin_factor or pixel_scale, not both."
+        raise ValueError(msg)
+    if pixel_scale is not None:
+        return _angle(pixel_scale, "pixel_scale", (1,))[0] / sky_pixel.to_value(u.deg)
+    bin_factor = 1.0 if bin_factor is None else bin_factor
+    if not isinstance(bin_factor, Real) or not 0 < bin_factor < np.inf:
+        msg = f"bin_factor={bin_factor!r} must be a positive number of sky pixels; pixel_scale takes an angle."
+        raise ValueError(msg)
+    return float(bin_factor)
+
+
+def _angle(value, name, sizes):
+    """Check a positive angle, or several, and convert to degrees."""
+    try:
+        degrees = np.atleast_1d(u.Quantity(value).to_value(u.deg))
+    except (u.UnitConversionError, TypeError, ValueError) as error:
+        msg = f"{name}={value!r} must be an angle with a unit, for instance 1 * astropy.units.arcsec."
+        raise ValueError(msg) from error
+    if degrees.ndim != 1 or degrees.size not in sizes or not ((degrees > 0) & np.isfinite(degrees)).all():
+        msg = f"{name}={value!r} must be {' or '.join(map(str, sizes))} positive, finite angle(s)."
+        raise ValueError(msg)
+    return degrees
+
+
+def _checked_bounds(bounds, events):
+    try:
+        x0, x1, y0, y1 = (float(value) for value in bounds)
+    except (TypeError, ValueError) as error:
+        msg = f"bounds={bounds!r} must be four numbers x0, x1, y0, y1, in sky pixels of the event list."
+        raise ValueError(msg) from error
+    if not (-np.inf < x0 < x1 < np.inf and -np.inf < y0 < y1 < np.inf):
+        msg = f"bounds={bounds!r} must be finite, with x0 < x1 and y0 < y1."
+        raise ValueError(msg)
+    # CIAO takes the bounds of a column of whole numbers as the outermost values, which are the pixels' centres.
+    margin_x, margin_y = (0.5 if values.dtype.kind in "iu" else 0.0 for values in (events.x, events.y))
+    return x0 - margin_x, x1 + margin_x, y0 - margin_y, y1 + margin_y
+
+
+def _around(center, size, sky_wcs, sky_pixel, bin_factor):
+    if center is None or size is None:
+        msg = "center and size must be given together."
+        raise ValueError(msg)
+    if not isinstance(center, SkyCoord) or not center.isscalar:
+        msg = f"center must be a single astropy SkyCoord, not {center!r}."
+        raise ValueError(msg)
+    width, height = np.broadcast_to(_angle(size, "size", (1, 2)), 2) / sky_pixel.to_value(u.deg)
+    x, y = (float(value) + 1 for value in sky_wcs.world_to_pixel(center))
+    if not np.isfinite([x, y]).all():
+        msg = f"center={center!r} cannot be projected on the image: it lies on the other side of the sky."
+        raise ValueError(msg)
+    nx, ny = (max(1, int(np.ceil(side / bin_factor - 1e-6))) for side in (width, height))
+    return SkyGrid(x - nx * bin_factor / 2, y - ny * bin_factor / 2, bin_factor, nx, ny)
+
+
+def _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes):
+    """Crop the list's image to the region, or to the selected events; whole pixels counted from the image's corner."""
+    image = events.image_bounds()
+    box = bounding_box(shapes, sky_wcs) if shapes is not None else None
+    if box is None:
+        edges = energy_edges.to_value(events.energy_unit)
+        box = events.extent((edges[0], edges[-1]), image)
+        if box is None:
+            n_events, (low, high) = len(events.x), energy_edges[[0, -1]]
+            msg = (
+                f"none of the {n_events} events lies between {low:.6g} and {high:.6g} and within the list's sky image."
+            )
+            raise ValueError(msg)
+    low = np.maximum(box[0::2], image[0::2])
+    high = np.minimum(box[1::2], image[1::2])
+    if (low > high).any():
+        msg = f"the region, x0, x1, y0, y1 = {box} in sky pixels, lies off the list's sky image, {tuple(image)}."
+        raise ValueError(msg)
+    origin = np.where(np.isfinite(image[0::2]), image[0::2], 0.5)  # sky pixel 1 begins at 0.5
+    first = np.floor((low - origin) / bin_factor)
+    last = np.ceil((high - origin) / bin_factor)
+    if shapes is None or bounding_box(shapes, sky_wcs) is None:
+        # An event on an edge belongs to the pixel above: it needs one more, except at the image's own upper edge.
+        last = np.maximum(last, np.floor((high - origin) / bin_factor) + 1)
+    nx, ny = (int(n) for n in np.maximum(last - first, 1))
+    x0, y0 = origin + first * bin_factor
+    return SkyGrid(float(x0), float(y0), bin_factor, nx, ny)

@@ -1,0 +1,226 @@
+"""Sky coordinates of event lists and images: from the table's column keywords to the cards of an image."""
+
+import re
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+__all__ = ["SkyGrid", "celestial_cards", "celestial_wcs", "image_cards", "is_structural", "is_wcs_card", "sky_cards"]
+
+# Everything that astropy.wcs takes from a header for the first two axes, alternate systems (the physical P) included.
+_AXES = (
+    r"(CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CNAME|CRDER|CSYER|WCSTY|MTYPE|MFORM|LTV)[12][A-Z]?|"
+    r"(PC|CD|LTM)[12]_[12][A-Z]?|P[VS][12]_\d+[A-Z]?|(A|B|AP|BP)_(ORDER|DMAX|\d_\d)|"
+    r"(LONPOLE|LATPOLE|RADESYS|EQUINOX|WCSNAME)[A-Z]?|RADECSYS|EPOCH"
+)
+# Carried along, since WCS comparisons look at them: when the image was taken, and from where.
+_OBSERVATION = (
+    r"DATE-(OBS|BEG|AVG|END)|DATEREF|MJD-(OBS|BEG|AVG|END)|MJDREF[IF]?|JEPOCH|BEPOCH|TIMESYS|TIMEUNIT|TIMEOFFS|TIMEDEL|"
+    r"TIMEPIXR|TIMSYER|TIMRDER|TREFPOS|TREFDIR|PLEPHEM|TSTART|TSTOP|TELAPSE|XPOSURE|OBSGEO-[XYZBLH]|OBSORBIT|"
+    r"(RESTFRQ|RESTFREQ|RESTWAV|SPECSYS|SSYSOBS|SSYSSRC|VELOSYS|ZSOURCE|VELANGL)[A-Z]?|VELREF"
+)
+_STRUCTURE = (
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|TFIELDS|GROUPS|EXTNAME|EXTVER|EXTLEVEL|BSCALE|BZERO|BLANK|"
+    r"BUNIT|DATAMIN|DATAMAX|CHECKSUM|DATASUM|WCSAXES[A-Z]?|END|"
+    r"Z(IMAGE|BITPIX|NAXIS\d*|TILE\d+|CMPTYPE|NAME\d+|VAL\d+|QUANTIZ|DITHER0|SIMPLE|EXTEND|TENSION|PCOUNT|GCOUNT)"
+)
+
+
+@dataclass(frozen=True)
+class SkyGrid:
+    """Square pixels laid over the sky coordinates (X, Y) of an event list.
+
+    Attributes
+    ----------
+    x0, y0 : float
+        Lower edges of the first pixel, in sky pixels.
+    bin_factor : float
+        Side of a pixel, in sky pixels.
+    nx, ny : int
+        Number of pixels.
+    """
+
+    x0: float
+    y0: float
+    bin_factor: float
+    nx: int
+    ny: int
+
+    @classmethod
+    def over(cls, bounds, bin_factor):
+        """Lay pixels from the lower bounds up to, or just past, the upper ones.
+
+        Parameters
+        ----------
+        bounds : sequence of 4 float
+            x0, x1, y0, y1 in sky pixels.
+        bin_factor : float
+            Side of a pixel, in sky pixels.
+
+        Returns
+        -------
+        grid : SkyGrid
+        """
+        x0, x1, y0, y1 = (float(edge) for edge in bounds)
+        # The last pixel is always a whole one; rounding must not add another.
+        nx, ny = (int(np.ceil((high - low) / bin_factor - 1e-6)) for low, high in ((x0, x1), (y0, y1)))
+        return cls(x0, y0, bin_factor, nx, ny)
+
+    def centers(self):
+        """Sky pixel coordinates of the pixel centres.
+
+        Returns
+        -------
+        x, y : `~numpy.ndarray`, shape (ny, nx)
+        """
+        x = self.x0 + (np.arange(self.nx) + 0.5) * self.bin_factor
+        y = self.y0 + (np.arange(self.ny) + 0.5) * self.bin_factor
+        return np.meshgrid(x, y)
+
+
+def sky_cards(header, x_column, y_column):
+    """Take the celestial WCS of an event list from the keywords of its two sky columns.
+
+    `astropy.wcs.WCS` reads a table's header as if it were an image's, so the keywords are renamed: TCTYPn of the X
+    column becomes CTYPE1, and so on (FITS standard 4.0, table 22).
+
+    Parameters
+    ----------
+    header : mapping
+        Header of the event table.
+    x_column, y_column : int
+        Positions of the X and Y columns, from 1.
+
+    Returns
+    -------
+    cards : `~astropy.io.fits.Header`
+        An image's WCS cards whose pixels are the list's sky pixels.
+
+    Raises
+    ------
+    ValueError
+        If the two columns do not carry a celestial coordinate system.
+    """
+    cards = fits.Header()
+    for axis, column in ((1, x_column), (2, y_column)):
+        for key, default in (("TYP", ""), ("RVL", 0.0), ("RPX", 0.0), ("DLT", 1.0), ("UNI", "deg"), ("ROT", None)):
+            image_key = {"TYP": "CTYPE", "RVL": "CRVAL", "RPX": "CRPIX", "DLT": "CDELT", "UNI": "CUNIT", "ROT": "CROTA"}
+            value = header.get(f"TC{key}{column}", default)
+            if value is not None:
+                cards[f"{image_key[key]}{axis}"] = value
+    for key in ("EQUINOX", "RADESYS"):
+        value = header.get(key, header.get("RADECSYS") if key == "RADESYS" else None)
+        if value is not None:
+            cards[key] = value
+    if celestial_wcs(cards) is None:
+        msg = (
+            f"the sky columns (numbers {x_column} and {y_column} of the table) carry no celestial coordinates in "
+            "TCTYPn, TCRVLn, TCRPXn and TCDLTn. astropy's Table drops these keywords: pass the file or its HDU."
+        )
+        raise ValueError(msg)
+    return cards
+
+
+def image_cards(sky, grid, names=("x", "y")):
+    """Give the WCS cards of an image binned from an event list, as CIAO's dmcopy writes them.
+
+    Parameters
+    ----------
+    sky : `~astropy.io.fits.Header`
+        The list's own WCS, from `sky_cards`.
+    grid : SkyGrid
+        The image's pixels.
+    names : tuple of str
+        Names of the two columns: the physical axes are called so.
+
+    Returns
+    -------
+    cards : `~astropy.io.fits.Header`
+        Celestial WCS; the physical WCS (P) that leads back to sky pixels; and the same as LTM and LTV.
+    """
+    cards = fits.Header()
+    cards["MTYPE1"], cards["MFORM1"] = "sky", ",".join(names)
+    for axis, name, origin in ((1, names[0], grid.x0), (2, names[1], grid.y0)):
+        cards[f"CTYPE{axis}P"] = (name, "sky pixels of the event list")
+        cards[f"CRVAL{axis}P"] = origin
+        cards[f"CRPIX{axis}P"] = 0.5
+        cards[f"CDELT{axis}P"] = grid.bin_factor
+        cards[f"WCSTY{axis}P"] = "PHYSICAL"
+        cards[f"LTV{axis}"] = 0.5 - origin / grid.bin_factor
+        cards[f"LTM{axis}_{axis}"] = 1 / grid.bin_factor
+    cards["MTYPE2"], cards["MFORM2"] = "EQPOS", "RA,DEC"
+    for axis, origin in ((1, grid.x0), (2, grid.y0)):
+        cards[f"CTYPE{axis}"] = sky[f"CTYPE{axis}"]
+        cards[f"CRVAL{axis}"] = sky[f"CRVAL{axis}"]
+        cards[f"CRPIX{axis}"] = (sky[f"CRPIX{axis}"] - origin) / grid.bin_factor + 0.5
+        cards[f"CDELT{axis}"] = sky[f"CDELT{axis}"] * grid.bin_factor
+        cards[f"CUNIT{axis}"] = sky[f"CUNIT{axis}"]
+    for key in ("CROTA1", "CROTA2", "EQUINOX", "RADESYS"):
+        if key in sky:
+            cards[key] = sky[key]
+    return cards
+
+
+def celestial_cards(header):
+    """Select the cards that place an image's first two axes on the sky, letter by letter.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+        Header of an image of any dimension.
+
+    Returns
+    -------
+    cards : `~astropy.io.fits.Header`
+    """
+    cards = fits.Header()
+    for card in header.cards:
+        if is_wcs_card(card.keyword) or re.fullmatch(_OBSERVATION, card.keyword):
+            cards.append(card)
+    if "RADECSYS" in cards:  # the name before FITS 3.0; verifiers complain about it
+        cards.rename_keyword("RADECSYS", "RADESYS") if "RADESYS" not in cards else cards.remove("RADECSYS")
+    return cards
+
+
+def celestial_wcs(cards):
+    """Make a 2-D celestial WCS, or nothing where the header has none.
+
+    Parameters
+    ----------
+    cards : `~astropy.io.fits.Header`
+        WCS cards of two axes.
+
+    Returns
+    -------
+    wcs : `~astropy.wcs.WCS` or None
+
+    Raises
+    ------
+    ValueError
+        If the cards contradict each other.
+    """
+    with warnings.catch_warnings():
+        # What astropy completes from the header, such as MJD-OBS from DATE-OBS, is no news to the user.
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        try:
+            wcs = WCS(cards)
+        except Exception as error:  # wcslib has a dozen kinds, without a common ancestor but Exception
+            msg = f"the celestial WCS cannot be used: {error}"
+            raise ValueError(msg) from error
+    if not wcs.has_celestial or wcs.naxis != 2 or not proj_plane_pixel_scales(wcs).all():
+        return None
+    return wcs
+
+
+def is_wcs_card(keyword):
+    """Tell whether a keyword belongs to the WCS of an image's first two axes."""
+    return re.fullmatch(_AXES, keyword) is not None
+
+
+def is_structural(keyword):
+    """Tell whether a keyword describes how an HDU is stored, so that it must not be copied to another one."""
+    return re.fullmatch(_STRUCTURE, keyword) is not None

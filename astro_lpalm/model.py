@@ -1,0 +1,272 @@
+"""What a training leaves behind and a separation needs, and the one FITS file it lives in."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import torch
+from astropy.io import fits
+from astropy.table import Table
+from astropy.time import Time
+
+from . import __version__
+from ._files import complete_or_nothing, open_fits
+from .cube import ebounds_hdu, read_ebounds
+from .separation import UnrolledPALM
+from .separation import refine as refine_spectra
+
+__all__ = ["KnownSpectra", "Model", "load_model", "packaged_models"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class KnownSpectra:
+    """What is known of each component's spectra before an observation is seen.
+
+    Attributes
+    ----------
+    mean : `~numpy.ndarray`, shape (n, m)
+        Mean of the unit-norm spectra of each component.
+    principal : `~numpy.ndarray`, shape (n, r, m)
+        Principal vectors about the mean, orthonormal rows.
+    spread : `~numpy.ndarray`, shape (n, r)
+        Standard deviation along each of them.
+    """
+
+    mean: np.ndarray
+    principal: np.ndarray
+    spread: np.ndarray
+
+
+class Model:
+    """A trained network, the energies and components it was trained for, and what is known of the components.
+
+    Parameters
+    ----------
+    network : `~astro_lpalm.separation.UnrolledPALM`
+    component_names : sequence of str
+        In the order of the columns of A.
+    energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
+        Edges of the energy bins, where the training set knew them.
+    library : object, optional
+        ``mean``, ``principal`` and ``spread`` of each component's spectra, for the refinement: see `KnownSpectra`.
+    history : list of dict, optional
+        A row of figures for each epoch of the training.
+    description : dict, optional
+        FITS keywords and values that tell how the model was made.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> load_model("snr-acis").component_names
+    ('synchrotron', 'thermal', 'iron_red', 'iron_blue')
+    """
+
+    def __init__(
+        self,
+        network,
+        *,
+        component_names,
+        energy_edges=None,
+        library=None,
+        history=(),
+        description=None,
+        name="unnamed",
+    ):
+        self.network = network
+        self.component_names = tuple(component_names)
+        self.energy_edges = energy_edges
+        self.library = None
+        if library is not None:
+            arrays = (library.mean, library.principal, library.spread)
+            self.library = KnownSpectra(*(np.asarray(array, dtype=np.float32) for array in arrays))
+        self.history = list(history)
+        self.description = dict(description or {})
+        self.name = name
+
+    def __repr__(self):
+        settings = ", ".join(f"{key}={value!r}" for key, value in self.network.settings.items())
+        energies = f"{self.network.n_energies} energies"
+        if self.energy_edges is not None:
+            energies += f" from {self.energy_edges[0]:g} to {self.energy_edges[-1]:g}"
+        return f"<Model {self.name!r}: {', '.join(self.component_names)}; {energies}; {settings}>"
+
+    @property
+    def checksum(self):
+        """Sixteen hexadecimal digits that tell one set of weights from another."""
+        digest = hashlib.sha256()
+        for name, value in self.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().numpy().astype("<f4").tobytes())
+        return digest.hexdigest()[:16]
+
+    def separate(self, X, *, refine=True, device=None):
+        """Separate a matrix.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, t)
+            Data, m energies by t pixels.
+        refine : bool
+            Whether the network's answer is refined (`astro_lpalm.separation.refine`); otherwise it is returned.
+        device : str or `torch.device`, optional
+            Where the network runs, by default where it is.
+
+        Returns
+        -------
+        `~astro_lpalm.separation.Factorization`
+
+        Raises
+        ------
+        ValueError
+            If X does not have the energies of the model, or is not finite.
+        """
+        network = self.network if device is None else self.network.copy().to(device)
+        found = network.separate(X)
+        return refine_spectra(X, found, self.library) if refine else found
+
+    def write(self, path, *, overwrite=False):
+        """Write the model to one FITS file.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+        overwrite : bool
+
+        Raises
+        ------
+        OSError
+            If the file exists and may not be overwritten, or cannot be written.
+        """
+        primary = fits.PrimaryHDU()
+        header = primary.header
+        header["CONTENT"] = ("astro_lpalm model", "a trained separation network")
+        header["MODELVER"] = (_FORMAT, "version of this file format")
+        header["MODEL"] = (self.name, "name of the model")
+        header["MODELSUM"] = (self.checksum, "fingerprint of the weights")
+        header["CREATOR"] = f"astro_lpalm {__version__}"
+        header["DATE"] = (Time.now().isot[:19], "UTC of writing")
+        header["S_UPDATE"] = (self.network.settings["s_update"], "update of the sources")
+        header["A_UPDATE"] = (self.network.settings["a_update"], "update of the spectra")
+        header["N_LAYER"] = (self.network.n_layers, "number of layers K")
+        header["N_ENERGY"] = (self.network.n_energies, "number of energies m")
+        for key, value in self.description.items():
+            header[key] = value
+        hdus = [primary, fits.BinTableHDU(Table({"NAME": list(self.component_names)}), name="COMPONENTS")]
+        if self.energy_edges is not None:
+            hdus.append(ebounds_hdu(self.energy_edges))
+        for name, value in self.network.state_dict().items():
+            hdu = fits.ImageHDU(np.atleast_1d(value.detach().cpu().numpy()), name=f"WEIGHT_{name}")
+            hdu.header["WEIGHT"] = (name, "name of this parameter in the network")
+            hdus.append(hdu)
+        if self.library is not None:
+            for key in ("mean", "principal", "spread"):
+                hdus.append(fits.ImageHDU(getattr(self.library, key), name=f"LIBRARY_{key}"))
+        if self.history:
+            hdus.append(fits.BinTableHDU(Table(rows=self.history), name="TRAINING"))
+        with complete_or_nothing(path, overwrite=overwrite) as temporary:
+            fits.HDUList(hdus).writeto(temporary, overwrite=True, checksum=True)
+
+    @classmethod
+    def read(cls, path):
+        """Read a model that `write` wrote.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+
+        Returns
+        -------
+        `Model`
+
+        Raises
+        ------
+        OSError
+            If the file is not FITS, is damaged or truncated.
+        ValueError
+            If it is not a model, or one of another version of the format.
+        """
+        with open_fits(path, checksum=True) as hdulist:
+            header = hdulist[0].header
+            if header.get("CONTENT") != "astro_lpalm model":
+                msg = f"'{path}' is a FITS file but not a model; give a file that 'astro-lpalm train' wrote."
+                raise ValueError(msg)
+            if header["MODELVER"] != _FORMAT:
+                msg = (
+                    f"'{path}' is a model of format version {header['MODELVER']}, but this is astro_lpalm {__version__}, "
+                    f"which reads version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train anew."
+                )
+                raise ValueError(msg)
+            names = [str(name).strip() for name in hdulist["COMPONENTS"].data["NAME"]]
+            network = UnrolledPALM(header["S_UPDATE"], header["A_UPDATE"], header["N_LAYER"])
+            network.allocate(header["N_ENERGY"], len(names))
+            weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
+            network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+            library = None
+            if "LIBRARY_MEAN" in hdulist:
+                library = KnownSpectra(*(hdulist[f"LIBRARY_{key}"].data for key in ("MEAN", "PRINCIPAL", "SPREAD")))
+            history = []
+            if "TRAINING" in hdulist:
+                table = Table.read(hdulist["TRAINING"])
+                history = [dict(zip(table.colnames, (value.item() for value in row))) for row in table.iterrows()]
+            first, last = list(header).index("N_ENERGY") + 1, list(header).index("CHECKSUM")
+            return cls(
+                network,
+                component_names=names,
+                energy_edges=read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
+                library=library,
+                history=history,
+                description={key: header[key] for key in list(header)[first:last]},
+                name=header["MODEL"],
+            )
+
+
+def packaged_models():
+    """Return the names of the models that come with the package.
+
+    Returns
+    -------
+    list of str
+    """
+    return sorted(
+        entry.name[: -len(".fits")] for entry in files("astro_lpalm.data").iterdir() if entry.name.endswith(".fits")
+    )
+
+
+def load_model(name_or_path):
+    """Load a model, by the name of a packaged one or from a file.
+
+    Parameters
+    ----------
+    name_or_path : str or `os.PathLike`
+        One of `packaged_models`, or a file.
+
+    Returns
+    -------
+    `Model`
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is neither.
+    OSError, ValueError
+        See `Model.read`.
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> load_model("snr-acis").network.n_layers
+    25
+    """
+    if str(name_or_path) in packaged_models():
+        with as_file(files("astro_lpalm.data") / f"{name_or_path}.fits") as path:
+            return Model.read(path)
+    if not Path(name_or_path).is_file():
+        known = ", ".join(packaged_models())
+        msg = f"'{name_or_path}' is neither a file nor a packaged model; the packaged ones are: {known}."
+        raise FileNotFoundError(msg)
+    return Model.read(name_or_path)

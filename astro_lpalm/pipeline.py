@@ -1,0 +1,95 @@
+"""The first journey: from an observation to its components. Every room is known here, and nothing is computed."""
+
+import logging
+import os
+
+import numpy as np
+from astropy.table import Table
+
+from .cube import EventCube
+from .model import Model, load_model
+from .results import Separation
+from .separation import least_squares
+from .transforms import detail_matrix, get_transform, replace_details
+
+__all__ = ["separate"]
+
+log = logging.getLogger(__name__)
+
+
+def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
+    """Separate an observation into component images and spectra.
+
+    The transform's details of every energy go to the solver, which finds spectra A and detail sources. The coarse part
+    of the sources follows from A by least squares, weighted for photon noise, and the inverse transform puts the two
+    together (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694).
+
+    Parameters
+    ----------
+    cube_hdu : `~astro_lpalm.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
+        The observation: counts, (energy, y, x).
+    model : `~astro_lpalm.model.Model`, str, path or solver
+        A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
+    transform : str or transform
+        See `astro_lpalm.transforms.get_transform`.
+    refine : bool
+        Whether a model's network is followed by the refinement; other solvers have no such step.
+    device : str or `torch.device`, optional
+        Where a model's network runs; by default on the CPU.
+
+    Returns
+    -------
+    `~astro_lpalm.results.Separation`
+
+    Raises
+    ------
+    ValueError
+        If the energies of cube and model do not fit together, or the cube cannot be separated.
+    OSError
+        If a file cannot be read.
+    TypeError
+        If an argument is of none of the kinds above.
+    """
+    cube, solver = _as_cube(cube_hdu), _as_solver(model)
+    transform = get_transform(transform)
+    names, header, options = None, {}, {}
+    if isinstance(solver, Model):
+        if solver.energy_edges is not None:
+            cube = cube.rebin(solver.energy_edges)
+        names, options = solver.component_names, {"refine": refine, "device": device}
+        header = {"MODEL": (solver.name, "model that separated"), "MODELSUM": (solver.checksum, "its fingerprint")}
+    X = cube.matrix(dtype=np.float32)
+    mask = cube.pixel_mask if cube.pixel_mask.any() else None
+    found = solver.separate(detail_matrix(transform, cube.image_of(X), mask), **options)
+    log.info("the solver ran %d iterations, converged: %s", found.n_iter, found.converged)
+    plain = least_squares(X, found.spectra, X.mean(axis=1))
+    images = replace_details(transform, cube.image_of(plain), found.sources, mask)
+    sources = images.reshape(len(images), -1) if mask is None else images[:, ~mask]
+    return Separation(
+        cube,
+        found.spectra,
+        sources,
+        names or [f"component_{k + 1}" for k in range(len(sources))],
+        diagnostics=Table(meta={"n_iter": found.n_iter, "converged": found.converged}),
+        header=header | {"TRANSFRM": (repr(transform), "details that were separated")},
+    )
+
+
+def _as_cube(cube_hdu):
+    if isinstance(cube_hdu, EventCube):
+        return cube_hdu
+    if isinstance(cube_hdu, (str, os.PathLike)):
+        return EventCube.read(cube_hdu)
+    return EventCube.from_hdu(cube_hdu)
+
+
+def _as_solver(model):
+    if isinstance(model, (str, os.PathLike)):
+        return load_model(model)
+    if not callable(getattr(model, "separate", None)):
+        msg = (
+            f"model is of type {type(model).__name__}, but must be a model, the name of a packaged model, a model file, "
+            "or a solver with a method separate(X)."
+        )
+        raise TypeError(msg)
+    return model

@@ -1,0 +1,157 @@
+"""A Separation as a FITS file, and back."""
+
+from datetime import UTC, datetime
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import QTable, Table
+from astropy.wcs import WCS
+
+from .. import __version__
+from .._files import complete_or_nothing, open_fits
+from ..cube import EventCube, ebounds_hdu, read_ebounds
+
+__all__ = ["observation_cards", "provenance_cards", "read_separation", "write_separation"]
+
+# What the next tool wants to know of the observation. The sky coordinates of each image are its own.
+OBSERVATION_KEYWORDS = (
+    "TELESCOP INSTRUME DETNAM GRATING FILTER DATAMODE OBS_ID SEQ_NUM OBSERVER TITLE OBJECT EXPOSURE LIVETIME ONTIME "
+    "DATE-OBS DATE-END MJDREF MJD-OBS TIMESYS TIMEUNIT TSTART TSTOP RA_NOM DEC_NOM ROLL_NOM RA_PNT DEC_PNT ROLL_PNT "
+    "RA_TARG DEC_TARG ASOLFILE RESPFILE ANCRFILE BACKFILE"
+).split()
+_PLAIN_TABLES = ("SPECTRA", "MIXING", "DIAGNOSTICS")
+
+
+def write_separation(separation, path, *, overwrite=False):
+    """Write a separation; see `Separation.write`."""
+    with complete_or_nothing(path, overwrite=overwrite) as temporary:
+        _to_hdulist(separation).writeto(temporary, checksum=True, overwrite=True)
+
+
+def observation_cards(meta):
+    """Cards of a header that describe the observation, as a header."""
+    meta = fits.Header() if meta is None else meta
+    return fits.Header([meta.cards[keyword] for keyword in OBSERVATION_KEYWORDS if keyword in meta])
+
+
+def provenance_cards():
+    """Cards that say which program made a file, and when."""
+    return [
+        ("ORIGIN", "astro_lpalm", "what wrote this file"),
+        ("CREATOR", f"astro_lpalm {__version__}", "and its version"),
+        ("DATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "UTC at which it was written"),
+    ]
+
+
+def _to_hdulist(separation):
+    primary = fits.PrimaryHDU()
+    primary.header.update(observation_cards(separation.cube.meta))
+    primary.header.extend(separation.header, strip=True, update=True)
+    primary.header.update(provenance_cards())
+
+    celestial = separation.cube.celestial_header()
+    images = [_image_hdu(name, image.data, celestial) for name, image in separation.images.items()]
+
+    mixing = Table(separation.mixing, names=separation.names)
+    diagnostics = fits.table_to_hdu(_without_meta(separation.diagnostics))
+    for key, value in separation.diagnostics.meta.items():
+        diagnostics.header[f"HIERARCH FIT {key.upper()}"] = value
+    tables = {"SPECTRA": fits.table_to_hdu(separation.spectra), "MIXING": fits.table_to_hdu(mixing)}
+    tables["DIAGNOSTICS"] = diagnostics
+    for name, hdu in tables.items():
+        hdu.name = name
+
+    return fits.HDUList(
+        [
+            primary,
+            *images,
+            tables["SPECTRA"],
+            tables["MIXING"],
+            ebounds_hdu(separation.cube.energy_edges),
+            _image_hdu("RESIDUAL", separation.residuals.data, celestial),
+            tables["DIAGNOSTICS"],
+        ]
+    )
+
+
+def _without_meta(table):
+    table = table.copy()
+    table.meta.clear()
+    return table
+
+
+def _image_hdu(name, data, celestial):
+    hdu = fits.ImageHDU(data.astype(np.float32), header=celestial, name=name)
+    hdu.header["BUNIT"] = "count"
+    return hdu
+
+
+def read_separation(path):
+    """Read what a `Separation` is made of; see `Separation.read`.
+
+    Returns
+    -------
+    dict
+        The arguments of `Separation`.
+    """
+    with open_fits(path) as hdulist:
+        missing = [name for name in (*_PLAIN_TABLES, "EBOUNDS", "RESIDUAL") if name not in hdulist]
+        if missing:
+            msg = (
+                f"'{path}' is not a file written by Separation.write: it has no extension {', '.join(missing)}; give "
+                "the output of a separation."
+            )
+            raise ValueError(msg)
+        try:
+            return _from_hdulist(hdulist)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            msg = f"'{path}' has the extensions of a separation, but they do not belong together: {error}"
+            raise ValueError(msg) from error
+
+
+def _from_hdulist(hdulist):
+    mixing = Table.read(hdulist["MIXING"])
+    names = mixing.colnames
+    mixing = np.column_stack([np.asarray(mixing[name], dtype=float) for name in names])
+    images = np.array([hdulist[name].data for name in names], dtype=float)
+    residual = np.array(hdulist["RESIDUAL"].data, dtype=float)
+    mask = np.isnan(residual).all(axis=0)
+
+    # An image is its source times the sum of its spectrum; a spectrum of zeros leaves nothing to divide.
+    sums = mixing.sum(axis=0)
+    sources = images[:, ~mask] / np.where(sums == 0, 1, sums)[:, np.newaxis]
+    data = np.zeros(residual.shape)
+    data[:, ~mask] = mixing @ sources + residual[:, ~mask]
+
+    image_header = hdulist[names[0]].header
+    primary = hdulist["PRIMARY"].header
+    observation = observation_cards(primary)
+    meta = image_header.copy(strip=True)
+    for keyword in ("EXTNAME", "BUNIT", "CHECKSUM", "DATASUM"):
+        meta.remove(keyword, ignore_missing=True)
+    meta.update(observation)
+    header = primary.copy(strip=True)
+    for keyword in (*observation, "CHECKSUM", "DATASUM"):
+        header.remove(keyword, ignore_missing=True)
+    edges = read_ebounds(hdulist["EBOUNDS"])
+    cube = EventCube(data, energy_edges=edges, wcs=WCS(image_header).celestial, mask=mask, meta=meta)
+    diagnostics = _read_diagnostics(hdulist["DIAGNOSTICS"], names)
+    return {
+        "cube": cube,
+        "mixing": mixing,
+        "sources": sources,
+        "names": names,
+        "diagnostics": diagnostics,
+        "header": header,
+    }
+
+
+def _read_diagnostics(hdu, names):
+    table = QTable.read(hdu, character_as_bytes=False, mask_invalid=False)
+    if list(table["component"]) != names:
+        msg = f"DIAGNOSTICS has the components {list(table['component'])}, and MIXING {names}."
+        raise ValueError(msg)
+    table.remove_columns(["component", "counts", "share"])  # made again from the components
+    table.meta = {key[4:].lower(): value for key, value in hdu.header.items() if key.startswith("FIT ")}
+    return table

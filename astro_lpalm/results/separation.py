@@ -1,0 +1,396 @@
+"""Separation: the components found in a cube."""
+
+import re
+from functools import cached_property
+from types import MappingProxyType
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import NDData
+from astropy.table import QTable, Table
+
+from ..cube import EventCube
+from ._fits import read_separation, write_separation
+from ._pha import write_spectra
+
+__all__ = ["Separation"]
+
+# Names that are already taken by an extension or a column of the files.
+_RESERVED_NAMES = (
+    "PRIMARY",
+    "SPECTRA",
+    "MIXING",
+    "EBOUNDS",
+    "RESIDUAL",
+    "DIAGNOSTICS",
+    "ENERGY_LO",
+    "ENERGY_HI",
+)
+_OWN_DIAGNOSTICS = ("component", "counts", "share")
+
+
+class Separation:
+    """A cube taken apart into components: ``cube = mixing @ sources + residuals``.
+
+    Parameters
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`
+        The data, of shape (m, ny, nx).
+    mixing : array_like, shape (m, n)
+        The spectrum of each component, one a column; usually of unit l2 norm.
+    sources : array_like, shape (n, t)
+        How much of each spectrum is in each of the cube's t unmasked pixels, in C order, so that
+        ``mixing @ sources`` is in counts.
+    names : sequence of str
+        The names of the n components: letters, digits and underscores, a letter first, and different from each
+        other in more than case, as they name extensions of FITS files and columns of tables.
+    diagnostics : `~astropy.table.Table`, dict of array_like, or None
+        More columns for `diagnostics`, with one value a component. The ``meta`` of a table goes to its ``meta``: plain
+        numbers, strings and booleans that hold for the whole separation, such as ``n_iter`` and ``converged``.
+    header : `~astropy.io.fits.Header`, dict, or None
+        Cards that say where the separation comes from, such as MODEL, MODELSUM and HISTORY.
+
+    Attributes
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`
+    mixing, sources : `~numpy.ndarray`
+        As given, in float64 and read-only.
+    names : tuple of str
+    diagnostics : `~astropy.table.QTable`
+        A row per component: ``component``, ``counts``, ``share`` (of the model's counts) and the columns given. Its
+        ``meta`` holds what was given and ``reduced_chi_square`` (see Notes).
+    header : `~astropy.io.fits.Header`
+
+    Raises
+    ------
+    TypeError
+        If ``cube`` is not an `~astro_lpalm.cube.EventCube`.
+    ValueError
+        If the shapes do not belong together, a value is not finite, a name cannot be used, or a spectrum sums to zero
+        without being zero, which leaves its image without counts.
+
+    Notes
+    -----
+    With :math:`X` the data, :math:`A` the mixing, :math:`S` the sources and :math:`h_i` the diagonal of
+    :math:`A A^+`, the share of the noise of energy i that a least-squares :math:`S = A^+ X` takes up, the reduced chi
+    square is
+
+    .. math::
+
+        \\chi^2_r = \\frac{\\sum_{ij} (X - A S)_{ij}^2}{\\sum_i (1 - h_i) \\sum_j (A S)_{ij}}.
+
+    The denominator is what the numerator is expected to be for Poisson noise, whose variance is the model's counts.
+    Comparing the two sums, rather than summing ratios, keeps it meaningful where pixels hold less than a count.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm.cube import EventCube
+    >>> from astro_lpalm.results import Separation
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    >>> wcs.wcs.cdelt = -1 / 3600, 1 / 3600
+    >>> mixing = np.array([[0.6, 0.8], [0.8, 0.6]])
+    >>> sources = np.array([[10.0, 0, 10, 0, 0, 0], [0, 0, 0, 0, 5, 10]])
+    >>> cube = EventCube((mixing @ sources).reshape(2, 2, 3), energy_edges=[0.5, 2, 7] * u.keV, wcs=wcs)
+    >>> result = Separation(cube, mixing, sources, ["thermal", "nonthermal"])
+    >>> result.images["nonthermal"].data[1]
+    array([ 0.,  7., 14.])
+    >>> result.spectra["thermal"]
+    <Quantity [12., 16.] ct>
+    >>> result.diagnostics["share"].round(3)
+    <Column name='share' dtype='float64' length=2>
+    0.571
+    0.429
+    """
+
+    def __init__(self, cube, mixing, sources, names, *, diagnostics=None, header=None):
+        if not isinstance(cube, EventCube):
+            msg = f"cube must be an EventCube, not {type(cube).__name__}; see EventCube.read and EventCube.from_hdu."
+            raise TypeError(msg)
+        self.cube = cube
+        self.names = _valid_names(names)
+        n, t = len(self.names), int(np.sum(~cube.pixel_mask))
+        self.mixing = _valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")
+        self.sources = _valid_matrix("sources", sources, (n, t), "(names, unmasked pixels of the cube)")
+        for name, column in zip(self.names, self.mixing.T):
+            if column.sum() == 0 and column.any():
+                msg = f"the spectrum of component '{name}' sums to zero over energy, so its image would hold no counts."
+                raise ValueError(msg)
+        self.header = fits.Header(header.cards if isinstance(header, fits.Header) else header or {})
+        self.diagnostics = self._tabulate(Table(diagnostics if diagnostics is not None else {}))
+
+    def _tabulate(self, given):
+        """Put the diagnostics that were given next to those that can always be had."""
+        taken = [name for name in given.colnames if name in _OWN_DIAGNOSTICS]
+        if taken or (given.colnames and len(given) != len(self.names)):
+            msg = (
+                f"diagnostics has {len(given)} rows and the columns {given.colnames}; it must have a row for each of "
+                f"the {len(self.names)} components, and no column called {', '.join(_OWN_DIAGNOSTICS)}."
+            )
+            raise ValueError(msg)
+        counts = self._counts_of_components()
+        table = QTable()
+        table["component"] = list(self.names)
+        table["counts"] = counts * u.count
+        table["share"] = counts / counts.sum() if counts.sum() else np.zeros_like(counts)
+        for column in given.itercols():
+            table[column.info.name] = column
+        table.meta.update(_valid_meta(given.meta))
+        chi_square = self._reduced_chi_square()
+        if chi_square is not None:
+            table.meta["reduced_chi_square"] = chi_square
+        return table
+
+    def _counts_of_components(self):
+        return self.mixing.sum(axis=0) * self.sources.sum(axis=1)
+
+    def _reduced_chi_square(self):
+        leverage = np.einsum("ij,ji->i", self.mixing, np.linalg.pinv(self.mixing))
+        expected = (1 - leverage) @ (self.mixing @ self.sources.sum(axis=1))
+        if len(self.mixing) <= len(self.names) or expected <= 0:
+            return None  # as many spectra as energies fit anything: nothing is left to compare
+        residual = self.cube.matrix() - self.mixing @ self.sources
+        return float(np.vdot(residual, residual) / expected)
+
+    @property
+    def images(self):
+        """Read-only mapping from names to component images, `~astropy.nddata.NDData` of shape (ny, nx) in counts.
+
+        Each holds the component's counts summed over energy, on the cube's celestial WCS; excluded pixels are masked
+        and NaN.
+        """
+        return MappingProxyType(self._images)
+
+    @cached_property
+    def _images(self):
+        planes = self.cube.image_of(self.sources * self.mixing.sum(axis=0)[:, np.newaxis])
+        return {
+            name: NDData(plane, unit=u.count, wcs=self.cube.wcs, mask=self.cube.pixel_mask.copy())
+            for name, plane in zip(self.names, planes)
+        }
+
+    @cached_property
+    def spectra(self):
+        """Component spectra, a `~astropy.table.QTable` with a row per energy bin.
+
+        The columns are ``energy_lo`` and ``energy_hi`` in keV, and one per component: its counts in the bin, summed
+        over the field.
+        """
+        edges = self.cube.energy_edges
+        table = QTable({"energy_lo": edges[:-1], "energy_hi": edges[1:]})
+        for name, spectrum in zip(self.names, (self.mixing * self.sources.sum(axis=1)).T):
+            table[name] = spectrum * u.count
+        return table
+
+    def model_cube(self):
+        """Make the cube that the components add up to.
+
+        Returns
+        -------
+        `~astro_lpalm.cube.EventCube`
+            ``mixing @ sources`` on the grid, energies and mask of `cube`, in float32 if the data are float32 and
+            float64 if they have more digits; excluded pixels are zero.
+        """
+        kept = ~self.cube.pixel_mask
+        data = np.zeros(self.cube.data.shape, dtype=np.result_type(self.cube.data, np.float32))
+        data[:, kept] = self.mixing @ self.sources
+        return EventCube(
+            data,
+            energy_edges=self.cube.energy_edges,
+            wcs=self.cube.wcs,
+            mask=self.cube.pixel_mask,
+            meta=self.cube.meta,
+        )
+
+    @property
+    def residuals(self):
+        """Data minus model in counts, `~astropy.nddata.NDData` of shape (m, ny, nx).
+
+        Excluded pixels are masked and NaN. Computed when asked for, and not kept.
+        """
+        residual = self.cube.image_of(self.cube.matrix() - self.mixing @ self.sources)
+        mask = np.broadcast_to(self.cube.pixel_mask, residual.shape).copy()
+        return NDData(residual, unit=u.count, wcs=self.cube.wcs, mask=mask)
+
+    def write(self, path, *, overwrite=False):
+        """Write everything to one FITS file, from which `read` rebuilds the separation.
+
+        The file has the provenance in its primary header; one image per component, named after it, in counts and with
+        the celestial WCS of the input; the tables SPECTRA (counts), MIXING (the spectra as `mixing` has them),
+        EBOUNDS and DIAGNOSTICS; and the image RESIDUAL (energy, y, x), which added to the model gives the data.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+            The file to write; with a name that ends in ``.gz`` it is compressed.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is false.
+        OSError
+            If it cannot be written. Whatever goes wrong, no incomplete file is left.
+        """
+        write_separation(self, path, overwrite=overwrite)
+
+    @classmethod
+    def read(cls, path):
+        """Read a separation that `write` has written.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+
+        Returns
+        -------
+        `Separation`
+            The same to the rounding of float32, in which images are kept. Data in excluded pixels are not kept.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        OSError
+            If the file is not FITS, or is truncated.
+        ValueError
+            If it is FITS, but not a separation.
+        """
+        return cls(**read_separation(path))
+
+    def write_pha(self, prefix, *, overwrite=False):
+        """Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.
+
+        Parameters
+        ----------
+        prefix : str or `os.PathLike`
+            An existing directory, for files called ``<name>.pha`` in it; otherwise the beginning of the names
+            ``<prefix>_<name>.pha``.
+        overwrite : bool
+            Whether existing files may be replaced.
+
+        Returns
+        -------
+        list of `pathlib.Path`
+            The files, in the order of `names`.
+
+        Raises
+        ------
+        FileExistsError
+            If a file exists and ``overwrite`` is false.
+        OSError
+            If a file cannot be written. Whatever goes wrong, either all files are written or none.
+
+        Notes
+        -----
+        CHANNEL counts the cube's energy bins from 1, as in the EBOUNDS extension of the same file. COUNTS are
+        estimates, not photons counted, so POISSERR is false; STAT_ERR is the Poisson noise of the data propagated
+        through the least-squares fit of the spectra to the images, :math:`A = X S^+`: with :math:`s` the sum of row k
+        of :math:`S` and :math:`q` column k of :math:`S^+`, the variance is :math:`s^2 \\sum_j q_j^2 (A S)_{ij}`, and
+        not less than one count. It holds for images taken as known.
+        """
+        return write_spectra(self, prefix, overwrite=overwrite)
+
+    def plot(self, path=None, *, overwrite=False, figure=None):
+        """Draw the component images, their spectra over the data's, and what is left of the data.
+
+        Parameters
+        ----------
+        path : str, `os.PathLike`, or None
+            A file to save the figure in, at 150 dots an inch; its ending gives the format.
+        overwrite : bool
+            Whether an existing file may be replaced.
+        figure : `~matplotlib.figure.Figure` or None
+            An empty figure to draw in, of whatever size, instead of a new one of a fitting size.
+
+        Returns
+        -------
+        `~matplotlib.figure.Figure`
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is false.
+        OSError
+            If it cannot be written.
+        ValueError
+            If the ending of ``path`` is not one of matplotlib's formats.
+        """
+        from ._plot import plot_separation, save_figure  # matplotlib only where something is drawn
+
+        figure = plot_separation(self, figure)
+        if path is not None:
+            save_figure(figure, path, overwrite=overwrite)
+        return figure
+
+    def __repr__(self):
+        edges, unit = self.cube.energy_edges.value, self.cube.energy_edges.unit
+        width = max(map(len, self.names))
+        rows = [
+            f"    {row['component']:<{width}}  {row['counts'].value:14,.1f} counts  {row['share']:6.1%}"
+            for row in self.diagnostics
+        ]
+        title = (
+            f"<Separation of {self.cube.matrix().sum():,.0f} counts, cube {self.cube.data.shape}, "
+            f"{edges[0]:g} to {edges[-1]:g} {unit}, into {len(self.names)} components"
+        )
+        return "\n".join([title, *rows]) + ">"
+
+
+def _valid_names(names):
+    if isinstance(names, str):
+        names = [names]
+    names = tuple(str(name) for name in names)
+    if not names:
+        msg = "names is empty; a separation has at least one component."
+        raise ValueError(msg)
+    for name in names:
+        # At most 40 characters, so that the name fits wherever a FITS file or a figure shows it.
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", name):
+            msg = (
+                f"component name {name!r} cannot name a FITS extension and a column; use up to 40 letters, digits "
+                "and underscores, a letter first."
+            )
+            raise ValueError(msg)
+        if name.upper() in _RESERVED_NAMES:
+            msg = f"component name {name!r} is taken by a part of the file; the names not to use are {_RESERVED_NAMES}."
+            raise ValueError(msg)
+    if len({name.upper() for name in names}) < len(names):
+        msg = f"component names must differ in more than case, as FITS ignores it; they are {names}."
+        raise ValueError(msg)
+    return names
+
+
+def _valid_matrix(what, values, shape, meaning):
+    values = np.array(values, dtype=float)
+    if values.shape != shape:
+        msg = f"{what} has shape {values.shape}; expected {shape}, {meaning}."
+        raise ValueError(msg)
+    if not np.isfinite(values).all():
+        msg = f"{what} has {np.sum(~np.isfinite(values))} values that are NaN or infinite; expected finite ones."
+        raise ValueError(msg)
+    values.flags.writeable = False  # images and spectra are made from them once
+    return values
+
+
+def _valid_meta(meta):
+    """Check that the values fit FITS cards, and make them plain Python objects."""
+    plain = {}
+    for key, value in meta.items():
+        value = value.item() if isinstance(value, np.generic) else value
+        finite = not isinstance(value, float) or np.isfinite(value)
+        named = isinstance(key, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,29}", key)
+        short = not isinstance(value, str) or (value.isascii() and value.isprintable() and len(value) <= 30)
+        if not (named and isinstance(value, bool | int | float | str) and finite and short):
+            msg = (
+                f"diagnostics.meta has {key!r}: {value!r}; keys must be lower-case identifiers of up to 30 characters, "
+                "values finite numbers, booleans or printable ASCII strings of up to 30 characters."
+            )
+            raise ValueError(msg)
+        plain[key] = value
+    return plain

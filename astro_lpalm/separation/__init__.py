@@ -1,0 +1,6 @@
+"""Solvers: from a matrix X (energies x pixels) to spectra A and sources S with X = A S + N."""
+
+from .base import *
+from .metrics import *
+from .refinement import *
+from .unrolled import *

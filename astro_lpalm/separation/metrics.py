@@ -1,0 +1,122 @@
+"""How far an estimate is from the truth, and which estimate belongs to which truth."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .base import Factorization
+
+__all__ = ["align", "nmse", "spectral_angle"]
+
+
+def nmse(estimate, truth):
+    """Compute the normalized mean squared error, ``||estimate - truth||_F^2 / ||truth||_F^2``.
+
+    Equation (10) of Fahes et al. (ICLR 2022, arXiv:2112.05694).
+
+    Parameters
+    ----------
+    estimate, truth : array_like
+        Arrays of the same shape. A stack of matrices, (N, rows, columns), gives one figure for each.
+
+    Returns
+    -------
+    float or `~numpy.ndarray`, shape (N,)
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a truth is zero everywhere.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import nmse
+    >>> float(nmse([[1.0, 0.0]], [[1.0, 1.0]]))
+    0.5
+    """
+    estimate, truth = np.asarray(estimate, dtype=float), np.asarray(truth, dtype=float)
+    if estimate.shape != truth.shape:
+        msg = f"estimate has shape {estimate.shape} and truth {truth.shape}; they must be the same."
+        raise ValueError(msg)
+    axes = tuple(range(truth.ndim - 2, truth.ndim)) if truth.ndim > 2 else None
+    power = np.sum(truth**2, axis=axes)
+    if not np.all(power):
+        msg = "truth is zero everywhere, so no error can be measured relative to it."
+        raise ValueError(msg)
+    return np.sum((estimate - truth) ** 2, axis=axes) / power
+
+
+def spectral_angle(estimate, truth):
+    """Compute the angle between corresponding spectra, whatever their scale.
+
+    Parameters
+    ----------
+    estimate, truth : array_like, shape (m, n)
+        Spectra in columns.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n,)
+        Angles in radians, 0 for spectra of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import spectral_angle
+    >>> angles = spectral_angle(np.eye(2), [[3.0, 1.0], [0.0, 1.0]])
+    >>> np.allclose(angles, [0.0, np.pi / 4])
+    True
+    """
+    estimate, truth = np.asarray(estimate, dtype=float), np.asarray(truth, dtype=float)
+    norms = np.linalg.norm(estimate, axis=0) * np.linalg.norm(truth, axis=0)
+    return np.arccos(np.clip(np.sum(estimate * truth, axis=0) / norms, -1.0, 1.0))
+
+
+def align(factorization, truth):
+    """Order the components of a blind factorization like those of the truth, with the truth's signs and norms.
+
+    A blind method leaves order, sign and scale open. The order is the assignment that maximizes the summed absolute
+    cosine between spectra; each spectrum then takes the sign and the l2 norm of its counterpart, and its source the
+    inverse factor, so that the product of the two does not change.
+
+    Parameters
+    ----------
+    factorization : `~astro_lpalm.separation.Factorization`
+    truth : array_like, shape (m, n)
+        True spectra in columns.
+
+    Returns
+    -------
+    `~astro_lpalm.separation.Factorization`
+
+    Raises
+    ------
+    ValueError
+        If the two have different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import Factorization, align
+    >>> swapped = Factorization(spectra=np.array([[0.0, -2.0], [1.0, 0.0]]), sources=np.array([[5.0], [6.0]]))
+    >>> aligned = align(swapped, np.eye(2))
+    >>> aligned.spectra.tolist(), aligned.sources.tolist()
+    ([[1.0, 0.0], [0.0, 1.0]], [[-12.0], [5.0]])
+    """
+    truth = np.asarray(truth, dtype=float)
+    if factorization.spectra.shape != truth.shape:
+        msg = f"the spectra have shape {factorization.spectra.shape} and the true ones {truth.shape}; they must be the same."
+        raise ValueError(msg)
+    norms = np.linalg.norm(factorization.spectra, axis=0)
+    safe_norms = np.where(norms > 0, norms, 1.0)
+    true_norms = np.linalg.norm(truth, axis=0)
+    cosines = (truth / true_norms).T @ (factorization.spectra / safe_norms)
+    _, order = linear_sum_assignment(-np.abs(cosines))
+    signs = np.where(cosines[np.arange(len(order)), order] < 0, -1.0, 1.0)
+    factors = signs * np.where(norms[order] > 0, true_norms / safe_norms[order], 1.0)
+    return Factorization(
+        spectra=factorization.spectra[:, order] * factors,
+        sources=factorization.sources[order] / factors[:, np.newaxis],
+        n_iter=factorization.n_iter,
+        converged=factorization.converged,
+        history=factorization.history,
+    )

@@ -1,0 +1,183 @@
+"""Refinement of a factorization: alternating least squares, with what is known of the components' spectra."""
+
+import numpy as np
+
+from .base import Factorization, check_data
+
+__all__ = ["least_squares", "refine"]
+
+# A row's noise is measured from its residual, which a model with too few components or a row without counts can bring
+# near zero; no row is trusted more than this fraction of the largest variance allows.
+_VARIANCE_FLOOR = 1e-4
+_LEVERAGE_CEILING = 0.95
+
+
+def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, tolerance=1e-6):
+    """Bring spectra that are nearly right, such as a network's, to the least-squares bottom of their basin.
+
+    Each round takes these steps:
+
+    1. S is the weighted least squares solution for the present A, the weights being the inverse noise variances of
+       the energies, measured from the residual.
+    2. Entries of S are soft-thresholded at ``threshold`` times their propagated noise, less for those that were large
+       in the round before (reweighted l1; Candes, Wakin and Boyd 2008).
+    3. A is the least squares solution for that S, non-negative, with columns of unit norm.
+    4. Each column becomes the most probable spectrum under the prior that its component's library gives: normal about
+       the library's mean, with the library's variance along each principal vector.
+
+    The last S is that of step 1, without a threshold: unbiased, with noise.
+
+    Parameters
+    ----------
+    X : array_like, shape (m, t)
+        Data, m energies by t pixels.
+    factorization : `~astro_lpalm.separation.Factorization`
+        Where to start; only its spectra are used.
+    library : object, optional
+        What is known of each component: ``mean`` (n, m), ``principal`` (n, r, m) with orthonormal rows and
+        ``spread`` (n, r), the standard deviation along each; for instance
+        `~astro_lpalm.spectra.LibraryStatistics`. Without it step 4 is left out.
+    threshold : float
+        In standard deviations of the noise.
+    n_rounds : int
+        The largest number of rounds.
+    tolerance : float
+        Rounds end when A moves by less than this, in Frobenius norm.
+
+    Returns
+    -------
+    `~astro_lpalm.separation.Factorization`
+        ``history["change"]`` has the movement of A in each round.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or X is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import Factorization, nmse, refine
+    >>> rng = np.random.default_rng(0)
+    >>> A = np.abs(rng.normal(size=(10, 2)))
+    >>> A /= np.linalg.norm(A, axis=0)
+    >>> S = rng.laplace(size=(2, 2000)) * (rng.random((2, 2000)) < 0.2)
+    >>> start = Factorization(A + 0.02, S)
+    >>> X = A @ S + 0.01 * rng.normal(size=(10, 2000))
+    >>> bool(nmse(refine(X, start).spectra, A) < 1e-4 < nmse(start.spectra, A))
+    True
+    """
+    X, A = check_data(X, factorization.spectra)
+    t = X.shape[1]
+    moments = (X @ X.T).astype(np.float64) / t
+    A = A.astype(np.float64)
+    variance = np.ones(len(X))
+    previous = None
+    changes = []
+    for _ in range(n_rounds):
+        variance = _row_variance(A, moments, variance)
+        demixing, covariance = _demix(A, variance)
+        S = demixing.astype(X.dtype) @ X
+        limit = threshold * np.sqrt(np.diag(covariance))[:, np.newaxis].astype(X.dtype)
+        S = _reweighted_threshold(S, previous, limit)
+        previous = S
+        spectra = _fit_spectra(X, S, A, variance, library)
+        changes.append(float(np.linalg.norm(spectra - A)))
+        A = spectra
+        if changes[-1] < tolerance:
+            break
+    demixing, _ = _demix(A, _row_variance(A, moments, variance))
+    return Factorization(
+        spectra=A.astype(X.dtype),
+        sources=demixing.astype(X.dtype) @ X,
+        n_iter=len(changes),
+        converged=bool(changes and changes[-1] < tolerance),
+        history={"change": changes},
+    )
+
+
+def _demix(A, variance):
+    # Generalized least squares, S = demixing @ X, and the covariance of S where each row of X has this variance.
+    weighted = A / variance[:, np.newaxis]
+    covariance = np.linalg.pinv(A.T @ weighted, hermitian=True)
+    return covariance @ weighted.T, covariance
+
+
+def _row_variance(A, moments, variance):
+    # The noise of each row, from the mean square of X - A S. S = demixing @ X turns that into products of small
+    # matrices. A row that weighs much in S has a small residual for that reason alone: its leverage is divided out.
+    demixing, covariance = _demix(A, variance)
+    fit = A @ demixing
+    residual = np.eye(len(A)) - fit
+    squares = np.einsum("ij,jk,ik->i", residual, moments, residual)
+    leverage = np.minimum(np.einsum("ij,ij->i", A @ covariance, A) / variance, _LEVERAGE_CEILING)
+    measured = np.maximum(squares, 0.0) / (1.0 - leverage)
+    floor = max(_VARIANCE_FLOOR * measured.max(), np.finfo(float).eps * np.trace(moments) / len(A))
+    return np.maximum(measured, floor)
+
+
+def _reweighted_threshold(S, previous, limit):
+    if previous is not None:
+        limit = limit / (np.abs(previous) / limit + 1.0)
+    return S - np.clip(S, -limit, limit)
+
+
+def _fit_spectra(X, S, A, variance, library):
+    inverse = np.linalg.pinv((S @ S.T).astype(np.float64), hermitian=True)
+    spectra = np.maximum((X @ S.T).astype(np.float64) @ inverse, 0.0)
+    # Noise adds to the norm of a spectrum; what is left is the norm of the spectrum itself.
+    power = np.sum(spectra**2, axis=0) - np.diag(inverse) * variance.sum()
+    found = power > 0.5 * np.sum(spectra**2, axis=0)
+    # A component whose sources were all below the threshold says nothing new: it keeps its spectrum.
+    spectra = np.where(found, spectra / np.sqrt(np.where(found, power, 1.0)), A)
+    if library is not None:
+        noise = np.diag(inverse) / np.where(found, power, np.inf)
+        for k in np.flatnonzero(found):
+            spectra[:, k] = _most_probable(spectra[:, k], variance * noise[k], library, k)
+    return spectra / np.linalg.norm(spectra, axis=0)
+
+
+def _most_probable(spectrum, variance, library, k):
+    basis, mean = library.principal[k], library.mean[k]
+    weighted = basis / np.maximum(variance, np.finfo(float).tiny)
+    # Both sides multiplied by the prior's variance, so that a direction without spread stays at the mean.
+    prior = library.spread[k][:, np.newaxis] ** 2
+    information = prior * (weighted @ basis.T) + np.eye(len(basis))
+    coefficients = np.linalg.solve(information, prior[:, 0] * (weighted @ (spectrum - mean)))
+    return np.maximum(mean + coefficients @ basis, 0.0)
+
+
+def least_squares(X, spectra, variance=None):
+    """Find the sources for known spectra.
+
+    Parameters
+    ----------
+    X : array_like, shape (m, t)
+        Data.
+    spectra : array_like, shape (m, n)
+        Mixing matrix A.
+    variance : array_like, shape (m,), optional
+        Noise variance of each energy, up to a factor; for counts, the mean of each row. Without it all energies weigh
+        the same, and the result is ``pinv(A) X``.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n, t)
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or a value is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import least_squares
+    >>> A, S = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[2.0], [3.0]])
+    >>> np.allclose(least_squares(A @ S, A), S)
+    True
+    """
+    X, spectra = check_data(X, spectra)
+    variance = np.ones(len(X)) if variance is None else np.asarray(variance, dtype=float)
+    demixing, _ = _demix(spectra.astype(np.float64), np.maximum(variance, _VARIANCE_FLOOR * variance.max()))
+    return demixing.astype(X.dtype) @ X

@@ -1,0 +1,4 @@
+"""Sources: the statistics of component images in a transform domain, and draws from them."""
+
+from .generalized_gaussian import *
+from .library import *

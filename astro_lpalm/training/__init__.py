@@ -1,0 +1,4 @@
+"""Training: from libraries of spectra and sources to a model."""
+
+from .train import *
+from .training_set import *

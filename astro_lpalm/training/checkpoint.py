@@ -1,0 +1,77 @@
+"""A training under way as a FITS file, so that it can be interrupted and nothing has to be unpickled."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from .._files import complete_or_nothing, open_fits
+
+__all__ = ["read_checkpoint", "write_checkpoint"]
+
+
+def write_checkpoint(path, arrays, identity):
+    """Write named arrays, each an image extension, and the identity of the training they belong to.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+        An older checkpoint of that name is replaced once the new one is complete.
+    arrays : dict of str to `~numpy.ndarray`
+    identity : dict
+        Plain values; see `read_checkpoint`.
+    """
+    primary = fits.PrimaryHDU()
+    primary.header["CONTENT"] = ("astro_lpalm checkpoint", "a training under way")
+    primary.header["IDENTITY"] = json.dumps(identity, sort_keys=True)
+    hdus = [primary]
+    for name, array in arrays.items():
+        hdu = fits.ImageHDU(np.atleast_1d(array))
+        hdu.header["ARRAY"] = (name, "name of this array")
+        hdu.header["SCALAR"] = (np.ndim(array) == 0, "whether it is a single number")
+        hdus.append(hdu)
+    with complete_or_nothing(path, overwrite=True) as temporary:
+        fits.HDUList(hdus).writeto(temporary, overwrite=True, checksum=True)
+
+
+def read_checkpoint(path, identity):
+    """Read what `write_checkpoint` wrote.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+    identity : dict
+        The settings and data of the training that wants to go on. They must be those of the checkpoint.
+
+    Returns
+    -------
+    dict of str to `~numpy.ndarray`, or None
+        `None` if there is no such file.
+
+    Raises
+    ------
+    OSError
+        If the file is damaged or not FITS.
+    ValueError
+        If it is not a checkpoint, or is one of another training.
+    """
+    if not Path(path).exists():
+        return None
+    with open_fits(path, checksum=True) as hdulist:
+        header = hdulist[0].header
+        if header.get("CONTENT") != "astro_lpalm checkpoint":
+            msg = f"'{path}' is not a checkpoint of a training; give the name of one, or of a file that does not exist."
+            raise ValueError(msg)
+        stored = json.loads(header["IDENTITY"])
+        changed = [key for key in sorted(stored | identity) if stored.get(key) != identity.get(key)]
+        if changed:
+            was = ", ".join(f"{key} {stored.get(key)} (now {identity.get(key)})" for key in changed)
+            msg = f"'{path}' is of another training, with {was}; use the same settings and data, or another file."
+            raise ValueError(msg)
+        return {
+            hdu.header["ARRAY"]: hdu.data.reshape(()).astype(hdu.data.dtype.newbyteorder("="))
+            if hdu.header["SCALAR"]
+            else hdu.data.astype(hdu.data.dtype.newbyteorder("="))
+            for hdu in hdulist[1:]
+        }

@@ -1,0 +1,312 @@
+"""Learning the layers of an unrolled network from a training set."""
+
+import logging
+import math
+import time
+import warnings
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from astropy.utils.exceptions import AstropyUserWarning
+
+from .._progress import Progress
+from ..model import Model
+from ..separation import UnrolledPALM
+from .checkpoint import read_checkpoint, write_checkpoint
+
+__all__ = ["LOSSES", "DivergenceWarning", "train"]
+
+log = logging.getLogger(__name__)
+
+
+class DivergenceWarning(AstropyUserWarning):
+    """The loss stopped being a number, and training went back to the best weights."""
+
+
+def _relative_error(estimate, truth):
+    # equation (10), one figure for each example of a batch
+    return ((estimate - truth) ** 2).sum(dim=(1, 2)) / (truth**2).sum(dim=(1, 2))
+
+
+#: The losses of Table 4 of Fahes et al. (2022), each a function of the batch (X, A, S) and its estimates (A, S).
+LOSSES = {
+    "sources+spectra": lambda X, A, S, A_hat, S_hat: _relative_error(S_hat, S) + _relative_error(A_hat, A),
+    "sources": lambda X, A, S, A_hat, S_hat: _relative_error(S_hat, S),
+    "spectra": lambda X, A, S, A_hat, S_hat: _relative_error(A_hat, A),
+    "unsupervised": lambda X, A, S, A_hat, S_hat: _relative_error(A_hat @ S_hat, X),
+}
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    # All that decides the outcome of a training besides its data. A checkpoint keeps it, to be resumed with no other.
+    s_update: str
+    a_update: str
+    n_layers: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    loss: str
+    validation_fraction: float
+    seed: int
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                msg = f"{name} is {getattr(self, name)}, but must be at least 1."
+                raise ValueError(msg)
+        if not self.learning_rate > 0:
+            msg = f"learning_rate is {self.learning_rate}, but must be positive (3e-3 suits most training sets)."
+            raise ValueError(msg)
+        if not 0 < self.validation_fraction < 1:
+            msg = f"validation_fraction is {self.validation_fraction}, but must lie between 0 and 1."
+            raise ValueError(msg)
+        if self.loss not in LOSSES:
+            msg = f"loss is {self.loss!r}, but must be one of {', '.join(map(repr, LOSSES))}."
+            raise ValueError(msg)
+
+
+def train(
+    training_set,
+    *,
+    n_layers=25,
+    epochs=60,
+    batch_size=8,
+    learning_rate=3e-3,
+    loss="sources+spectra",
+    s_update="lista-cp",
+    a_update="ista-ll",
+    validation_fraction=0.1,
+    seed=0,
+    checkpoint=None,
+    progress=True,
+    device=None,
+):
+    """Train an unrolled network, LPALM unless told otherwise.
+
+    Adam with a learning rate that rises over the first tenth of the steps and then falls along a cosine, gradients
+    clipped to unit norm, in single precision. A part of the examples is kept for validation; the weights that did best
+    on it are the ones returned. The same seed on the same machine gives the same weights.
+
+    Parameters
+    ----------
+    training_set : `~astro_lpalm.training.TrainingSet`
+    n_layers : int
+        Number of layers K.
+    epochs : int
+        How often every example is seen.
+    batch_size : int
+        Examples to a step.
+    learning_rate : float
+        Its peak.
+    loss : str
+        A key of `~astro_lpalm.training.LOSSES`.
+    s_update, a_update : str
+        See `~astro_lpalm.separation.UnrolledPALM`.
+    validation_fraction : float
+        Share of the examples kept for validation, at least one.
+    seed : int
+        Decides which examples validate, and the order of the others.
+    checkpoint : path, optional
+        A file that is written after every epoch. If it exists, training goes on from it and ends with the same
+        result as one that was never interrupted.
+    progress : bool
+        Whether to show progress where standard error is a terminal.
+    device : str or `torch.device`, optional
+        By default the CPU.
+
+    Returns
+    -------
+    `~astro_lpalm.model.Model`
+        Its ``history`` has loss and validation NMSE of every epoch.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, the set is too small to be split, or the checkpoint is of another training.
+    RuntimeError
+        If the loss is not finite before the end of the first epoch.
+
+    Warns
+    -----
+    DivergenceWarning
+        If it stops being finite later.
+    """
+    configuration = _Configuration(
+        s_update, a_update, int(n_layers), int(epochs), int(batch_size), float(learning_rate), loss,
+        float(validation_fraction), int(seed),
+    )  # fmt: skip
+    run = _Run(training_set, configuration, device)
+    if checkpoint is not None:
+        run.restore(read_checkpoint(checkpoint, run.identity))
+    meter = Progress(epochs, "training", show=progress)
+    meter.done = run.epoch
+    while run.epoch < epochs:
+        if not run.one_epoch():
+            break
+        if checkpoint is not None:
+            write_checkpoint(checkpoint, run.state(), run.identity)
+        meter.step(f"validation NMSE S {run.history[-1]['nmse_s']:.2e} A {run.history[-1]['nmse_a']:.2e}")
+    return run.model()
+
+
+class _Run:
+    """A training under way: network, optimizer, best weights so far and history."""
+
+    def __init__(self, training_set, configuration, device):
+        self.set, self.configuration = training_set, configuration
+        order = np.random.default_rng(configuration.seed).permutation(len(training_set))
+        n_validation = max(1, round(configuration.validation_fraction * len(order)))
+        self.validation, self.training = order[:n_validation], order[n_validation:]
+        if len(self.training) < configuration.batch_size:
+            msg = (
+                f"{len(order)} examples leave {len(self.training)} for training, which do not fill a batch of "
+                f"{configuration.batch_size}; give more examples or a smaller batch_size."
+            )
+            raise ValueError(msg)
+        first = self.training[0]
+        network = UnrolledPALM(configuration.s_update, configuration.a_update, configuration.n_layers)
+        self.network = network.initialize(training_set.A[first], training_set.S[first]).float().to(device)
+        self.known = not network.a_part.moves
+        self.X, self.A, self.S = (
+            torch.as_tensor(x, device=device) for x in (training_set.X, training_set.A, training_set.S)
+        )
+        self.statistics = self._measure()
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=configuration.learning_rate)
+        self.epoch, self.history = 0, []
+        self.best, self.best_loss = None, math.inf
+
+    @property
+    def identity(self):
+        """Settings and a fingerprint of the data, as plain values."""
+        fingerprint = float(np.abs(self.set.X[:: max(1, len(self.set) // 100)]).sum(dtype=np.float64))
+        return asdict(self.configuration) | {"shape": str(self.set.X.shape), "fingerprint": repr(fingerprint)}
+
+    @torch.no_grad()
+    def _measure(self):
+        # Power and noise of every example, once: they do not change while the network learns.
+        parts = [self.network.measure(self.X[i : i + 64]) for i in range(0, len(self.X), 64)]
+        return tuple(torch.cat(values) for values in zip(*parts))
+
+    def _estimate(self, batch):
+        statistics = tuple(values[batch] for values in self.statistics)
+        return self.network(self.X[batch], self.A[batch] if self.known else None, statistics)
+
+    def _loss(self, batch):
+        return LOSSES[self.configuration.loss](self.X[batch], self.A[batch], self.S[batch], *self._estimate(batch))
+
+    def one_epoch(self):
+        """See every training example once; return whether it went well."""
+        start = time.monotonic()
+        size = self.configuration.batch_size
+        order = np.random.default_rng([self.configuration.seed, self.epoch]).permutation(self.training)
+        batches = order[: len(order) // size * size].reshape(-1, size)
+        losses = []
+        for step, batch in enumerate(batches, start=self.epoch * len(batches)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._learning_rate(step, self.configuration.epochs * len(batches))
+            self.optimizer.zero_grad()
+            loss = self._loss(batch).mean()
+            if not torch.isfinite(loss):
+                self._diverged(step)
+                return False
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimizer.step()
+            losses.append(loss.item())
+        self.epoch += 1
+        self._validate(float(np.mean(losses)), time.monotonic() - start)
+        return True
+
+    def _learning_rate(self, step, n_steps):
+        # one cycle: a linear rise over the first tenth, then half a cosine down to nothing
+        peak, rise = self.configuration.learning_rate, max(1, n_steps // 10)
+        if step < rise:
+            return peak * (step + 1) / rise
+        return peak * 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
+
+    @torch.no_grad()
+    def _validate(self, training_loss, seconds):
+        figures = []
+        for i in range(0, len(self.validation), 64):
+            batch = self.validation[i : i + 64]
+            A, S = self._estimate(batch)
+            loss = LOSSES[self.configuration.loss](self.X[batch], self.A[batch], self.S[batch], A, S)
+            errors = (loss, _relative_error(S, self.S[batch]), _relative_error(A, self.A[batch]))
+            figures.append(torch.stack(errors))
+        loss, nmse_s, nmse_a = torch.cat(figures, dim=1).cpu()
+        row = {
+            "epoch": self.epoch,
+            "training_loss": training_loss,
+            "validation_loss": float(loss.mean()),
+            "nmse_s": float(nmse_s.median()),
+            "nmse_a": float(nmse_a.median()),
+            "seconds": seconds,
+        }
+        self.history.append(row)
+        log.info("epoch %d: %s", self.epoch, row)
+        if row["validation_loss"] < self.best_loss:
+            self.best_loss = row["validation_loss"]
+            self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+
+    def _diverged(self, step):
+        advice = f"lower learning_rate (now {self.configuration.learning_rate:g})"
+        if self.best is None:
+            msg = f"training diverged at step {step}, in the first epoch: {advice}, and check the scale of the data."
+            raise RuntimeError(msg)
+        msg = f"training diverged at step {step}; the best weights, of {len(self.history)} epochs, are kept: {advice}."
+        warnings.warn(msg, DivergenceWarning, stacklevel=4)
+
+    def state(self):
+        """All that resuming needs, as plain arrays."""
+        arrays = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        arrays |= {f"best/{name}": value for name, value in self.best.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            arrays |= {f"adam/{index}/{name}": value for name, value in moments.items()}
+        arrays = {name: value.cpu().numpy() for name, value in arrays.items()}
+        for name in self.history[0]:
+            arrays[f"history/{name}"] = np.array([row[name] for row in self.history], dtype=np.float64)
+        return arrays
+
+    def restore(self, arrays):
+        """Take over what `state` left behind; `None` leaves everything as it is."""
+        if arrays is None:
+            return
+        tree = {}
+        for name, value in arrays.items():
+            head, tail = name.split("/", 1)
+            tree.setdefault(head, {})[tail] = value
+        self.network.load_state_dict({name: torch.as_tensor(value) for name, value in tree["network"].items()})
+        self.best = {name: torch.as_tensor(value).to(self.X.device) for name, value in tree["best"].items()}
+        adam = {}
+        for name, value in tree["adam"].items():
+            index, moment = name.split("/")
+            adam.setdefault(int(index), {})[moment] = torch.as_tensor(value)
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": adam, "param_groups": groups})
+        columns = tree["history"]
+        self.history = [
+            {name: int(column[i]) if name == "epoch" else float(column[i]) for name, column in columns.items()}
+            for i in range(len(columns["epoch"]))
+        ]
+        self.epoch = len(self.history)
+        self.best_loss = min(row["validation_loss"] for row in self.history)
+
+    def model(self):
+        """Return the model with the best weights."""
+        self.network.load_state_dict(self.best)
+        settings = {
+            "EPOCHS": self.epoch,
+            "BATCH": self.configuration.batch_size,
+            "RATE": self.configuration.learning_rate,
+        }
+        settings |= {"LOSS": self.configuration.loss, "SEED": self.configuration.seed}
+        return Model(
+            self.network.cpu(),
+            component_names=self.set.component_names,
+            energy_edges=self.set.energy_edges,
+            library=self.set.library,
+            history=self.history,
+            description=(self.set.description or {}) | settings,
+        )

@@ -1,0 +1,265 @@
+"""Examples to learn from: data X made of known spectra A and sources S."""
+
+import tomllib
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+
+from ..sources import SourceLibrary
+from ..spectra import SpectralLibrary
+
+__all__ = ["TrainingSet", "add_noise"]
+
+_NOISES = ("counts", "white")
+# What a components file may say under [training]: how the set is made, with defaults, and how it is learned.
+_SYNTHESIS = {"n_samples": 2000, "n_pixels": 500, "snr_db": (10.0, 40.0), "noise": "counts"}
+_TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """N examples of X = A S + noise.
+
+    Attributes
+    ----------
+    X : `~numpy.ndarray`, shape (N, m, t)
+        Data, m energies by t pixels.
+    A : `~numpy.ndarray`, shape (N, m, n)
+        Mixing matrices, a unit-norm spectrum in each column.
+    S : `~numpy.ndarray`, shape (N, n, t)
+        Sources.
+    component_names : tuple of str
+    energy_edges : `~astropy.units.Quantity`, shape (m + 1,), or None
+        The energy bins of the rows of X, where they are known.
+    library : object or None
+        What is known of each component's spectra, for the refinement; see `astro_lpalm.separation.refine`.
+    description : dict of str to str
+        How the set was made; it goes into the header of a model that was trained on it.
+    """
+
+    X: np.ndarray
+    A: np.ndarray
+    S: np.ndarray
+    component_names: tuple
+    energy_edges: u.Quantity | None = None
+    library: object = None
+    description: dict | None = None
+
+    def __len__(self):
+        return len(self.X)
+
+    @classmethod
+    def from_arrays(cls, X, A, S, *, component_names=None, energy_edges=None, library=None, description=None):
+        """Make a training set of anybody's matrices.
+
+        Parameters
+        ----------
+        X, A, S : array_like, shapes (N, m, t), (N, m, n) and (N, n, t)
+            Data, mixing matrices and sources. They are kept in single precision.
+        component_names : sequence of str, optional
+            By default ``component_1``, ``component_2``, ...
+        energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
+        library : object, optional
+        description : dict, optional
+            See the attributes of the class.
+
+        Returns
+        -------
+        `TrainingSet`
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not belong together, a value is not finite, or a row of S is zero everywhere.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astro_lpalm.training import TrainingSet
+        >>> A, S = np.ones((10, 5, 2)), np.ones((10, 2, 30))
+        >>> len(TrainingSet.from_arrays(A @ S, A, S))
+        10
+        """
+        X, A, S = (np.ascontiguousarray(array, dtype=np.float32) for array in (X, A, S))
+        shapes = f"X {X.shape}, A {A.shape}, S {S.shape}"
+        if not (X.ndim == A.ndim == S.ndim == 3 and len(X) == len(A) == len(S) > 0):
+            msg = f"X, A and S must be stacks of the same number of matrices, but their shapes are {shapes}."
+            raise ValueError(msg)
+        if X.shape[1:] != (A.shape[1], S.shape[2]) or A.shape[2] != S.shape[1]:
+            msg = f"expected X (N, m, t), A (N, m, n) and S (N, n, t), but the shapes are {shapes}."
+            raise ValueError(msg)
+        for name, array in (("X", X), ("A", A), ("S", S)):
+            if not np.isfinite(array).all():
+                msg = f"{name} has values that are NaN or infinite (in single precision)."
+                raise ValueError(msg)
+        empty = np.argwhere(~S.any(axis=2))
+        if len(empty):
+            msg = f"source {empty[0][1]} of sample {empty[0][0]} is zero everywhere; leave such samples out."
+            raise ValueError(msg)
+        n = A.shape[2]
+        names = tuple(component_names) if component_names is not None else tuple(f"component_{k + 1}" for k in range(n))
+        if len(names) != n or len(set(names)) != n:
+            msg = f"component_names is {names}, but A has {n} columns; give one different name for each."
+            raise ValueError(msg)
+        if energy_edges is not None:
+            energy_edges = u.Quantity(energy_edges).to(u.keV, equivalencies=u.spectral())
+            if energy_edges.shape != (X.shape[1] + 1,):
+                msg = f"energy_edges has {energy_edges.size} values, but {X.shape[1]} energies need {X.shape[1] + 1}."
+                raise ValueError(msg)
+        return cls(X, A, S, names, energy_edges, library, dict(description or {}))
+
+    @classmethod
+    def synthesize(
+        cls,
+        spectra_library,
+        source_library,
+        n_samples,
+        snr_db,
+        seed,
+        *,
+        n_pixels=500,
+        noise="counts",
+        rank=20,
+    ):
+        """Make a training set from a library of spectra and a library of sources.
+
+        Parameters
+        ----------
+        spectra_library : `~astro_lpalm.spectra.SpectralLibrary`
+            Where the mixing matrices are drawn from.
+        source_library : `~astro_lpalm.sources.SourceLibrary`
+            Where the sources are drawn from, with the same component names.
+        n_samples : int
+            Number of examples N.
+        snr_db : float or (float, float)
+            Signal-to-noise ratio ``20 log10(||A S|| / ||noise||)`` in decibels: one, or a range to draw from.
+        seed : int or `numpy.random.Generator`
+            The same seed gives the same set.
+        n_pixels : int
+            Number of pixels t of each example.
+        noise : {"counts", "white"}
+            Whether the noise variance of an energy is proportional to the signal's share in it, as photon counting
+            has it, or the same at all energies.
+        rank : int
+            Number of principal vectors of each component that a model trained on this set will know.
+
+        Returns
+        -------
+        `TrainingSet`
+
+        Raises
+        ------
+        ValueError
+            If the libraries name different components, or a number is out of range.
+        """
+        names = list(spectra_library.component_names)
+        if list(source_library.component_names) != names:
+            msg = (
+                f"the spectra are of {names}, but the sources of {list(source_library.component_names)}; "
+                "both libraries must have the same components in the same order."
+            )
+            raise ValueError(msg)
+        if n_samples < 2 or n_pixels < 2:
+            msg = f"n_samples is {n_samples} and n_pixels {n_pixels}; at least 2 of each are needed."
+            raise ValueError(msg)
+        rng = np.random.default_rng(seed)
+        A = spectra_library.draw(n_samples, rng)
+        S = source_library.draw(n_samples, n_pixels, rng)
+        snr = rng.uniform(*np.broadcast_to(snr_db, 2), size=n_samples)
+        X = add_noise(A, S, snr, rng, noise=noise)
+        description = {
+            "N_SAMPLE": n_samples,
+            "N_PIXEL": n_pixels,
+            "SNR_LOW": float(np.min(snr_db)),
+            "SNR_HIGH": float(np.max(snr_db)),
+            "NOISE": noise,
+        }
+        return cls.from_arrays(
+            X,
+            A,
+            S,
+            component_names=names,
+            energy_edges=spectra_library.energy_edges,
+            library=spectra_library.statistics(rank),
+            description=description,
+        )
+
+    @classmethod
+    def from_file(cls, path, *, seed=0, **settings):
+        """Synthesize the training set that a components file describes.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+            A TOML file with the tables of `astro_lpalm.spectra.SpectralLibrary.from_file` and
+            `astro_lpalm.sources.SourceLibrary.from_file`, and optionally ``[training]`` with any of ``n_samples``,
+            ``n_pixels``, ``snr_db`` and ``noise`` (see `synthesize`), ``n_layers``, ``epochs``, ``batch_size`` and
+            ``learning_rate`` (see `train`).
+        seed : int or `numpy.random.Generator`
+        **settings
+            Settings of `synthesize` that take the place of the file's.
+
+        Returns
+        -------
+        training_set : `TrainingSet`
+        settings : dict
+            The file's settings for `train`.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the file cannot be read, or a key or value in it is not allowed.
+        """
+        with open(path, "rb") as file:
+            table = tomllib.load(file).get("training", {})
+        unknown = sorted(set(table) - {*_SYNTHESIS, *_TRAINING})
+        if unknown:
+            allowed = ", ".join((*_SYNTHESIS, *_TRAINING))
+            msg = f"'{path}': [training] has the unknown key {unknown[0]!r}; allowed are {allowed}."
+            raise ValueError(msg)
+        synthesis = _SYNTHESIS | {key: value for key, value in table.items() if key in _SYNTHESIS} | settings
+        spectra, sources = SpectralLibrary.from_file(path), SourceLibrary.from_file(path)
+        training_set = cls.synthesize(spectra, sources, seed=seed, **synthesis)
+        return training_set, {key: value for key, value in table.items() if key in _TRAINING}
+
+
+def add_noise(A, S, snr_db, seed, *, noise="white"):
+    """Mix sources and add Gaussian noise of exactly the wanted signal-to-noise ratio.
+
+    Parameters
+    ----------
+    A : array_like, shape (N, m, n)
+        Mixing matrices.
+    S : array_like, shape (N, n, t)
+        Sources.
+    snr_db : array_like, shape () or (N,)
+        ``20 log10(||A S|| / ||noise||)`` of each example.
+    seed : int or `numpy.random.Generator`
+    noise : {"white", "counts"}
+        See `TrainingSet.synthesize`.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (N, m, t)
+        In single precision.
+
+    Raises
+    ------
+    ValueError
+        If ``noise`` is not one of the two.
+    """
+    if noise not in _NOISES:
+        msg = f"noise is {noise!r}, but must be one of {', '.join(map(repr, _NOISES))}."
+        raise ValueError(msg)
+    rng = np.random.default_rng(seed)
+    A, S = np.asarray(A, dtype=np.float32), np.asarray(S, dtype=np.float32)
+    X = A @ S
+    disturbance = rng.standard_normal(X.shape, dtype=np.float32)
+    if noise == "counts":
+        # The photons at an energy are in proportion to the spectra, each weighed with the strength of its source.
+        share = A @ np.linalg.norm(S, axis=2, keepdims=True)
+        disturbance *= np.sqrt(share)
+    ratio = 10.0 ** (-np.broadcast_to(snr_db, len(X)) / 20.0)
+    signal, present = (np.linalg.norm(array.reshape(len(X), -1), axis=1) for array in (X, disturbance))
+    return X + disturbance * (ratio * signal / present).astype(np.float32)[:, np.newaxis, np.newaxis]

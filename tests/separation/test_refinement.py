@@ -1,0 +1,101 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from astro_lpalm.separation import Factorization, nmse, refine
+
+from .conftest import make_mixture
+
+
+def start_near(A, rng, distance=0.02):
+    return Factorization(A + distance * rng.standard_normal(A.shape), None)
+
+
+def library_about(A, rng, rank=3, spread=0.1):
+    """A library in which A was drawn, and that library's mean and principal vectors."""
+    m, n = A.shape
+    principal = np.stack([np.linalg.qr(rng.standard_normal((m, rank)))[0].T for _ in range(n)])
+    coefficients = spread * rng.standard_normal((n, rank))
+    mean = A.T - np.einsum("kr,krm->km", coefficients, principal)
+    return SimpleNamespace(mean=mean, principal=principal, spread=np.full((n, rank), spread))
+
+
+def test_truth_is_a_fixed_point_without_noise(mixture, rng):
+    X, A, S = mixture
+    found = refine(X, Factorization(A, None))
+    assert found.converged
+    np.testing.assert_allclose(found.spectra, A, atol=1e-10)
+    np.testing.assert_allclose(found.sources, S, atol=1e-8)
+
+
+def test_last_sources_are_unbiased(rng):
+    # They are linear in X, S = V X, with V A = I: a least squares solution, with no threshold left in it.
+    X, A, _ = make_mixture(rng, snr_db=20)
+    found = refine(X, start_near(A, rng))
+    V = np.linalg.lstsq(X.T, found.sources.T, rcond=None)[0].T
+    np.testing.assert_allclose(V @ X, found.sources, atol=1e-10)
+    np.testing.assert_allclose(V @ found.spectra, np.eye(3), atol=1e-8)
+
+
+def test_sparsity_beats_the_starting_point(rng):
+    X, A, S = make_mixture(rng, t=2000, snr_db=25)
+    start = start_near(A, rng)
+    found = refine(X, start)
+    assert nmse(found.spectra, A) < 0.1 * nmse(start.spectra, A)
+    oracle = np.linalg.lstsq(A, X, rcond=None)[0]
+    assert nmse(found.sources, S) < 1.1 * nmse(oracle, S)
+
+
+def test_library_helps(rng):
+    X, A, S = make_mixture(rng, t=300, snr_db=10)
+    library, start = library_about(A, rng), start_near(A, rng)
+    assert nmse(refine(X, start, library).spectra, A) < 0.5 * nmse(refine(X, start).spectra, A)
+
+
+def test_library_without_spread_is_an_order(mixture, rng):
+    X, A, _ = mixture
+    library = library_about(A, rng)
+    library.spread[:] = 0.0
+    mean = np.maximum(library.mean.T, 0)
+    np.testing.assert_allclose(
+        refine(X, start_near(A, rng), library).spectra, mean / np.linalg.norm(mean, axis=0), rtol=1e-6
+    )
+
+
+def test_noise_that_differs_between_energies(rng):
+    # Half of the energies are far noisier: weighing them down must beat the plain pseudo-inverse with the true A.
+    X, A, S = make_mixture(rng, t=3000)
+    deviation = np.where(np.arange(len(A)) % 2, 0.3, 0.003)[:, np.newaxis]
+    X = X + deviation * rng.standard_normal(X.shape)
+    found = refine(X, start_near(A, rng))
+    weighted = np.linalg.lstsq(A / deviation, X / deviation, rcond=None)[0]
+    assert (
+        nmse(found.sources, S) < 1.2 * nmse(weighted, S) < 0.1 * nmse(np.linalg.lstsq(A, X, rcond=None)[0], S)
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_scale(factor, rng):
+    X, A, _ = make_mixture(rng, snr_db=20)
+    library, start = library_about(A, rng), start_near(A, rng)
+    once, scaled = refine(X, start, library), refine(factor * X, start, library)
+    np.testing.assert_allclose(scaled.spectra, once.spectra, atol=1e-9)
+    np.testing.assert_allclose(
+        scaled.sources, factor * once.sources, atol=1e-9 * factor * np.abs(once.sources).max()
+    )
+
+
+def test_component_below_the_noise_keeps_its_spectrum(rng):
+    X, A, S = make_mixture(rng, t=2000)
+    X = A[:, :2] @ S[:2] + 0.01 * rng.standard_normal(X.shape)
+    found = refine(X, Factorization(A, None))
+    assert np.isfinite(found.spectra).all()
+    assert np.isfinite(found.sources).all()
+    assert nmse(found.spectra[:, :2], A[:, :2]) < 1e-3
+
+
+def test_precision_follows_the_data(mixture, rng):
+    X, A, _ = mixture
+    found = refine(X.astype(np.float32), start_near(A, rng))
+    assert found.spectra.dtype == found.sources.dtype == np.float32

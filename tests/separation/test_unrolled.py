@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+import torch
+
+from astro_lpalm.separation import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
+
+from .conftest import make_mixture
+
+
+def soft(values, threshold):
+    return np.sign(values) * np.maximum(np.abs(values) - threshold, 0)
+
+
+def disturb(network, rng, size=0.05):
+    """Move every parameter off its starting value, as training would."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter *= torch.as_tensor(
+                1 + size * rng.standard_normal(parameter.shape), dtype=parameter.dtype
+            )
+        network.theta[:, 0] = 0.01
+        network.theta[:, 1] = 0.5
+    return network
+
+
+def plain_lpalm(network, X):
+    """Equation (8), written down as it stands, with the parameters in the units of X."""
+    m, t = X.shape
+    n = network.n_components
+    power = np.linalg.norm(X) ** 2
+    scale = np.sqrt(power / t)
+    noise = np.sqrt(np.linalg.eigvalsh(X @ X.T / t)[: m - n].mean())
+    W, L, theta = (
+        value.detach().double().numpy() for value in (network.s_part.W, network.a_part.L, network.theta)
+    )
+    A, S = np.full((m, n), m**-0.5), np.zeros((n, t))
+    for k in range(network.n_layers):
+        S = soft(S + W[k].T @ (X - A @ S), max(theta[k, 0] * scale + theta[k, 1] * noise, 0))
+        A = A - (A @ S - X) @ S.T / (L[k] * power)
+        A = A / np.maximum(np.linalg.norm(A, axis=0), 1)
+    return A, S
+
+
+@pytest.fixture
+def network(mixture, rng):
+    _, A, S = mixture
+    return disturb(LPALM(6).initialize(A, S), rng)
+
+
+def test_is_equation_8(network, rng):
+    X, _, _ = make_mixture(rng, t=5000, snr_db=20)  # more pixels than a block
+    A, S = plain_lpalm(network, X)
+    found = network.double().separate(X)
+    np.testing.assert_allclose(found.spectra, A, rtol=1e-10)
+    np.testing.assert_allclose(found.sources, S, atol=1e-10 * np.abs(S).max())
+    assert found.n_iter == 6
+
+
+def test_training_and_inference_agree(network, rng):
+    batch = np.stack([make_mixture(rng, snr_db=25)[0] for _ in range(3)])
+    A, S = network.double()(torch.as_tensor(batch))
+    for k, X in enumerate(batch):
+        found = network.separate(X)
+        np.testing.assert_allclose(A[k].detach(), found.spectra, rtol=1e-10)
+        np.testing.assert_allclose(S[k].detach(), found.sources, atol=1e-12)
+
+
+@pytest.mark.parametrize("s_update", ["lista-cp", "ista-llt", "lista"])
+@pytest.mark.parametrize("a_update", ["ista-ll", "explicit", "known"])
+def test_gradients(s_update, a_update, rng):
+    X, A, S = make_mixture(rng, m=6, n=2, t=12, snr_db=20)
+    network = disturb(UnrolledPALM(s_update, a_update, 3).initialize(A, S), rng, 0.01).double()
+    names, values = zip(*network.named_parameters())
+    data = torch.as_tensor(X)[None]
+    known = torch.as_tensor(A)[None] if a_update == "known" else None
+
+    def outputs(*parameters):
+        return torch.func.functional_call(network, dict(zip(names, parameters)), (data, known))
+
+    # The spectra never depend on a parameter that only the last layer's sources see, or on none at all when known.
+    torch.autograd.gradcheck(outputs, values, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-4)])
+@pytest.mark.parametrize("factor", [1e-12, 1e-3, 7.0, 1e12])
+def test_scale(network, rng, dtype, tolerance, factor):
+    X, _, _ = make_mixture(rng, snr_db=20)
+    X = X.astype(dtype)
+    once, scaled = network.separate(X), network.separate(X * dtype(factor))
+    assert scaled.sources.dtype == dtype
+    np.testing.assert_allclose(scaled.spectra, once.spectra, atol=tolerance)
+    np.testing.assert_allclose(
+        scaled.sources / factor, once.sources, atol=tolerance * np.abs(once.sources).max()
+    )
+
+
+def test_tiling_and_permuting_pixels(network, rng):
+    X, _, _ = make_mixture(rng, snr_db=20)
+    once, tiled = network.separate(X), network.separate(np.tile(X, 3))
+    np.testing.assert_allclose(tiled.spectra, once.spectra, rtol=1e-9)
+    np.testing.assert_allclose(tiled.sources, np.tile(once.sources, 3), atol=1e-9)
+    order = rng.permutation(X.shape[1])
+    np.testing.assert_allclose(network.separate(X[:, order]).sources, once.sources[:, order], atol=1e-9)
+
+
+def test_known_spectra_reach_the_lasso_solution(rng):
+    # Unlearned ISTA-LLT is ISTA: its fixed point meets the optimality conditions of the lasso, A^T (X - A S) in
+    # lambda * sign(S), where the step times lambda is the threshold.
+    X, A, S = make_mixture(rng, t=50, snr_db=20)
+    network = ISTALLT(3000).initialize(A, S).double()
+    lipschitz = network.s_part.inverse_step[0].item()
+    scale = np.linalg.norm(X) / np.sqrt(X.shape[1])
+    with torch.no_grad():
+        network.theta[:, 0] = 0.1 / lipschitz
+    found = network.separate(X, spectra=A).sources
+    correlation = A.T @ (X - A @ found) / (0.1 * scale)
+    np.testing.assert_allclose(correlation[found != 0], np.sign(found[found != 0]), atol=1e-6)
+    assert np.abs(correlation).max() < 1 + 1e-6
+    assert 0.05 < np.mean(found == 0) < 0.95
+
+
+@pytest.mark.parametrize("make", [LISTA, LISTACP, ISTALLT])
+def test_relatives_start_as_the_same_ista(make, mixture):
+    X, A, S = mixture
+    found = make(40).initialize(A, S).separate(X, spectra=A).sources
+    L = 1.001 * np.linalg.norm(A, 2) ** 2
+    theta = 1e-5 / L * np.linalg.norm(X) / np.sqrt(X.shape[1])
+    expected = np.zeros_like(S)
+    for _ in range(40):
+        expected = soft(expected + A.T @ (X - A @ expected) / L, theta)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_explicit_step_decreases_the_residual(mixture):
+    X, A, S = mixture
+    network = UnrolledPALM("lista-cp", "explicit", 60).initialize(A, S).double()
+    data = torch.as_tensor(X)[None]
+    residuals = [torch.linalg.norm(data - A @ S).item() for A, S in network.layers(data)]
+    assert residuals[-1] < 0.1 * residuals[0]
+
+
+def test_columns_never_exceed_unit_norm(network, rng):
+    X, _, _ = make_mixture(rng, snr_db=5)
+    for A, _ in network.double().layers(torch.as_tensor(X)[None]):
+        assert torch.linalg.vector_norm(A, dim=1).max() <= 1 + 1e-12
+
+
+def test_separating_leaves_the_network_alone(network, mixture):
+    X, _, _ = mixture
+    before = {name: value.clone() for name, value in network.float().state_dict().items()}
+    network.separate(X)
+    for name, value in network.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"s_update": "fista"}, "s_update is 'fista', but must be one of 'lista-cp'"),
+        ({"a_update": "none"}, "a_update is 'none'"),
+        ({"n_layers": 0}, "at least one layer"),
+    ],
+)
+def test_bad_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        UnrolledPALM(**arguments)
+
+
+def test_bad_data(network, mixture):
+    X, A, S = mixture
+    with pytest.raises(ValueError, match="no parameters yet"):
+        LPALM().separate(X)
+    with pytest.raises(ValueError, match="X has 19 energies .* trained for 20"):
+        network.separate(X[:-1])
+    with pytest.raises(ValueError, match="finds the spectra itself"):
+        network.separate(X, spectra=A)
+    with pytest.raises(ValueError, match="needs the spectra"):
+        LISTACP().initialize(A, S).separate(X)
+    with pytest.raises(ValueError, match="2 columns, .* 3 components"):
+        LISTACP().initialize(A, S).separate(X, spectra=A[:, :2])
+    with pytest.raises(ValueError, match="zero everywhere"):
+        network.separate(0 * X)
+    with pytest.raises(ValueError, match="1 values that are NaN"):
+        network.separate(np.where(X == X.max(), np.nan, X))
+    with pytest.raises(ValueError, match="must be a matrix"):
+        network.separate(X[0])

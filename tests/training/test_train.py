@@ -1,0 +1,134 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from astro_lpalm.separation import UnrolledPALM, nmse
+from astro_lpalm.training import LOSSES, DivergenceWarning, train
+
+from .conftest import make_training_set
+
+QUICK = {"n_layers": 5, "epochs": 4, "batch_size": 6}
+
+
+def weights(model):
+    return {name: value.numpy() for name, value in model.network.state_dict().items()}
+
+
+def assert_same_weights(one, other):
+    assert weights(one).keys() == weights(other).keys()
+    for name, value in weights(one).items():
+        np.testing.assert_array_equal(value, weights(other)[name], err_msg=name)
+
+
+def test_learns_to_separate_what_it_has_not_seen(training_set):
+    model = train(training_set, n_layers=8, epochs=60, batch_size=6)
+    unseen = make_training_set(20, seed=9)
+    found = [model.separate(X, refine=False) for X in unseen.X]
+    errors_s = [nmse(f.sources, S) for f, S in zip(found, unseen.S)]
+    errors_a = [nmse(f.spectra, A) for f, A in zip(found, unseen.A)]
+    assert np.median(errors_s) < 0.02
+    assert np.median(errors_a) < 0.02
+    assert model.component_names == ("low", "high")
+    np.testing.assert_array_equal(model.energy_edges, training_set.energy_edges)
+
+
+def test_history_and_best_weights(training_set):
+    model = train(training_set, **QUICK)
+    assert [row["epoch"] for row in model.history] == [1, 2, 3, 4]
+    losses = [row["validation_loss"] for row in model.history]
+    assert losses[-1] < losses[0]
+    # The validation loss of the weights that came back is the best one there was.
+    order = np.random.default_rng(0).permutation(len(training_set))[:5]
+    A, S = model.network(torch.as_tensor(training_set.X[order]))
+    loss = nmse(S.detach(), training_set.S[order]) + nmse(A.detach(), training_set.A[order])
+    assert loss.mean() == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_same_seed_same_weights(training_set):
+    assert_same_weights(train(training_set, **QUICK), train(training_set, **QUICK))
+    other = train(training_set, **QUICK, seed=1)
+    assert not np.array_equal(other.network.s_part.W.detach(), train(training_set, **QUICK).network.s_part.W.detach())
+
+
+def test_resuming_changes_nothing(training_set, tmp_path, monkeypatch):
+    uninterrupted = train(training_set, **QUICK)
+    checkpoint = tmp_path / "checkpoint.fits"
+    forward, calls = UnrolledPALM.forward, []
+
+    def interrupted_forward(self, *arguments):
+        calls.append(1)
+        if len(calls) == 20:  # in the third epoch
+            raise KeyboardInterrupt
+        return forward(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(UnrolledPALM, "forward", interrupted_forward)
+        train(training_set, **QUICK, checkpoint=checkpoint)
+    assert checkpoint.exists()
+    resumed = train(training_set, **QUICK, checkpoint=checkpoint)
+    assert_same_weights(resumed, uninterrupted)
+    assert [r["validation_loss"] for r in resumed.history] == [r["validation_loss"] for r in uninterrupted.history]
+    # Once more, with nothing left to do.
+    assert_same_weights(train(training_set, **QUICK, checkpoint=checkpoint), uninterrupted)
+
+
+def test_checkpoint_of_another_training(training_set, tmp_path):
+    checkpoint = tmp_path / "checkpoint.fits"
+    train(training_set, **QUICK, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match="another training, with seed 0 \\(now 3\\)"):
+        train(training_set, **QUICK, seed=3, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match="fingerprint"):
+        train(make_training_set(seed=5), **QUICK, checkpoint=checkpoint)
+    damaged = bytearray(checkpoint.read_bytes())
+    damaged[-3000] ^= 1
+    checkpoint.write_bytes(damaged)
+    with pytest.raises(OSError, match="checksum of extension"):
+        train(training_set, **QUICK, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_losses_fall(training_set, loss):
+    model = train(training_set, **QUICK, loss=loss)
+    assert model.history[-1]["training_loss"] < model.history[0]["training_loss"]
+
+
+@pytest.mark.parametrize("s_update", ["lista", "lista-cp", "ista-llt"])
+def test_known_spectra(training_set, s_update):
+    model = train(training_set, **QUICK, s_update=s_update, a_update="known", loss="sources")
+    assert model.history[-1]["validation_loss"] < model.history[0]["validation_loss"]
+
+
+def test_divergence_keeps_the_best(training_set):
+    with pytest.warns(DivergenceWarning, match="lower learning_rate"):
+        model = train(training_set, n_layers=25, epochs=60, batch_size=6, learning_rate=1e18)
+    assert all(np.isfinite(value).all() for value in weights(model).values())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0, but must be at least 1"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0, but must be positive"),
+        ({"validation_fraction": 1.0}, "between 0 and 1"),
+        ({"loss": "mse"}, "loss is 'mse', but must be one of 'sources\\+spectra'"),
+        ({"batch_size": 100}, "do not fill a batch of 100"),
+        ({"s_update": "fista"}, "s_update is 'fista'"),
+    ],
+)
+def test_bad_settings(training_set, setting, message):
+    with pytest.raises(ValueError, match=message):
+        train(training_set, **setting)
+
+
+def test_leaves_global_state_alone(training_set):
+    state, dtype = torch.get_rng_state(), torch.get_default_dtype()
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+    with warnings.catch_warnings():
+        before = list(warnings.filters)
+        train(training_set, **QUICK)
+        assert warnings.filters == before
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_default_dtype() == dtype
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
