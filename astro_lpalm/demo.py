@@ -2,7 +2,6 @@
 
 import logging
 import time
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import astropy.units as u
@@ -46,7 +45,7 @@ def remnant_images(size, seed):
     y, x = (np.indices((size, size)) - (size - 1) / 2) / (0.42 * size)
     # The shock front is a circle with gentle dents.
     angle = np.arctan2(y, x)
-    front = 1 + sum(rng.normal(0, 0.03) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in range(2, 7))
+    front = 1 + sum(rng.normal(0, 0.015) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in range(2, 7))
     radius = np.hypot(x, y) / front
 
     def clumps(contrast, slope):
@@ -143,8 +142,7 @@ def _truth(model, seed):
     # Spectra on bins far finer than the model's, so that binning the events has something to do.
     low, high = model.energy_edges[[0, -1]].to_value(u.keV)
     edges = np.linspace(low, high, 10 * (len(model.energy_edges) - 1) + 1) * u.keV
-    with as_file(files("astro_lpalm.data") / "snr-acis.toml") as path:
-        library = SpectralLibrary.from_file(path, energy_edges=edges)
+    library = SpectralLibrary.from_file("snr-acis", energy_edges=edges)
     spectra = library.draw(1, seed)[0]
     images = remnant_images(_SIZE, seed)
     counts = np.array([_COUNTS[name] * images[name] for name in library.component_names])

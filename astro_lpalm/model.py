@@ -197,8 +197,8 @@ class Model:
                 raise ValueError(msg)
             if header["MODELVER"] != _FORMAT:
                 msg = (
-                    f"'{path}' is a model of format version {header['MODELVER']}, but this is astro_lpalm {__version__}, "
-                    f"which reads version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train anew."
+                    f"'{path}' is a model of format version {header['MODELVER']}, but astro_lpalm {__version__} reads "
+                    f"version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train anew."
                 )
                 raise ValueError(msg)
             names = [str(name).strip() for name in hdulist["COMPONENTS"].data["NAME"]]

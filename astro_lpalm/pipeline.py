@@ -88,8 +88,8 @@ def _as_solver(model):
         return load_model(model)
     if not callable(getattr(model, "separate", None)):
         msg = (
-            f"model is of type {type(model).__name__}, but must be a model, the name of a packaged model, a model file, "
-            "or a solver with a method separate(X)."
+            f"model is of type {type(model).__name__}, but must be a model, the name of a packaged one, a model file, or "
+            "a solver with a method separate(X)."
         )
         raise TypeError(msg)
     return model

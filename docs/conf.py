@@ -5,6 +5,7 @@ ASTRO_LPALM_DOCS_ONLINE is set. Elsewhere a name of another package must at leas
 """
 
 import os
+from functools import reduce
 from importlib import import_module
 from importlib.metadata import version as installed_version
 
@@ -52,20 +53,26 @@ else:
 
 def check_other_packages(app, env, node, contnode):
     """Accept a reference to another package if what it names can be imported, so that misspelt ones are still found."""
-    target = node.get("reftarget", "")
-    if node.get("refdomain") != "py" or target.split(".")[0] == project:
+    if node.get("refdomain") != "py" or node["reftarget"].split(".")[0] == project:
         return None
+    # In the docstring of a class a name may also be what the class inherits from another package.
+    scope = [node.get("py:module"), node.get("py:class")]
+    targets = [node["reftarget"]]
+    if all(scope):
+        targets.append(".".join([*scope, node["reftarget"]]))
+    return contnode if any(map(can_be_imported, targets)) else None
+
+
+def can_be_imported(target):
     parts = target.split(".")
     for n_module in range(len(parts), -1, -1):
         # The longest part that is a module; none at all is a builtin such as `None` or `ValueError`.
         try:
-            found = import_module(".".join(parts[:n_module]) or "builtins")
-            for name in parts[n_module:]:
-                found = getattr(found, name)
+            reduce(getattr, parts[n_module:], import_module(".".join(parts[:n_module]) or "builtins"))
         except (ImportError, AttributeError):
             continue
-        return contnode
-    return None
+        return True
+    return False
 
 
 def setup(app):

@@ -242,7 +242,7 @@ class EventCube(NDData):
         wcs = celestial_wcs(celestial_cards(header))
         if wcs is None:
             found = ", ".join(f"CTYPE{axis}={header.get(f'CTYPE{axis}', '')!r}" for axis in (1, 2))
-            msg = f"the cube has no celestial WCS on its first two FITS axes ({found}); add one, such as RA---TAN, DEC--TAN."
+            msg = f"the cube has no celestial WCS on its first two FITS axes ({found}); add one to its header."
             raise ValueError(msg)
         if "BUNIT" in header and not _is_counts(header["BUNIT"]):
             msg = f"the cube is in {header['BUNIT']!r}, but is taken as counts."
@@ -408,7 +408,7 @@ class EventCube(NDData):
         kept = ~self.pixel_mask
         n_pixels = np.count_nonzero(kept)
         if row.ndim == 0 or row.shape[-1] != n_pixels:
-            msg = f"the values have shape {row.shape}, but the cube has {n_pixels} unmasked pixels: expected (..., {n_pixels})."
+            msg = f"the values have shape {row.shape}, but the cube has {n_pixels} unmasked pixels, the last axis."
             raise ValueError(msg)
         image = np.full((*row.shape[:-1], *kept.shape), np.nan, dtype=np.result_type(row.dtype, np.float32))
         image[..., kept] = row
@@ -445,11 +445,13 @@ class EventCube(NDData):
                 "these energy_edges."
             )
             raise ValueError(msg)
-        data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0)
+        # Narrow integers could overflow; floating-point numbers keep their type.
+        dtype = self.data.dtype if self.data.dtype.kind == "f" else np.result_type(self.data.dtype, np.int32)
+        data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0, dtype=dtype)
         return type(self)(data, energy_edges=old[nearest] * u.keV, wcs=self.wcs, mask=self.mask, meta=self.meta)
 
     def __repr__(self):
-        n_energy, ny, nx = self.data.shape
+        ny, nx = self.data.shape[1:]
         scale = (proj_plane_pixel_scales(self.wcs) * u.deg).to_value(u.arcsec)
         middle = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2)
         kept = ~self.pixel_mask

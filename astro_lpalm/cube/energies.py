@@ -12,6 +12,10 @@ __all__ = ["as_energy_edges", "describe_grid", "ebounds_hdu", "linear_axis_cards
 _CONTIGUOUS = 1e-2
 # Relative spread of the bin widths below which a grid counts as uniform.
 _UNIFORM = 1e-6
+_THIRD_AXIS = (
+    r"((CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CNAME|CRDER|CSYER|WCSTY|MTYPE|MFORM|LTV)3|"
+    r"(PC|CD|LTM)(3_\d|\d_3)|P[VS]3_\d+)[A-Z]?"
+)
 
 
 def as_energy_edges(edges, name="energy_edges"):
@@ -227,8 +231,7 @@ def read_linear_axis(header):
 
 def is_third_axis_card(keyword):
     """Tell whether a keyword describes the third axis of an image, or ties it to the others."""
-    pattern = r"(CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CNAME|CRDER|CSYER|WCSTY|MTYPE|MFORM|LTV)3|(PC|CD|LTM)(3_\d|\d_3)|P[VS]3_\d+"
-    return re.fullmatch(f"({pattern})[A-Z]?", keyword) is not None
+    return re.fullmatch(_THIRD_AXIS, keyword) is not None
 
 
 def _is_uniform(edges):

@@ -4,7 +4,6 @@ import logging
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -13,7 +12,6 @@ from astropy.table import Table
 
 from .._files import open_fits
 from .energies import describe_grid
-from .sky import SkyGrid
 
 __all__ = ["ACIS_CHANNEL", "ACIS_OVERFLOW", "EventList", "count_events", "read_events"]
 
@@ -26,7 +24,7 @@ ACIS_OVERFLOW = 1024
 """The last PI channel of ACIS, which holds every energy above it."""
 
 # Rows handled at once: temporaries stay in the processor's cache, and small beside any list that is worth the trouble.
-_CHUNK = 1 << 16
+_CHUNK = 1 << 15
 
 
 @dataclass
@@ -114,9 +112,9 @@ def read_events(events):
     Parameters
     ----------
     events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`
-        An event list with columns X, Y and ENERGY or PI, in any order and case. Without ENERGY, the energy of an event is the centre of
-        its PI channel, as Chandra's ACIS defines them, and the overflow channel has none. An energy column without a
-        unit is taken as eV.
+        An event list with columns X, Y and ENERGY or PI, in any order and case. Without ENERGY, the energy of an
+        event is the centre of its PI channel, as Chandra's ACIS defines them, and the overflow channel has none. An
+        energy column without a unit is taken as eV.
 
     Returns
     -------
@@ -173,90 +171,96 @@ def count_events(events, grid, energy_edges, mask=None):
     """
     # Rounded so that an edge of 1.2 keV is 1200 eV, not 1200.0000000000002.
     edges = np.round(energy_edges.to_value(events.energy_unit), 9)
-    cube = _empty_cube((edges.size - 1, grid.ny, grid.nx))
-    flat, one = cube.reshape(-1), np.int32(1)  # of the cube's own type: add.at is ten times slower when it casts
-    left_out = dict.fromkeys(
-        (f"in the overflow channel PI {ACIS_OVERFLOW}", "outside the energy range", "without a position (NaN)",
-         "outside the image", "outside the region"), 0
-    )  # fmt: skip
-    overflow_key, energy_key, position_key, image_key, region_key = left_out
-    index_of = _energy_index(edges)
-    x0, y0 = np.float64(grid.x0), np.float64(grid.y0)  # with a plain float, columns of single precision would stay so
+    shape = (edges.size - 1, grid.ny, grid.nx)
+    flat = _empty_cells(shape)
+    one = np.int32(1)  # of the cells' own type: add.at is ten times slower when it has to convert
+    index_type = np.int32 if flat.size < 2**31 else np.intp
+    bin_of = _energy_bins(edges)
+    x0, y0 = np.float64(grid.x0), np.float64(grid.y0)  # with plain floats, columns of single precision would stay so
+    n_overflow = n_energy = n_nowhere = 0
     for part in events.chunks():
-        energy = events.energy[part]
-        bright = energy >= edges[-1]
-        kept = ~bright & (energy >= edges[0])
-        n_kept = np.count_nonzero(kept)
-        if n_kept < kept.size:
-            n_overflow = 0 if events.overflow is None else np.count_nonzero(events.overflow[part] & bright)
-            left_out[overflow_key] += n_overflow
-            left_out[energy_key] += kept.size - n_kept - n_overflow
-        column = (events.x[part] - x0) / grid.bin_factor
-        row = (events.y[part] - y0) / grid.bin_factor
-        in_image = kept & (column >= 0) & (column < grid.nx) & (row >= 0) & (row < grid.ny)
-        n_image = np.count_nonzero(in_image)
-        if n_image < n_kept:
-            nowhere = np.count_nonzero(kept & (np.isnan(column) | np.isnan(row)))
-            left_out[position_key] += nowhere
-            left_out[image_key] += n_kept - n_image - nowhere
-        if n_image < in_image.size:
-            energy, column, row = energy[in_image], column[in_image], row[in_image]
-        index = index_of(energy)
-        index *= grid.ny
-        index += row.astype(np.intp)
-        index *= grid.nx
-        index += column.astype(np.intp)
+        # Positions in units of bins and pixels; those from 0 to the number of bins or pixels are inside.
+        position = (
+            bin_of(events.energy[part]),
+            (events.y[part] - y0) / grid.bin_factor,
+            (events.x[part] - x0) / grid.bin_factor,
+        )
+        inside = [(values >= 0) & (values < n) for values, n in zip(position, shape)]
+        left_out = ~(inside[0] & inside[1] & inside[2])
+        with np.errstate(invalid="ignore"):  # what cannot be converted is left out
+            index = position[0].astype(index_type)
+            for values, n in zip(position[1:], shape[1:]):
+                index *= n
+                index += values.astype(index_type)
+            if np.isnan(position[1].sum() + position[2].sum()):
+                n_nowhere += np.count_nonzero(np.isnan(position[1] + position[2]) & inside[0])
+        index[left_out] = flat.size - 1
         np.add.at(flat, index, one)
+        n_energy += np.count_nonzero(~inside[0])
+        if events.overflow is not None:
+            n_overflow += np.count_nonzero(events.overflow[part] & (position[0] >= shape[0]))
+    n_left_out = int(flat[-1])
+    cube = flat[:-1].reshape(shape)
+    n_region = 0
     if mask is not None:
         for plane in cube:
-            left_out[region_key] += int(plane[mask].sum())
+            n_region += int(plane[mask].sum())
             plane[mask] = 0
-    _report(len(events.x), left_out, energy_edges, grid)
+    reasons = {
+        f"in the overflow channel PI {ACIS_OVERFLOW}": n_overflow,
+        "outside the energy range": n_energy - n_overflow,
+        "without a position (NaN)": n_nowhere,
+        "outside the image": n_left_out - n_energy - n_nowhere,
+        "outside the region": n_region,
+    }
+    _report(len(events.x), reasons, energy_edges, grid)
     return cube
 
 
 def _report(n_events, left_out, energy_edges, grid):
+    """Log how many events were counted, and why the others were not; refuse an empty cube."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
     n_counted = n_events - sum(left_out.values())
     if n_counted == 0:
         msg = (
-            f"none of the {n_events} events is selected by {describe_grid(energy_edges)} and {grid.nx} x {grid.ny} pixels from "
-            f"x = {grid.x0:.6g}, y = {grid.y0:.6g}; left out: {reasons}. Widen the energy range, the bounds or the region."
+            f"none of the {n_events} events is selected by {describe_grid(energy_edges)} and {grid.nx} x {grid.ny} "
+            f"pixels from x = {grid.x0:.6g}, y = {grid.y0:.6g}; left out: {reasons}. Widen the energy range, "
+            "the bounds or the region."
         )
         raise ValueError(msg)
     logger.info("%d of %d events counted; left out: %s", n_counted, n_events, reasons)
 
 
-def _energy_index(edges):
-    """Make the function that finds the bins of energies within the edges."""
+def _energy_bins(edges):
+    """Make the function that tells energies' positions in the bins, from 0 to the number of bins."""
     n_bins = edges.size - 1
     width = (edges[-1] - edges[0]) / n_bins
     if np.ptp(np.diff(edges)) > 1e-6 * width:
         return lambda energy: np.searchsorted(edges, energy, side="right") - 1
 
-    def index_of(energy):
-        # Division is twenty times faster than a search, but its rounding may miss an edge: compare with the edges.
-        index = ((energy - edges[0]) * (1 / width)).astype(np.intp)
-        np.minimum(index, n_bins - 1, out=index)
-        index -= energy < edges[index]
-        index += energy >= edges[index + 1]
-        return index
+    def bin_of(energy):
+        # A division is twenty times faster than a search. It may be rounded below an edge that the energy lies on.
+        position = energy - edges[0]
+        position /= width
+        position += 1e-9
+        return position
 
-    return index_of
+    return bin_of
 
 
-def _empty_cube(shape):
-    size = 4 * int(np.prod(shape, dtype=object))
-    advice = (
-        f"a cube of {shape[0]} energies and {shape[2]} x {shape[1]} pixels takes {size / 2**30:.3g} GiB, more than there is "
-        "memory; use a larger bin_factor or pixel_scale, smaller bounds or size, or fewer energies."
+def _empty_cells(shape):
+    """Make the cells of a cube, and a last one for events that are left out."""
+    n_cells = int(np.prod(shape, dtype=object))
+    msg = (
+        f"a cube of {shape[0]} energies and {shape[2]} x {shape[1]} pixels takes {4 * n_cells / 2**30:.3g} GiB, more "
+        "than there is memory; use a larger bin_factor or pixel_scale, smaller bounds or size, or fewer energies."
     )
-    if size > _physical_memory():
-        raise ValueError(advice)
+    if 4 * n_cells > _physical_memory():
+        raise ValueError(msg)
     try:
-        return np.zeros(shape, dtype=np.int32)
+        return np.zeros(n_cells + 1, dtype=np.int32)
     except (MemoryError, ValueError) as error:
-        raise ValueError(advice) from error
+        raise ValueError(msg) from error
 
 
 def _physical_memory():
@@ -279,7 +283,7 @@ def _opened(events):
     elif isinstance(events, Table):
         yield events, "the table"
     else:
-        msg = f"events must be the name of a FITS file, an HDUList, a table HDU or an astropy Table, not {type(events).__name__}."
+        msg = f"events must be a FITS file's name, an HDUList, a table HDU or a Table, not {type(events).__name__}."
         raise TypeError(msg)
 
 
@@ -290,7 +294,10 @@ def _event_table(hdulist, where):
             if matches(hdu):
                 return hdu
     names = ", ".join(hdu.name or "(unnamed)" for hdu in hdulist)
-    msg = f"{where} has no EVENTS table: its extensions are {names}. Give an event list, such as acis_evt2.fits."
+    msg = (
+        f"{where} has no EVENTS table: its extensions are {names}. Give an event list, such as acis_evt2.fits (a "
+        "compressed one may be truncated)."
+    )
     raise ValueError(msg)
 
 
@@ -327,7 +334,7 @@ def _read_columns(table, names, path):
     """Read columns as native, contiguous arrays, the only copies that are made."""
     if isinstance(table, Table):
         return {name: _plain(table[name]) for name in names}
-    dtype = table.columns.dtype
+    dtype = table.columns.dtype.newbyteorder(">")  # astropy gives it in native order
     scaled = any(
         table.columns[name].bscale not in ("", None) or table.columns[name].bzero not in ("", None) for name in names
     )

@@ -41,7 +41,7 @@ def read_image(hdu, energy_edges=None):
         if len(_shape(hdu)) != 3:
             raise ValueError(_not_a_cube([hdu]))
     else:
-        msg = f"a cube comes from a 3-D image HDU or an HDUList, not from {type(hdu).__name__}; EventCube.read takes a file name."
+        msg = f"a cube comes from a 3-D image HDU or an HDUList, not {type(hdu).__name__}; EventCube.read takes a file."
         raise TypeError(msg)
     header, shape = image.header, _shape(image)
     if energy_edges is not None:
@@ -50,7 +50,7 @@ def read_image(hdu, energy_edges=None):
         ebounds = next((other for other in others if _is_ebounds(other)), None)
         edges = read_linear_axis(header) if ebounds is None else read_ebounds(ebounds)
     if len(edges) != shape[0] + 1:
-        msg = f"the cube of shape {shape} (energy, y, x) has {shape[0]} energies, but its energy grid {describe_grid(edges)}."
+        msg = f"the cube has {shape[0]} energies (shape {shape}), but its energy grid has {describe_grid(edges)}."
         raise ValueError(msg)
     return np.asarray(image.data), header, edges, _read_mask(others, shape)
 
@@ -71,7 +71,7 @@ def _first_cube(hdulist):
 def _not_a_cube(images):
     found = [f"{hdu.name or '(unnamed)'} {_shape(hdu)}" for hdu in images if _shape(hdu)]
     listing = "the images are " + ", ".join(found) if found else "there is no image"
-    return f"a cube is a 3-D image (energy, y, x), but {listing}; an event list must be binned first (EventCube.from_events)."
+    return f"a cube is a 3-D image (energy, y, x), but {listing}; to bin an event list: EventCube.from_events."
 
 
 def _is_ebounds(hdu):

@@ -44,7 +44,9 @@ def read_region(region):
     except TypeError:
         shapes = [region]
     if not all(isinstance(shape, PixelRegion | SkyRegion) for shape in shapes):
-        msg = f"region must be the name of a region file, a shape of the regions package or a list of them, not {region!r}."
+        msg = (
+            f"region must be a region file's name, a shape of the regions package or a list of shapes, not {region!r}."
+        )
         raise TypeError(msg)
     if not shapes:
         msg = "region is an empty list: it holds no shape."
@@ -83,11 +85,11 @@ def mask_outside(shapes, sky_wcs, x, y):
     for shape in included:
         inside |= shape.contains(points)
     for shape in excluded:
-        inside &= shape.contains(points)  # an excluded shape contains what lies outside it
+        inside &= ~shape.contains(points)
     if not inside.any():
         msg = (
             f"the region leaves no pixel of the image, which spans x = {x.min():.6g} to {x.max():.6g} and "
-            f"y = {y.min():.6g} to {y.max():.6g} in sky pixels: it lies off the image, or its shapes are smaller than a pixel."
+            f"y = {y.min():.6g} to {y.max():.6g} in sky pixels: it lies off the image, or is smaller than a pixel."
         )
         raise ValueError(msg)
     return ~inside
@@ -108,7 +110,11 @@ def bounding_box(shapes, sky_wcs):
     bounds : tuple of 4 float, or None
         x0, x1, y0, y1; None where nothing is included, so that exclusions are cut out of everything.
     """
-    boxes = [shape.bounding_box for shape in _in_pixels(shapes, sky_wcs)[0]]
+    try:
+        boxes = [shape.bounding_box for shape in _in_pixels(shapes, sky_wcs)[0]]
+    except ValueError as error:  # positions on the other side of the sky are NaN
+        msg = f"the region cannot be projected on the image: {error}"
+        raise ValueError(msg) from error
     if not boxes:
         return None
     # Pixel i, counted from 0, spans i + 0.5 to i + 1.5 in coordinates counted from 1.
@@ -122,13 +128,13 @@ def bounding_box(shapes, sky_wcs):
 
 def _in_pixels(shapes, sky_wcs):
     """Convert to pixel shapes, and part the included from the excluded."""
-    try:
-        pixels = [shape.to_pixel(sky_wcs) if isinstance(shape, SkyRegion) else shape for shape in shapes]
-    except ValueError as error:
-        msg = f"the region cannot be projected on the image: {error}"
-        raise ValueError(msg) from error
-    included = [shape for shape in pixels if shape.meta.get("include", True)]
-    return included, [shape for shape in pixels if not shape.meta.get("include", True)]
+    pixels = [shape.to_pixel(sky_wcs) if isinstance(shape, SkyRegion) else shape for shape in shapes]
+    parted = [], []
+    for shape in pixels:
+        # Whether an excluded shape contains its inside or its outside depends on the version of regions: forget it.
+        plain = shape.copy()
+        parted[not plain.meta.pop("include", True)].append(plain)
+    return parted
 
 
 def _read_file(path):

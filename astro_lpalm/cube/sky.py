@@ -86,7 +86,7 @@ def sky_cards(header, x_column, y_column):
     """Take the celestial WCS of an event list from the keywords of its two sky columns.
 
     `astropy.wcs.WCS` reads a table's header as if it were an image's, so the keywords are renamed: TCTYPn of the X
-    column becomes CTYPE1, and so on (FITS standard 4.0, table 22).
+    column becomes CTYPE1, and so on (FITS standard 4.0, section 8).
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def check_data(X, spectra=None):
     if spectra is not None:
         spectra = _as_float(spectra, "spectra")
         if spectra.shape[0] != X.shape[0]:
-            msg = f"spectra has {spectra.shape[0]} energies (rows) but X has {X.shape[0]}; both need the same energy bins."
+            msg = f"spectra has {spectra.shape[0]} energies (rows) but X has {X.shape[0]}; they must be the same."
             raise ValueError(msg)
     return X, spectra
 
@@ -73,6 +73,6 @@ def _as_float(array, name):
     if array.dtype != np.float32:
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        msg = f"{name} has {np.count_nonzero(~np.isfinite(array))} values that are NaN or infinite; mask or remove them."
+        msg = f"{name} has {np.count_nonzero(~np.isfinite(array))} values that are NaN or infinite; leave them out."
         raise ValueError(msg)
     return array

@@ -51,7 +51,7 @@ class UnrolledPALM(nn.Module):
     >>> rng = np.random.default_rng(0)
     >>> A, S = np.abs(rng.normal(size=(8, 2))), rng.laplace(size=(2, 100))
     >>> A /= np.linalg.norm(A, axis=0)
-    >>> network = UnrolledPALM("lista-cp", "ista-ll", n_layers=3).initialize(A, S)
+    >>> network = UnrolledPALM("lista-cp", "ista-ll", n_layers=3).initialize(A)
     >>> network.separate(A @ S).sources.shape
     (2, 100)
     """
@@ -83,15 +83,13 @@ class UnrolledPALM(nn.Module):
         self.theta = nn.Parameter(torch.zeros(self.n_layers, 2))
         return self
 
-    def initialize(self, spectra, sources):
-        """Make the parameters and give them the starting values of unlearned PALM for one example.
+    def initialize(self, spectra):
+        """Make the parameters and give them the values of unlearned PALM.
 
         Parameters
         ----------
         spectra : array_like, shape (m, n)
-            An example of a mixing matrix A.
-        sources : array_like, shape (n, t)
-            An example of sources S.
+            An example of a mixing matrix A. Its columns fix the order of the components.
 
         Returns
         -------
@@ -99,12 +97,10 @@ class UnrolledPALM(nn.Module):
             This object.
         """
         spectra = torch.as_tensor(np.asarray(spectra), dtype=torch.float64)
-        sources = torch.as_tensor(np.asarray(sources), dtype=torch.float64)
         self.allocate(*spectra.shape)
-        scale = torch.linalg.norm(spectra @ sources) / sources.shape[1] ** 0.5
         with torch.no_grad():
             lipschitz = self.s_part.initialize(spectra)
-            self.a_part.initialize(sources / scale)
+            self.a_part.initialize()
             self.theta[:, 0] = 1e-5 / lipschitz
         return self
 
@@ -229,14 +225,14 @@ class UnrolledPALM(nn.Module):
         return (self.theta[layer, 0] * scale + self.theta[layer, 1] * noise).clamp_min(0.0)
 
     def _update_spectra(self, layer, A, P, C, power):
-        # P = X S^T and C = S S^T. Dividing by the power of X makes the step the same for any flux and pixel number.
+        # P = X S^T and C = S S^T, divided by the power of X to keep them within range at any flux.
         C = C / power
         A = A + (P / power - A @ C) / self.a_part.inverse_step(layer, C)
         return A / torch.linalg.vector_norm(A, dim=1, keepdim=True).clamp_min(1.0)
 
     def _check_fit(self, X, spectra):
         if self.n_energies is None:
-            msg = "this network has no parameters yet; train it, or call initialize(spectra, sources) first."
+            msg = "this network has no parameters yet; train it, or call initialize(spectra) first."
             raise ValueError(msg)
         if X.shape[0] != self.n_energies:
             msg = f"X has {X.shape[0]} energies (rows), but the network was trained for {self.n_energies}."
@@ -249,7 +245,7 @@ class UnrolledPALM(nn.Module):
             )
             raise ValueError(msg)
         if spectra is not None and spectra.shape[1] != self.n_components:
-            msg = f"spectra has {spectra.shape[1]} columns, but the network was trained for {self.n_components} components."
+            msg = f"spectra has {spectra.shape[1]} columns, but the network has {self.n_components} components."
             raise ValueError(msg)
 
 

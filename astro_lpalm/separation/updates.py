@@ -81,7 +81,11 @@ class _Lista(nn.Module):
 
 
 class _IstaLL(nn.Module):
-    """Equation (8): a learned inverse step L_k, per pixel so that it does not depend on how many there are."""
+    """Equation (8) with a learned inverse step, as a multiple of ||S S^T||_F.
+
+    The paper learns the inverse step itself, for sources of unit norm. Relative to the sources at hand it serves any
+    flux and number of pixels, and a step that is stable for one observation is stable for all.
+    """
 
     moves = True
 
@@ -89,11 +93,12 @@ class _IstaLL(nn.Module):
         super().__init__()
         self.L = nn.Parameter(torch.ones(n_layers))
 
-    def initialize(self, sources):
-        self.L[:] = 1.001 * torch.linalg.matrix_norm(sources, 2) ** 2 / sources.shape[1]
+    def initialize(self):
+        self.L[:] = 1.001
 
     def inverse_step(self, layer, C):
-        return self.L[layer]
+        norm = torch.linalg.matrix_norm(C, keepdim=True)
+        return self.L[layer] * norm.clamp_min(torch.finfo(C.dtype).tiny)
 
 
 class _Explicit(nn.Module):
@@ -104,13 +109,12 @@ class _Explicit(nn.Module):
     def __init__(self, n_layers, m, n):
         super().__init__()
 
-    def initialize(self, sources):
+    def initialize(self):
         pass
 
     def inverse_step(self, layer, C):
         # The smallest normal number keeps the step finite while the sources are still zero.
-        norm = torch.linalg.matrix_norm(C, 2).clamp_min(torch.finfo(C.dtype).tiny)
-        return 1.001 * norm[:, None, None]
+        return 1.001 * torch.linalg.matrix_norm(C, 2, keepdim=True).clamp_min(torch.finfo(C.dtype).tiny)
 
 
 class _Known(_Explicit):

@@ -3,10 +3,10 @@
 import tomllib
 from collections.abc import Mapping
 from numbers import Real
-from pathlib import Path
 
 import numpy as np
 
+from ..data import find_components_file
 from ..transforms import get_transform
 from .generalized_gaussian import GeneralizedGaussian
 
@@ -124,8 +124,9 @@ class SourceLibrary:
         Parameters
         ----------
         path : str or `os.PathLike`
-            TOML file with ``[[components]]``, each with a ``name`` and a ``[components.source]`` of ``fraction`` (of
-            pixels that are not zero), ``shape``, and optionally ``amplitude`` (relative l2 norm, or a range of two).
+            TOML file, or the name of a packaged one ("snr-acis", "pwn-acis"), with ``[[components]]``, each with a
+            ``name`` and a ``[components.source]`` of ``fraction`` (of pixels that are not zero), ``shape``, and
+            optionally ``amplitude`` (relative l2 norm, or a range of two).
 
         Returns
         -------
@@ -139,13 +140,10 @@ class SourceLibrary:
             If it is not TOML, or a key is missing, unknown or has a value that is not allowed; the message names file,
             component and key.
         """
-        path = Path(path)
+        path = find_components_file(path)
         try:
             with path.open("rb") as file:
                 tables = tomllib.load(file).get("components")
-        except FileNotFoundError:
-            msg = f"there is no file '{path}'; check the name and the directory."
-            raise FileNotFoundError(msg) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             msg = f"'{path}' is not a TOML file: {error}"
             raise ValueError(msg) from error

@@ -52,8 +52,9 @@ def check_energy_edges(energy_edges):
 def integrate(model, energy_edges):
     """Photon flux of a model in each energy bin.
 
-    Lines are integrated by the error function, so that one narrower than a bin keeps all its photons; anything else by quadrature in
-    bins of at most 10 eV. Sums and products of models (absorption times a spectrum) are followed to their parts.
+    Lines are integrated by the error function, so that one narrower than a bin keeps all its photons; anything
+    else by quadrature in bins of at most 10 eV. Sums and products of models (absorption times a spectrum) are
+    followed to their parts.
 
     Parameters
     ----------
@@ -82,8 +83,8 @@ def integrate(model, energy_edges):
     if isinstance(model, SpectralModel) and model.output_unit != photon_flux_density:
         msg = f"{type(model).__name__} is a factor, not a spectrum; multiply it with a spectrum and integrate that."
         raise ValueError(msg)
-    pieces = np.ceil(np.maximum(np.diff(edges) / _WIDEST, np.log(edges[1:] / edges[:-1]) / np.log(_STEEPEST)))
-    pieces = pieces.astype(int)
+    pieces = np.maximum(np.diff(edges) / _WIDEST, np.log(edges[1:] / edges[:-1]) / np.log(_STEEPEST))
+    pieces = np.ceil(pieces - 1e-6).astype(int)
     starts = np.concatenate([[0], np.cumsum(pieces)])
     fine = np.interp(np.arange(starts[-1] + 1), starts, edges)
     return np.add.reduceat(_bins(model, fine), starts[:-1]) * _FLUX
@@ -92,7 +93,7 @@ def integrate(model, energy_edges):
 def _bins(model, edges):
     if isinstance(model, CompoundModel) and model.op in ("+", "-", "*"):
         left, right = _bins(model.left, edges), _bins(model.right, edges)
-        if model.op == "*":  # at most one factor may vary within so narrow a bin: a line, and a smooth transmission
+        if model.op == "*":  # in so narrow a bin one factor is a line at most, and the other smooth
             return left * right / np.diff(edges)
         return left + right if model.op == "+" else left - right
     if isinstance(model, SpectralModel):

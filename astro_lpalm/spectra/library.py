@@ -26,12 +26,16 @@ class LibraryStatistics:
         Shape (n_components, m).
     principal : array
         Shape (n_components, rank, m), orthonormal rows, in decreasing order of variance.
+    spread : array
+        Shape (n_components, rank), the standard deviation along each principal vector.
     share : array
-        Shape (n_components, rank), the fraction of the variance about the mean that each explains; zeros where spectra do not vary.
+        Shape (n_components, rank), the fraction of the variance about the mean that each explains; zeros where
+        spectra do not vary.
     """
 
     mean: np.ndarray
     principal: np.ndarray
+    spread: np.ndarray
     share: np.ndarray
 
 
@@ -133,7 +137,7 @@ class SpectralLibrary:
             msg = f"a library needs one or more components with names of their own; got {self.component_names}."
             raise ValueError(msg)
         if response is None and any(isinstance(component, ModelComponent) for component in self.components):
-            msg = "a component with a model needs a response to see it through; pass response=approximate_acis_response(...)."
+            msg = "components with a model need a response; pass response=approximate_acis_response(energy_edges)."
             raise ValueError(msg)
         if response is not None and not np.array_equal(response.channel_edges.value, edges):
             msg = (
@@ -145,13 +149,15 @@ class SpectralLibrary:
         self.nh = nh or Prior(0.0, 0.0)
 
     @classmethod
-    def from_file(cls, components_toml):
+    def from_file(cls, components_toml, *, energy_edges=None):
         """Read a components file.
 
         Parameters
         ----------
         components_toml : str or `os.PathLike`
             A TOML file, or the name of a packaged one ("snr-acis", "pwn-acis").
+        energy_edges : `~astropy.units.Quantity`, optional
+            Energy bins to use instead of the file's, shape (m + 1,).
 
         Returns
         -------
@@ -166,8 +172,9 @@ class SpectralLibrary:
         """
         settings = read_spectra_settings(components_toml)
         components = [ModelComponent(name, model, priors) for name, model, priors in settings.components]
-        response = approximate_acis_response(settings.energy_edges, settings.instrument)
-        return cls(components, settings.energy_edges, response=response, nh=settings.nh)
+        edges = settings.energy_edges if energy_edges is None else energy_edges
+        response = approximate_acis_response(edges, settings.instrument)
+        return cls(components, edges, response=response, nh=settings.nh)
 
     @classmethod
     def from_arrays(cls, spectra, energy_edges):
@@ -279,7 +286,7 @@ class SpectralLibrary:
         if self.response is None:
             return 1.0
         true = self.response.energy_edges.value
-        return PhotoelectricAbsorption.density(0.5 * (true[1:] + true[:-1]), nh[:, None])
+        return PhotoelectricAbsorption.integral(true, nh[:, None]) / np.diff(true)
 
     def statistics(self, rank=10, *, n=1000, seed=0):
         """Mean and principal vectors of each component, from draws.
@@ -315,14 +322,15 @@ class SpectralLibrary:
         spectra = np.moveaxis(self.draw(n, seed), 2, 0)
         mean = spectra.mean(axis=1)
         deviations = spectra - mean[:, None]
-        # The right singular vectors of the deviations, as eigenvectors of (m, m): orthonormal whatever the number of draws.
+        # The right singular vectors of the deviations, as eigenvectors (m, m): orthonormal however few the draws.
         variance, vectors = np.linalg.eigh(np.swapaxes(deviations, 1, 2) @ deviations)
         variance = np.clip(variance[:, ::-1], 0.0, None)
         total = variance.sum(axis=1, keepdims=True)
         varies = total > n * np.finfo(float).eps ** 2 * m
         share = np.divide(variance, total, out=np.zeros_like(variance), where=varies)
         principal = np.swapaxes(vectors[:, :, ::-1], 1, 2)
-        return LibraryStatistics(mean, principal[:, :rank].copy(), share[:, :rank].copy())
+        spread = np.sqrt(variance / n)
+        return LibraryStatistics(mean, *(values[:, :rank].copy() for values in (principal, spread, share)))
 
     def __repr__(self):
         low, high = self.energy_edges[[0, -1]].value

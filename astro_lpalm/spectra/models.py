@@ -57,8 +57,8 @@ def doppler_factor(velocity):
 class SpectralModel(Fittable1DModel):
     """Base of the component models: units at the door, plain arrays inside.
 
-    A subclass gives `density` and, where it knows better than quadrature, `integral`. Energies without a unit are keV, parameters
-    without a unit are in the unit that ``parameter_units`` names.
+    A subclass gives `density` and, where it knows better than quadrature, `integral`. Energies without a unit are
+    keV, parameters without a unit are in the unit that ``parameter_units`` names.
     """
 
     n_inputs = 1
@@ -203,21 +203,24 @@ class EmissionLine(SpectralModel):
 class Thermal(SpectralModel):
     """A hot, optically thin plasma: bremsstrahlung and the strongest lines of eight elements.
 
-    The continuum is thermal bremsstrahlung of H, He and the eight elements, fully ionized (Rybicki & Lightman 1979, eq. 5.14), with the
-    Gaunt factor of the Born approximation, sqrt(3)/pi exp(x/2) K0(x/2) at x = E/kT (Greene 1959). Line strengths follow kT by the peaks
-    and widths in ``read_table("lines")``, whose ``meta`` says how they were made and how far they hold. Abundances scale the lines and
-    their share of the continuum. Free-bound and two-photon continua, resonance scattering and density effects are left out.
+    The continuum is thermal bremsstrahlung of H, He and the eight elements, fully ionized (Rybicki & Lightman 1979,
+    eq. 5.14), with the Gaunt factor of the Born approximation, sqrt(3)/pi exp(x/2) K0(x/2) at x = E/kT (Greene
+    1959). Line strengths follow kT by the peaks and widths in ``read_table("lines")``, whose ``meta`` says how they
+    were made and how far they hold. Abundances scale the lines and their share of the continuum. Free-bound and
+    two-photon continua, resonance scattering and density effects are left out.
 
     Parameters
     ----------
     amplitude : float or `~astropy.units.Quantity`
-        Emission measure, 1e-14 / (4 pi D^2) times the integral of n_e n_H over the volume (cm-5), as XSPEC's apec has it.
+        Emission measure, 1e-14 / (4 pi D^2) times the integral of n_e n_H over the volume (cm-5), as XSPEC's apec
+        has it.
     kT : float or `~astropy.units.Quantity`
         Temperature of the electrons, keV.
     O, Ne, Mg, Si, S, Ar, Ca, Fe : float
         Abundances relative to solar (Anders & Grevesse 1989).
     ionization : float
-        Temperature that the lines show over ``kT``: 1 in equilibrium, lower in a shocked plasma whose ions still lag behind.
+        Temperature that the lines show over ``kT``: 1 in equilibrium, lower in a shocked plasma whose ions still
+        lag behind.
     velocity : float or `~astropy.units.Quantity`
         Of the lines, km/s, positive when receding.
     sigma : float or `~astropy.units.Quantity`
@@ -256,8 +259,7 @@ class Thermal(SpectralModel):
         """Photon flux density of plain arrays."""
         *abundances, ionization, velocity, sigma = others
         total = cls.continuum(energy, amplitude, kT, *abundances)
-        for element, *line in cls.lines(amplitude, kT * ionization, abundances):
-            flux, rest = line
+        for flux, rest in cls.lines(amplitude, kT * ionization, abundances):
             total = total + flux * _gaussian(energy, *_seen(rest, velocity, sigma))
         return total
 
@@ -269,7 +271,7 @@ class Thermal(SpectralModel):
         centre = edges[:-1] + 0.5 * width
         parameters = (amplitude, kT, *abundances)
         total = 0.5 * width * sum(cls.continuum(centre + s * width, *parameters) for s in (-_GAUSS, _GAUSS))
-        for _, flux, rest in cls.lines(amplitude, kT * ionization, abundances):
+        for flux, rest in cls.lines(amplitude, kT * ionization, abundances):
             _add_line(total, edges, flux, *_seen(rest, velocity, sigma))
         return total
 
@@ -286,13 +288,13 @@ class Thermal(SpectralModel):
 
     @staticmethod
     def lines(amplitude, kT, abundances):
-        """Yield element, photon / (cm2 s) and rest energy (keV) of each line; ``kT`` is that of the ions."""
+        """Yield photon / (cm2 s) and rest energy (keV) of each line; ``kT`` is that of the ions."""
         table, _ = _line_table()
         for element, rest, peak, peak_kT, low, high in table:
             deviation = np.log(kT / peak_kT)
             width = np.where(deviation < 0, low, high)
             abundance = abundances[_ELEMENTS.index(element)]
-            yield element, 1e14 * amplitude * abundance * peak * np.exp(-0.5 * (deviation / width) ** 2), rest
+            yield 1e14 * amplitude * abundance * peak * np.exp(-0.5 * (deviation / width) ** 2), rest
 
 
 class PhotoelectricAbsorption(SpectralModel):
@@ -311,7 +313,7 @@ class PhotoelectricAbsorption(SpectralModel):
     >>> from astro_lpalm.spectra import PhotoelectricAbsorption, Synchrotron
     >>> spectrum = PhotoelectricAbsorption(nh=1.2e22 / u.cm**2) * Synchrotron(photon_index=2.4)
     >>> print(spectrum([1.0, 4.0] * u.keV).round(4))
-    [0.0547 0.034 ] ph / (keV s cm2)
+    [0.0547 0.0331] ph / (keV s cm2)
     """
 
     nh = Parameter(default=1.0, bounds=(0, None), description="column density, 1e22 / cm2")
@@ -322,6 +324,13 @@ class PhotoelectricAbsorption(SpectralModel):
     def density(cls, energy, nh):
         """Transmission at plain energies in keV."""
         return np.exp(-nh * 1e22 * cls.cross_section(energy))
+
+    @classmethod
+    def integral(cls, edges, nh):
+        """Transmission integrated between edges, which are split where the cross-section jumps."""
+        jumps, _ = _absorption_table()
+        split = np.union1d(edges, jumps[(jumps > edges[0]) & (jumps < edges[-1])])
+        return np.add.reduceat(super().integral(split, nh), np.searchsorted(split, edges[:-1]), axis=-1)
 
     @staticmethod
     def cross_section(energy):

@@ -48,11 +48,12 @@ class Prior:
 
     @classmethod
     def parse(cls, value):
-        """Read a prior as a components file writes it: a number, ``[low, high]`` or ``{range = [low, high], scale = "log"}``.
+        """Read a prior as a components file writes it.
 
         Parameters
         ----------
         value : float, list or dict
+            A number, ``[low, high]`` or ``{range = [low, high], scale = "log"}``.
 
         Returns
         -------

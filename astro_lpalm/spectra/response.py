@@ -9,9 +9,9 @@ from .integration import check_energy_edges
 
 __all__ = ["ApproximateResponse", "approximate_acis_response"]
 
-# FWHM (eV) of a monochromatic line at 1.49 and 5.9 keV. acis-s: the back-illuminated S3, Chandra Proposers' Observatory Guide, chapter 6.
-# acis-i: front-illuminated, corrected for charge transfer inefficiency; it grows with the distance from the readout
-# (Townsley et al. 2002, NIM A 486, 751), so that these are round figures for the middle of a chip.
+# FWHM (eV) of a monochromatic line at 1.49 and 5.9 keV. acis-s: the back-illuminated S3, Chandra Proposers' Observatory
+# Guide, chapter 6. acis-i: front-illuminated, corrected for charge transfer inefficiency; there it grows with the
+# distance from the readout (Townsley et al. 2002, NIM A 486, 751): round figures, assumed for the middle of a chip.
 _FWHM = {"acis-s": (95.0, 150.0), "acis-i": (110.0, 190.0)}
 _GRID = 0.01  # keV, of the true energies
 _MARGIN = 0.4  # keV: what lies further outside the channels than this does not reach them
@@ -46,7 +46,7 @@ class ApproximateResponse:
     >>> true = np.linspace(1, 3, 201)
     >>> response = ApproximateResponse(true, [1, 2, 3], area=np.full(200, 400.0), fwhm=np.full(200, 0.1))
     >>> response.fold(np.ones(200)).round(-2)
-    array([39100., 39100.])
+    array([39300., 39300.])
     """
 
     def __init__(self, energy_edges, channel_edges, area, fwhm):
@@ -85,8 +85,8 @@ class ApproximateResponse:
         plain = flux.to_value(u.photon / u.cm**2 / u.s) if has_units else np.asarray(flux, dtype=float)
         if plain.ndim == 0 or plain.shape[-1] != len(self.matrix):
             msg = (
-                f"flux has shape {plain.shape}, and the response {len(self.matrix)} true bins; integrate the model over "
-                "response.energy_edges."
+                f"flux has shape {plain.shape}, and the response {len(self.matrix)} true bins; integrate the model "
+                "over response.energy_edges."
             )
             raise ValueError(msg)
         rate = plain @ self.matrix
@@ -119,8 +119,8 @@ def approximate_acis_response(energy_edges, instrument="acis-s"):
 
     Notes
     -----
-    The effective area is interpolated in ``read_table("acis_effective_area")``, whose ``meta`` has its sources and its accuracy. The
-    resolution goes as FWHM^2 = a + b E, as readout noise and Fano noise do, through two measured widths.
+    The effective area is interpolated in ``read_table("acis_effective_area")``, whose ``meta`` has its sources and its
+    accuracy. The resolution goes as FWHM^2 = a + b E, as readout noise and Fano noise do, through two widths.
 
     Examples
     --------
@@ -139,8 +139,8 @@ def approximate_acis_response(energy_edges, instrument="acis-s"):
     energy, area = table["energy"].to_value(u.keV), table[instrument].to_value(u.cm**2)
     if channels[0] < energy[0] or channels[-1] > energy[-1]:
         msg = (
-            f"energy_edges run from {channels[0]:g} to {channels[-1]:g} keV; the approximate ACIS response is tabulated "
-            f"from {energy[0]:g} to {energy[-1]:g} keV: stay within."
+            f"energy_edges run from {channels[0]:g} to {channels[-1]:g} keV; the approximate ACIS response is "
+            f"tabulated from {energy[0]:g} to {energy[-1]:g} keV: stay within."
         )
         raise ValueError(msg)
     low, high = max(channels[0] - _MARGIN, energy[0]), min(channels[-1] + _MARGIN, energy[-1])

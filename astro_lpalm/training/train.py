@@ -167,7 +167,7 @@ class _Run:
             raise ValueError(msg)
         first = self.training[0]
         network = UnrolledPALM(configuration.s_update, configuration.a_update, configuration.n_layers)
-        self.network = network.initialize(training_set.A[first], training_set.S[first]).float().to(device)
+        self.network = network.initialize(training_set.A[first]).float().to(device)
         self.known = not network.a_part.moves
         self.X, self.A, self.S = (
             torch.as_tensor(x, device=device) for x in (training_set.X, training_set.A, training_set.S)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
+from ..data import find_components_file
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
 
@@ -181,7 +182,7 @@ class TrainingSet:
             S,
             component_names=names,
             energy_edges=spectra_library.energy_edges,
-            library=spectra_library.statistics(rank),
+            library=spectra_library.statistics(min(rank, A.shape[1])),
             description=description,
         )
 
@@ -211,7 +212,8 @@ class TrainingSet:
         OSError, ValueError
             If the file cannot be read, or a key or value in it is not allowed.
         """
-        with open(path, "rb") as file:
+        path = find_components_file(path)
+        with path.open("rb") as file:
             table = tomllib.load(file).get("training", {})
         unknown = sorted(set(table) - {*_SYNTHESIS, *_TRAINING})
         if unknown:

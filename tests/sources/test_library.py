@@ -217,7 +217,7 @@ def test_from_file_names_file_component_and_key(tmp_path, old, new, message):
 
 
 def test_from_file_that_does_not_exist(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file '.*none\.toml'"):
+    with pytest.raises(FileNotFoundError, match=r"no components file '.*none\.toml'"):
         SourceLibrary.from_file(tmp_path / "none.toml")
 
 

@@ -1,3 +1,4 @@
+import importlib
 import warnings
 
 import numpy as np
@@ -8,6 +9,9 @@ from astro_lpalm.separation import UnrolledPALM, nmse
 from astro_lpalm.training import LOSSES, DivergenceWarning, train
 
 from .conftest import make_training_set
+
+# The function of the same name hides the module from plain imports.
+train_module = importlib.import_module("astro_lpalm.training.train")
 
 QUICK = {"n_layers": 5, "epochs": 4, "batch_size": 6}
 
@@ -63,9 +67,10 @@ def test_resuming_changes_nothing(training_set, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return forward(self, *arguments)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(UnrolledPALM, "forward", interrupted_forward)
-        train(training_set, **QUICK, checkpoint=checkpoint)
+        with pytest.raises(KeyboardInterrupt):
+            train(training_set, **QUICK, checkpoint=checkpoint)
     assert checkpoint.exists()
     resumed = train(training_set, **QUICK, checkpoint=checkpoint)
     assert_same_weights(resumed, uninterrupted)
@@ -82,7 +87,7 @@ def test_checkpoint_of_another_training(training_set, tmp_path):
     with pytest.raises(ValueError, match="fingerprint"):
         train(make_training_set(seed=5), **QUICK, checkpoint=checkpoint)
     damaged = bytearray(checkpoint.read_bytes())
-    damaged[-3000] ^= 1
+    damaged[-2870] ^= 1  # in the data of the last extension
     checkpoint.write_bytes(damaged)
     with pytest.raises(OSError, match="checksum of extension"):
         train(training_set, **QUICK, checkpoint=checkpoint)
@@ -100,9 +105,17 @@ def test_known_spectra(training_set, s_update):
     assert model.history[-1]["validation_loss"] < model.history[0]["validation_loss"]
 
 
-def test_divergence_keeps_the_best(training_set):
-    with pytest.warns(DivergenceWarning, match="lower learning_rate"):
-        model = train(training_set, n_layers=25, epochs=60, batch_size=6, learning_rate=1e18)
+def test_divergence_at_once(training_set):
+    with pytest.raises(RuntimeError, match="diverged at step 1, in the first epoch: lower learning_rate"):
+        train(training_set, **QUICK | {"n_layers": 25}, learning_rate=1e18)
+
+
+def test_divergence_keeps_the_best(training_set, monkeypatch):
+    # Seven steps to an epoch: the third goes wrong.
+    monkeypatch.setattr(train_module._Run, "_learning_rate", lambda self, step, n_steps: 1e-3 if step < 15 else 1e18)
+    with pytest.warns(DivergenceWarning, match="best weights, of 2 epochs, are kept: lower learning_rate"):
+        model = train(training_set, **QUICK | {"n_layers": 25})
+    assert len(model.history) == 2
     assert all(np.isfinite(value).all() for value in weights(model).values())
 
 

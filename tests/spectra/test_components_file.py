@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from astro_lpalm.spectra import Prior, SpectralLibrary, Thermal, read_spectra_settings
+
+GOOD = """
+[energy]
+range = [0.5, 7.0]
+n_bins = 13
+[response]
+instrument = "acis-s"
+[absorption]
+nh = [0.8, 1.6]
+[training]
+anything = "goes"
+[[components]]
+name = "hot"
+model = "Thermal"
+[components.parameters]
+kT = {range = [0.5, 2.0], scale = "log"}
+Si = [1, 3]
+Fe = 0.5
+[components.source]
+whatever = 1
+[[components]]
+name = "line"
+model = "EmissionLine"
+[components.parameters]
+energy = [6.6, 6.7]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "components.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_file_is_read(write):
+    settings = read_spectra_settings(write(GOOD))
+    np.testing.assert_allclose(settings.energy_edges, np.linspace(0.5, 7, 14))
+    assert (settings.instrument, settings.nh) == ("acis-s", Prior(0.8, 1.6))
+    name, model, priors = settings.components[0]
+    assert (name, model) == ("hot", Thermal)
+    assert priors == {"kT": Prior(0.5, 2.0, "log"), "Si": Prior(1.0, 3.0), "Fe": Prior(0.5, 0.5)}
+    drawn = SpectralLibrary.from_file(write(GOOD)).draw_parameters(50, seed=0)
+    assert np.all(drawn["hot"]["Fe"] == 0.5)
+    assert drawn["hot"]["Si"].min() >= 1
+    assert drawn["hot"]["Si"].max() <= 3
+
+
+def test_absorption_may_be_left_out_and_edges_given(write):
+    text = GOOD.replace("range = [0.5, 7.0]\nn_bins = 13", "edges = [0.5, 1, 2, 7]").replace(
+        "[absorption]\nnh = [0.8, 1.6]", ""
+    )
+    library = SpectralLibrary.from_file(write(text))
+    np.testing.assert_allclose(library.energy_edges.value, [0.5, 1, 2, 7])
+    assert np.all(library.draw_parameters(3)["nh"] == 0)
+
+
+BAD = {
+    "unknown model": (
+        ('"Thermal"', '"Apec"'),
+        "component 'hot': unknown model = 'Apec'; choose from Synchrotron, Thermal, EmissionLine",
+    ),
+    "unknown parameter": (("kT =", "kt ="), "component 'hot', parameters: unknown key 'kt' = .*allowed are kT, O, Ne"),
+    "amplitude": (("Fe = 0.5", "amplitude = 0.5"), "unknown key 'amplitude' = 0.5"),
+    "no priors": (("[components.parameters]\nenergy = [6.6, 6.7]", ""), "component 'line': no priors: write"),
+    "empty priors": (("energy = [6.6, 6.7]", ""), "component 'line': no priors: write"),
+    "range reversed": (("[1, 3]", "[3, 1]"), r"component 'hot', parameters.Si: range is \[3.0, 1.0\]; .*lower first"),
+    "range of three": (("[1, 3]", "[1, 2, 3]"), r"parameters.Si: \[1, 2, 3\] is not a prior; give a number"),
+    "range of text": (("[1, 3]", '"many"'), "parameters.Si: 'many' is not a prior"),
+    "range of truth": (("[1, 3]", "true"), "parameters.Si: True is not a prior"),
+    "range without end": (("[1, 3]", "[1, inf]"), "parameters.Si: range is .*two finite numbers"),
+    "unknown scale": (('"log"', '"ln"'), "parameters.kT: scale is 'ln'; choose 'linear' or 'log'"),
+    "unknown key of a prior": (('scale = "log"', 'step = "log"'), "parameters.kT: .*is not a prior"),
+    "log of zero": (("[0.5, 2.0], scale", "[0, 2.0], scale"), r"parameters.kT: range is \[0.0, 2.0\] with scale 'log'"),
+    "beyond bounds": (("[1, 3]", "[-1, 3]"), r"parameters.Si: \[-1, 3\] goes beyond what it may be, 0 to inf"),
+    "negative column": (("[0.8, 1.6]", "-1"), "absorption.nh: -1 goes beyond"),
+    "unknown key of absorption": (("nh =", "NH ="), r"absorption: unknown key 'NH' = \[0.8, 1.6\]; allowed are nh"),
+    "unknown table": (("[training]", "[trainin]"), "top level: unknown key 'trainin' = .*allowed are energy, response"),
+    "unknown key of a component": (('model = "Th', 'modle = 1\nmodel = "Th'), "component 1: unknown key 'modle' = 1"),
+    "unknown key of the response": (('instrument = "acis-s"', 'arf = "a"'), "response: unknown key 'arf' = 'a'"),
+    "no instrument": (('instrument = "acis-s"', ""), "response: 'instrument' is missing"),
+    "unknown instrument": (('"acis-s"', '"pn"'), "response.instrument = 'pn': .*choose from acis-s, acis-i"),
+    "instrument a list": (('"acis-s"', "[1]"), r"response.instrument = \[1\]"),
+    "beyond the response": (("[0.5, 7.0]", "[0.1, 7.0]"), "tabulated from 0.3 to 10 keV"),
+    "unknown key of energy": (("n_bins", "bins"), "energy: unknown key 'bins' = 13; allowed are range, n_bins, edges"),
+    "no bins": (("n_bins = 13", ""), "energy: 'n_bins' is missing"),
+    "bins and edges": (
+        ("n_bins = 13", "edges = [1, 2]"),
+        "energy: got range, edges; give either edges, or range and n_bins",
+    ),
+    "energies reversed": (("[0.5, 7.0]", "[7.0, 0.5]"), "energy.range: .*increasing energies"),
+    "energies of text": (("[0.5, 7.0]", '["a", "b"]'), r"energy.range: \['a', 'b'\] are not energies"),
+    "one energy": (("[0.5, 7.0]", "7.0"), "energy.range: 7.0 is not a range"),
+    "half a bin": (("n_bins = 13", "n_bins = 6.5"), "energy.n_bins: 6.5 is not a number of bins"),
+    "duplicate names": (('name = "line"', 'name = "hot"'), "components: the name 'hot' is given 2 times"),
+    "name a number": (('name = "line"', "name = 1"), "component 2: name = 1 is not a name"),
+    "no name": (('name = "line"', ""), "component 2: 'name' is missing"),
+    "no components": ((GOOD[GOOD.index("[[components]]") :], ""), "top level: 'components' is missing"),
+    "no energy": (("[energy]\nrange = [0.5, 7.0]\nn_bins = 13", ""), "top level: 'energy' is missing"),
+    "not TOML": (("[energy]", "[energy"), "is not a TOML file"),
+}
+
+
+@pytest.mark.parametrize("change", BAD)
+def test_what_is_wrong_is_named(write, change):
+    (old, new), message = BAD[change]
+    assert old in GOOD
+    path = write(GOOD.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message) as caught:
+        SpectralLibrary.from_file(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'components = []\nenergy = {edges = [1, 2]}\nresponse = {instrument = "acis-s"}',
+            "components: there are none",
+        ),
+        (
+            'components = [1]\nenergy = {edges = [1, 2]}\nresponse = {instrument = "acis-s"}',
+            "component 1: 1 is not a table",
+        ),
+        ('components = []\nenergy = 3\nresponse = {instrument = "acis-s"}', "energy: 3 is not a table"),
+    ],
+)
+def test_values_in_place_of_tables(write, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_spectra_settings(write(text))
+
+
+def test_a_missing_file_says_what_is_packaged(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no components file 'nothing'; .*pwn-acis, snr-acis"):
+        SpectralLibrary.from_file("nothing")
+    with pytest.raises(FileNotFoundError, match="no components file"):
+        SpectralLibrary.from_file(tmp_path / "snr-acis.toml")
