@@ -176,7 +176,7 @@ def _separate_options(command):
     command.add_argument("cube", help="cube file")
     command.add_argument("model", help="model file, or name of a packaged model")
     _add_output(command, "FITS file to write the components to")
-    command.add_argument("--transform", default="starlet", help="starlet, or a wavelet such as db4 or db4-stationary")
+    command.add_argument("--transform", help="starlet, or a wavelet such as db4 (default: starlet of two scales)")
     command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
     command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
 

@@ -10,14 +10,14 @@ from .cube import EventCube
 from .model import Model, load_model
 from .results import Separation
 from .separation import least_squares
-from .transforms import detail_matrix, get_transform, replace_details
+from .transforms import Starlet, detail_matrix, get_transform, replace_details
 
 __all__ = ["separate"]
 
 log = logging.getLogger(__name__)
 
 
-def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
+def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
     """Separate an observation into component images and spectra.
 
     The transform's details of every energy go to the solver, which finds spectra A and detail sources. The coarse part
@@ -30,8 +30,9 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         The observation: counts, (energy, y, x).
     model : `~astro_lpalm.model.Model`, str, path or solver
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
-    transform : str or transform
-        See `astro_lpalm.transforms.get_transform`.
+    transform : str or transform, optional
+        See `astro_lpalm.transforms.get_transform`; by default a starlet transform of two scales, of which the second
+        has details that stand out from the noise where counts are few.
     refine : bool
         Whether a model's network is followed by the refinement; other solvers have no such step.
     device : str or `torch.device`, optional
@@ -51,7 +52,7 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         If an argument is of none of the kinds above.
     """
     cube, solver = _as_cube(cube_hdu), _as_solver(model)
-    transform = get_transform(transform)
+    transform = get_transform(transform or Starlet(2))
     names, header, options = None, {}, {}
     if isinstance(solver, Model):
         if solver.energy_edges is not None:

@@ -176,15 +176,18 @@ def count_events(events, grid, energy_edges, mask=None):
     one = np.int32(1)  # of the cells' own type: add.at is ten times slower when it has to convert
     index_type = np.int32 if flat.size < 2**31 else np.intp
     bin_of = _energy_bins(edges)
-    x0, y0 = np.float64(grid.x0), np.float64(grid.y0)  # with plain floats, columns of single precision would stay so
     n_overflow = n_energy = n_nowhere = 0
     for part in events.chunks():
-        # Positions in units of bins and pixels; those from 0 to the number of bins or pixels are inside.
-        position = (
+        # Positions in units of bins and pixels; those from 0 to the number of bins or pixels are inside. They are
+        # found in double precision, whatever that of the columns.
+        position = [
             bin_of(events.energy[part]),
-            (events.y[part] - y0) / grid.bin_factor,
-            (events.x[part] - x0) / grid.bin_factor,
-        )
+            np.subtract(events.y[part], grid.y0, dtype=float),
+            np.subtract(events.x[part], grid.x0, dtype=float),
+        ]
+        if grid.bin_factor != 1:
+            position[1] /= grid.bin_factor
+            position[2] /= grid.bin_factor
         inside = [(values >= 0) & (values < n) for values, n in zip(position, shape)]
         left_out = ~(inside[0] & inside[1] & inside[2])
         with np.errstate(invalid="ignore"):  # what cannot be converted is left out
@@ -194,9 +197,9 @@ def count_events(events, grid, energy_edges, mask=None):
                 index += values.astype(index_type)
             if np.isnan(position[1].sum() + position[2].sum()):
                 n_nowhere += np.count_nonzero(np.isnan(position[1] + position[2]) & inside[0])
-        index[left_out] = flat.size - 1
+        np.copyto(index, flat.size - 1, where=left_out)
         np.add.at(flat, index, one)
-        n_energy += np.count_nonzero(~inside[0])
+        n_energy += left_out.size - np.count_nonzero(inside[0])
         if events.overflow is not None:
             n_overflow += np.count_nonzero(events.overflow[part] & (position[0] >= shape[0]))
     n_left_out = int(flat[-1])
@@ -240,7 +243,7 @@ def _energy_bins(edges):
 
     def bin_of(energy):
         # A division is twenty times faster than a search. It may be rounded below an edge that the energy lies on.
-        position = energy - edges[0]
+        position = np.subtract(energy, edges[0], dtype=float)
         position /= width
         position += 1e-9
         return position

@@ -1,12 +1,13 @@
 import shutil
 import subprocess
+import warnings
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
-from astropy.wcs import WCS
+from astropy.wcs import WCS, FITSFixedWarning
 
 from astro_lpalm.cube import EventCube, ebounds_hdu
 
@@ -35,10 +36,6 @@ EDGES = [0.5, 1.0, 1.5, 2.0, 2.5] * u.keV
 @pytest.fixture(autouse=True)
 def _quiet_wcs():
     """Reading a WCS with a date warns that MJD-OBS was set, or MJDREF split: astropy's business, not ours."""
-    import warnings
-
-    from astropy.wcs import FITSFixedWarning
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         yield
@@ -107,7 +104,6 @@ def test_cube_without_a_header_writes_its_wcs():
     wcs.wcs.cdelt = [-0.01, 0.01]
     cube = EventCube(np.ones((1, 2, 3)), energy_edges=[1, 2] * u.keV, wcs=wcs)
     again = EventCube.from_hdu(cube.to_hdulist())
-    assert again.wcs.wcs.compare(wcs.wcs, tolerance=1e-12) or np.allclose(again.wcs.wcs.crval, [320.4, 0])
     assert again.wcs.pixel_to_world(0, 0).separation(wcs.pixel_to_world(0, 0)) < 1e-9 * u.arcsec
 
 
