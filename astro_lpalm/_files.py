@@ -1,9 +1,11 @@
 """Reading and writing files so that nothing is misread, half-written or lost."""
 
+import gzip
 import os
 import tempfile
 import warnings
-from contextlib import contextmanager
+import zlib
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from astropy.io import fits
@@ -96,21 +98,30 @@ def open_fits(path, *, checksum=False, **kwargs):
     if not path.is_file():
         msg = f"there is no file '{path}'; check the name and the directory."
         raise FileNotFoundError(msg)
-    with warnings.catch_warnings():
-        # A truncated file is only warned about, and then read as if it were whole.
-        warnings.filterwarnings("error", message=".*truncated", category=AstropyUserWarning)
+    with ExitStack() as stack:
         try:
-            hdulist = fits.open(path, **kwargs)
-            len(hdulist)  # reads every header: a file cut off later is found here
-        except (OSError, EOFError, AstropyUserWarning, fits.VerifyError) as error:
-            msg = (
-                f"cannot read '{path}' as a FITS file ({error}); it is another kind of file, or is truncated."
-            )
+            _read_through_compressed(path)
+            with warnings.catch_warnings():
+                # A truncated file is only warned about, and then read as if it were whole.
+                warnings.filterwarnings("error", message=".*truncated", category=AstropyUserWarning)
+                hdulist = stack.enter_context(fits.open(path, **kwargs))
+                len(hdulist)  # reads every header: a file cut off later is found here
+        except (OSError, EOFError, zlib.error, AstropyUserWarning, fits.VerifyError) as error:
+            msg = f"cannot read '{path}' as a FITS file ({error}); it is another kind of file, or is truncated."
             raise OSError(msg) from error
-    with hdulist:
         if checksum:
             _verify_checksums(hdulist, path)
         yield hdulist
+
+
+def _read_through_compressed(path):
+    # astropy takes the end of a truncated gzip file for the end of its extensions, and reads what is left.
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return
+    with gzip.open(path) as file:
+        while file.read(1 << 20):
+            pass
 
 
 def _verify_checksums(hdulist, path):

@@ -1,7 +1,7 @@
 """What a training leaves behind and a separation needs, and the one FITS file it lives in."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -34,11 +34,14 @@ class KnownSpectra:
         Principal vectors about the mean, orthonormal rows.
     spread : `~numpy.ndarray`, shape (n, r)
         Standard deviation along each of them.
+    remainder : `~numpy.ndarray`, shape (n, m)
+        Standard deviation at each energy of what they leave over.
     """
 
     mean: np.ndarray
     principal: np.ndarray
     spread: np.ndarray
+    remainder: np.ndarray
 
 
 class Model:
@@ -52,7 +55,7 @@ class Model:
     energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
         Edges of the energy bins, where the training set knew them.
     library : object, optional
-        ``mean``, ``principal`` and ``spread`` of each component's spectra, for the refinement: see `KnownSpectra`.
+        What is known of each component's spectra, with the attributes of `KnownSpectra`, for the refinement.
     history : list of dict, optional
         A row of figures for each epoch of the training.
     description : dict, optional
@@ -82,8 +85,8 @@ class Model:
         self.energy_edges = energy_edges
         self.library = None
         if library is not None:
-            arrays = (library.mean, library.principal, library.spread)
-            self.library = KnownSpectra(*(np.asarray(array, dtype=np.float32) for array in arrays))
+            arrays = {field.name: np.asarray(getattr(library, field.name), np.float32) for field in fields(KnownSpectra)}
+            self.library = KnownSpectra(**arrays)
         self.history = list(history)
         self.description = dict(description or {})
         self.name = name
@@ -156,16 +159,17 @@ class Model:
         header["N_ENERGY"] = (self.network.n_energies, "number of energies m")
         for key, value in self.description.items():
             header[key] = value
-        hdus = [primary, fits.BinTableHDU(Table({"NAME": list(self.component_names)}), name="COMPONENTS")]
+        components = Table({"NAME": list(self.component_names)})
+        if self.library is not None:
+            for field in fields(KnownSpectra):
+                components[field.name.upper()] = getattr(self.library, field.name)
+        hdus = [primary, fits.BinTableHDU(components, name="COMPONENTS")]
         if self.energy_edges is not None:
             hdus.append(ebounds_hdu(self.energy_edges))
         for name, value in self.network.state_dict().items():
             hdu = fits.ImageHDU(np.atleast_1d(value.detach().cpu().numpy()), name=f"WEIGHT_{name}")
             hdu.header["WEIGHT"] = (name, "name of this parameter in the network")
             hdus.append(hdu)
-        if self.library is not None:
-            for key in ("mean", "principal", "spread"):
-                hdus.append(fits.ImageHDU(getattr(self.library, key), name=f"LIBRARY_{key}"))
         if self.history:
             hdus.append(fits.BinTableHDU(Table(rows=self.history), name="TRAINING"))
         with complete_or_nothing(path, overwrite=overwrite) as temporary:
@@ -201,14 +205,15 @@ class Model:
                     f"version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train anew."
                 )
                 raise ValueError(msg)
-            names = [str(name).strip() for name in hdulist["COMPONENTS"].data["NAME"]]
+            components = hdulist["COMPONENTS"].data
+            names = [str(name).strip() for name in components["NAME"]]
             network = UnrolledPALM(header["S_UPDATE"], header["A_UPDATE"], header["N_LAYER"])
             network.allocate(header["N_ENERGY"], len(names))
             weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
             network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
             library = None
-            if "LIBRARY_MEAN" in hdulist:
-                library = KnownSpectra(*(hdulist[f"LIBRARY_{key}"].data for key in ("MEAN", "PRINCIPAL", "SPREAD")))
+            if "MEAN" in components.names:
+                library = KnownSpectra(**{field.name: components[field.name] for field in fields(KnownSpectra)})
             history = []
             if "TRAINING" in hdulist:
                 table = Table.read(hdulist["TRAINING"])

@@ -4,6 +4,7 @@ import logging
 import os
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Table
 
 from .cube import EventCube
@@ -53,12 +54,14 @@ def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
     """
     cube, solver = _as_cube(cube_hdu), _as_solver(model)
     transform = get_transform(transform or Starlet(2))
-    names, header, options = None, {}, {}
+    names, header, options = None, fits.Header(), {}
     if isinstance(solver, Model):
         if solver.energy_edges is not None:
             cube = cube.rebin(solver.energy_edges)
         names, options = solver.component_names, {"refine": refine, "device": device}
-        header = {"MODEL": (solver.name, "model that separated"), "MODELSUM": (solver.checksum, "its fingerprint")}
+        header["MODEL"] = (solver.name, "model that separated")
+        header["MODELSUM"] = (solver.checksum, "fingerprint of its weights")
+    header["TRANSFRM"] = (repr(transform), "its details were separated")
     X = cube.matrix(dtype=np.float32)
     mask = cube.pixel_mask if cube.pixel_mask.any() else None
     found = solver.separate(detail_matrix(transform, cube.image_of(X), mask), **options)
@@ -72,7 +75,7 @@ def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
         sources,
         names or [f"component_{k + 1}" for k in range(len(sources))],
         diagnostics=Table(meta={"n_iter": found.n_iter, "converged": found.converged}),
-        header=header | {"TRANSFRM": (repr(transform), "details that were separated")},
+        header=header,
     )
 
 

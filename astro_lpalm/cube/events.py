@@ -38,8 +38,8 @@ class EventList:
     energy : `~numpy.ndarray`, shape (n_events,)
         Energies in ``energy_unit``; infinite for events of the overflow channel in a list without energies.
     energy_unit : `~astropy.units.Unit`
-    overflow : `~numpy.ndarray` of bool, shape (n_events,), or None
-        Which events are in the overflow channel; None where the list has no PI.
+    overflow_energy : float
+        Where the overflow channel begins, in ``energy_unit``; infinite where the list is not one of ACIS.
     header : mapping
         The table's header.
     names : tuple of str
@@ -52,7 +52,7 @@ class EventList:
     y: np.ndarray
     energy: np.ndarray
     energy_unit: u.UnitBase
-    overflow: np.ndarray | None
+    overflow_energy: float
     header: fits.Header | dict
     names: tuple
     columns: tuple
@@ -134,16 +134,23 @@ def read_events(events):
         header, names, units = _describe(table)
         found = {key: _find(names, key) for key in ("X", "Y", "ENERGY", "PI")}
         _check_columns(found, names, header, where)
-        wanted = [name for name in found.values() if name is not None]
-        arrays = _read_columns(table, wanted, where if isinstance(events, str | os.PathLike) else None)
-        arrays = {key: arrays.get(name) for key, name in found.items()}
+        wanted = [found["X"], found["Y"], found["ENERGY"] or found["PI"]]
+        x, y, energy = _read_columns(table, wanted, where if isinstance(events, str | os.PathLike) else None)
         header = header.copy()
-    if len(arrays["X"]) == 0:
+    if len(x) == 0:
         msg = f"{where} holds no events."
         raise ValueError(msg)
-    energy, unit, overflow = _energies(arrays, u.Unit(units.get(found["ENERGY"]) or "eV"), where)
-    columns = tuple(names.index(found[key]) + 1 for key in ("X", "Y"))
-    return EventList(arrays["X"], arrays["Y"], energy, unit, overflow, header, (found["X"], found["Y"]), columns)
+    unit = u.eV
+    if found["ENERGY"] is None:
+        energy = _energies_of_channels(energy, where)
+    else:
+        unit = u.Unit(units[found["ENERGY"]] or unit)
+        _check_energies(energy, unit, where)
+    # With energies at hand PI need not be read: these events are the ones above its last but one channel.
+    has_overflow = found["PI"] is not None and _is_acis(header)
+    overflow_energy = ((ACIS_OVERFLOW - 1) * ACIS_CHANNEL).to_value(unit) if has_overflow else np.inf
+    columns = tuple(names.index(name) + 1 for name in wanted[:2])
+    return EventList(x, y, energy, unit, overflow_energy, header, tuple(wanted[:2]), columns)
 
 
 def count_events(events, grid, energy_edges, mask=None):
@@ -176,6 +183,7 @@ def count_events(events, grid, energy_edges, mask=None):
     one = np.int32(1)  # of the cells' own type: add.at is ten times slower when it has to convert
     index_type = np.int32 if flat.size < 2**31 else np.intp
     bin_of = _energy_bins(edges)
+    has_nan = np.isnan(events.x.min()) or np.isnan(events.y.min())
     n_overflow = n_energy = n_nowhere = 0
     for part in events.chunks():
         # Positions in units of bins and pixels; those from 0 to the number of bins or pixels are inside. They are
@@ -195,13 +203,12 @@ def count_events(events, grid, energy_edges, mask=None):
             for values, n in zip(position[1:], shape[1:]):
                 index *= n
                 index += values.astype(index_type)
-            if np.isnan(position[1].sum() + position[2].sum()):
+            if has_nan:
                 n_nowhere += np.count_nonzero(np.isnan(position[1] + position[2]) & inside[0])
         np.copyto(index, flat.size - 1, where=left_out)
         np.add.at(flat, index, one)
         n_energy += left_out.size - np.count_nonzero(inside[0])
-        if events.overflow is not None:
-            n_overflow += np.count_nonzero(events.overflow[part] & (position[0] >= shape[0]))
+        n_overflow += np.count_nonzero((events.energy[part] >= events.overflow_energy) & ~inside[0])
     n_left_out = int(flat[-1])
     cube = flat[:-1].reshape(shape)
     n_region = 0
@@ -324,27 +331,33 @@ def _check_columns(found, names, header, where):
     if found["ENERGY"] is None and found["PI"] is None:
         msg = f"{where} has neither ENERGY nor PI: {listing}"
         raise ValueError(msg)
-    telescope, instrument = (str(header.get(key, "")).upper() for key in ("TELESCOP", "INSTRUME"))
-    if found["ENERGY"] is None and not (telescope in ("", "CHANDRA") and instrument in ("", "ACIS")):
+    if found["ENERGY"] is None and not _is_acis(header):
         msg = (
-            f"{where} has no ENERGY, and what energy a PI channel of {telescope} {instrument} has is not known here "
-            "(only that of Chandra ACIS is); add a column ENERGY in eV."
+            f"{where} has no ENERGY, and what energy a PI channel of {header.get('TELESCOP', '')} "
+            f"{header.get('INSTRUME', '')} has is not known here (only that of Chandra ACIS is); add a column ENERGY "
+            "in eV."
         )
         raise ValueError(msg)
+
+
+def _is_acis(header):
+    """Tell whether a list is one of Chandra's ACIS; one that does not say is taken for it."""
+    telescope, instrument = (str(header.get(key, "")).strip().upper() for key in ("TELESCOP", "INSTRUME"))
+    return telescope in ("", "CHANDRA") and instrument in ("", "ACIS")
 
 
 def _read_columns(table, names, path):
     """Read columns as native, contiguous arrays, the only copies that are made."""
     if isinstance(table, Table):
-        return {name: _plain(table[name]) for name in names}
+        return [_plain(table[name]) for name in names]
     dtype = table.columns.dtype.newbyteorder(">")  # astropy gives it in native order
     scaled = any(
         table.columns[name].bscale not in ("", None) or table.columns[name].bzero not in ("", None) for name in names
     )
     if path is None or scaled or isinstance(table, fits.TableHDU):
-        return {name: _plain(table.data[name]) for name in names}
+        return [_plain(table.data[name]) for name in names]
     n_rows = table.header["NAXIS2"]
-    arrays = {name: np.empty(n_rows, dtype[name].newbyteorder("=")) for name in names}
+    arrays = [np.empty(n_rows, dtype[name].newbyteorder("=")) for name in names]
     info = table.fileinfo()
     info["file"].seek(info["datLoc"])
     for start in range(0, n_rows, _CHUNK):
@@ -357,7 +370,7 @@ def _read_columns(table, names, path):
                 f"{path} is truncated: its header announces {n_rows} events, but it ends before event {start + count}."
             )
             raise OSError(msg) from error
-        for name, array in arrays.items():
+        for name, array in zip(names, arrays):
             array[start : start + count] = rows[name]
     return arrays
 
@@ -372,23 +385,22 @@ def _plain(column):
     return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
 
 
-def _energies(arrays, unit, where):
-    """Check the energies, or make them from PI channels."""
-    energy, channel = arrays["ENERGY"], arrays["PI"]
-    overflow = None if channel is None else channel == ACIS_OVERFLOW
-    if energy is not None:
-        if not unit.is_equivalent(u.eV):
-            msg = f"{where}: the unit of ENERGY is {unit}, which is not one of energy; expected eV or keV."
-            raise ValueError(msg)
-        _check_range(energy, 0, np.inf, f"{where}: ENERGY", "finite and not negative")
-        return energy, unit, overflow
+def _check_energies(energy, unit, where):
+    if not unit.is_equivalent(u.eV):
+        msg = f"{where}: the unit of ENERGY is {unit}, which is not one of energy; expected eV or keV."
+        raise ValueError(msg)
+    _check_range(energy, 0, np.inf, f"{where}: ENERGY", "finite and not negative")
+
+
+def _energies_of_channels(channel, where):
+    """Give events the energies of their PI channels' centres, in eV; the overflow channel has none."""
     _check_range(channel, 1, ACIS_OVERFLOW + 1, f"{where}: PI", f"a channel from 1 to {ACIS_OVERFLOW}")
     logger.info("%s has no ENERGY: the energy of an event is the centre of its PI channel", where)
     energy = channel.astype(np.float32)
     energy -= 0.5
     energy *= ACIS_CHANNEL.to_value(u.eV)
-    energy[overflow] = np.inf
-    return energy, u.eV, overflow
+    energy[channel == ACIS_OVERFLOW] = np.inf
+    return energy
 
 
 def _check_range(values, low, high, name, expected):

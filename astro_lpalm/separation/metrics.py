@@ -97,10 +97,11 @@ def align(factorization, truth):
     --------
     >>> import numpy as np
     >>> from astro_lpalm.separation import Factorization, align
-    >>> swapped = Factorization(spectra=np.array([[0.0, -2.0], [1.0, 0.0]]), sources=np.array([[5.0], [6.0]]))
-    >>> aligned = align(swapped, np.eye(2))
-    >>> aligned.spectra.tolist(), aligned.sources.tolist()
-    ([[1.0, 0.0], [0.0, 1.0]], [[-12.0], [5.0]])
+    >>> truth = np.array([[0.6, 0.8], [0.8, 0.6]])
+    >>> swapped = Factorization(spectra=truth[:, ::-1] * [-2, 1], sources=np.array([[5.0], [6.0]]))
+    >>> aligned = align(swapped, truth)
+    >>> np.allclose(aligned.spectra, truth), aligned.sources.tolist()
+    (True, [[6.0], [-10.0]])
     """
     truth = np.asarray(truth, dtype=float)
     if factorization.spectra.shape != truth.shape:

@@ -23,7 +23,7 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
        in the round before (reweighted l1; Candes, Wakin and Boyd 2008).
     3. A is the least squares solution for that S, non-negative, with columns of unit norm.
     4. Each column becomes the most probable spectrum under the prior that its component's library gives: normal about
-       the library's mean, with the library's variance along each principal vector.
+       the library's mean, with the library's variance along each principal vector and in what these leave over.
 
     The last S is that of step 1, without a threshold: unbiased, with noise.
 
@@ -34,9 +34,9 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     factorization : `~astro_lpalm.separation.Factorization`
         Where to start; only its spectra are used.
     library : object, optional
-        What is known of each component: ``mean`` (n, m), ``principal`` (n, r, m) with orthonormal rows and
-        ``spread`` (n, r), the standard deviation along each; for instance
-        `~astro_lpalm.spectra.LibraryStatistics`. Without it step 4 is left out.
+        What is known of each component: ``mean`` (n, m), ``principal`` (n, r, m) with orthonormal rows, ``spread``
+        (n, r), the standard deviation along each, and ``remainder`` (n, m), the standard deviation at each energy of
+        what they leave over; for instance `~astro_lpalm.spectra.LibraryStatistics`. Without it step 4 is left out.
     threshold : float
         In standard deviations of the noise.
     n_rounds : int
@@ -137,14 +137,13 @@ def _fit_spectra(X, S, A, variance, library):
     return spectra / np.linalg.norm(spectra, axis=0)
 
 
-def _most_probable(spectrum, variance, library, k):
+def _most_probable(spectrum, noise, library, k):
+    # Wiener estimate: a normal prior about the library's mean, its covariance exact along the principal vectors and
+    # diagonal in what they leave over, against measurement noise that is independent between energies.
     basis, mean = library.principal[k], library.mean[k]
-    weighted = basis / np.maximum(variance, np.finfo(float).tiny)
-    # Both sides multiplied by the prior's variance, so that a direction without spread stays at the mean.
-    prior = library.spread[k][:, np.newaxis] ** 2
-    information = prior * (weighted @ basis.T) + np.eye(len(basis))
-    coefficients = np.linalg.solve(information, prior[:, 0] * (weighted @ (spectrum - mean)))
-    return np.maximum(mean + coefficients @ basis, 0.0)
+    prior = (basis.T * library.spread[k] ** 2) @ basis + np.diag(library.remainder[k] ** 2)
+    total = prior + np.diag(np.maximum(noise, np.finfo(float).tiny))
+    return np.maximum(mean + prior @ np.linalg.solve(total, spectrum - mean), 0.0)
 
 
 def least_squares(X, spectra, variance=None):

@@ -28,6 +28,8 @@ class LibraryStatistics:
         Shape (n_components, rank, m), orthonormal rows, in decreasing order of variance.
     spread : array
         Shape (n_components, rank), the standard deviation along each principal vector.
+    remainder : array
+        Shape (n_components, m), the standard deviation at each energy of what the principal vectors leave over.
     share : array
         Shape (n_components, rank), the fraction of the variance about the mean that each explains; zeros where
         spectra do not vary.
@@ -36,6 +38,7 @@ class LibraryStatistics:
     mean: np.ndarray
     principal: np.ndarray
     spread: np.ndarray
+    remainder: np.ndarray
     share: np.ndarray
 
 
@@ -329,8 +332,14 @@ class SpectralLibrary:
         varies = total > n * np.finfo(float).eps ** 2 * m
         share = np.divide(variance, total, out=np.zeros_like(variance), where=varies)
         principal = np.swapaxes(vectors[:, :, ::-1], 1, 2)
-        spread = np.sqrt(variance / n)
-        return LibraryStatistics(mean, *(values[:, :rank].copy() for values in (principal, spread, share)))
+        left_over = np.einsum("kr,krm->km", variance[:, rank:] / n, principal[:, rank:] ** 2)
+        return LibraryStatistics(
+            mean=mean,
+            principal=principal[:, :rank].copy(),
+            spread=np.sqrt(variance[:, :rank] / n),
+            remainder=np.sqrt(left_over),
+            share=share[:, :rank].copy(),
+        )
 
     def __repr__(self):
         low, high = self.energy_edges[[0, -1]].value

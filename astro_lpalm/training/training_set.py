@@ -121,7 +121,7 @@ class TrainingSet:
         *,
         n_pixels=500,
         noise="counts",
-        rank=20,
+        rank=10,
     ):
         """Make a training set from a library of spectra and a library of sources.
 

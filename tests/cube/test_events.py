@@ -342,7 +342,7 @@ def test_memory_is_that_of_the_columns_and_the_cube(events, tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    columns = 1_000_000 * 17  # x, y, energy, pi of 4 bytes each, and the overflow flags
+    columns = 1_000_000 * 12  # x, y and energy, of 4 bytes each
     assert cube.data.sum() == 100 * histogram(events).sum()
     assert peak < columns + cube.data.nbytes + 4e6
 

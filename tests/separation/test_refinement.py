@@ -18,7 +18,9 @@ def library_about(A, rng, rank=3, spread=0.1):
     principal = np.stack([np.linalg.qr(rng.standard_normal((m, rank)))[0].T for _ in range(n)])
     coefficients = spread * rng.standard_normal((n, rank))
     mean = A.T - np.einsum("kr,krm->km", coefficients, principal)
-    return SimpleNamespace(mean=mean, principal=principal, spread=np.full((n, rank), spread))
+    return SimpleNamespace(
+        mean=mean, principal=principal, spread=np.full((n, rank), spread), remainder=np.zeros((n, m))
+    )
 
 
 def test_truth_is_a_fixed_point_without_noise(mixture, rng):
@@ -61,6 +63,19 @@ def test_library_without_spread_is_an_order(mixture, rng):
     np.testing.assert_allclose(
         refine(X, start_near(A, rng), library).spectra, mean / np.linalg.norm(mean, axis=0), rtol=1e-6
     )
+
+
+def test_remainder_stands_for_the_vectors_left_out(rng):
+    # One vector of three is known, and the rest only by their variance: better than taking the rest to be zero.
+    X, A, _ = make_mixture(rng, t=1000, snr_db=25)
+    whole, start = library_about(A, rng), start_near(A, rng)
+    short = SimpleNamespace(mean=whole.mean, principal=whole.principal[:, :1], spread=whole.spread[:, :1])
+    rest = np.einsum("kr,krm->km", whole.spread[:, 1:] ** 2, whole.principal[:, 1:] ** 2) ** 0.5
+    errors = []
+    for remainder in (0 * rest, rest):
+        short.remainder = remainder
+        errors.append(nmse(refine(X, start, short).spectra, A))
+    assert errors[1] < 0.2 * errors[0]
 
 
 def test_noise_that_differs_between_energies(rng):

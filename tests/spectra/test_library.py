@@ -96,6 +96,9 @@ def test_statistics_describe_the_draws(packaged):
         deviations = library.draw(200, seed=2)[:, :, k] - statistics.mean[k]
         singular = np.linalg.svd(deviations, compute_uv=False)
         np.testing.assert_allclose(statistics.share[k], singular[:10] ** 2 / np.sum(singular**2), atol=1e-10)
+        np.testing.assert_allclose(statistics.spread[k], singular[:10] / np.sqrt(200), atol=1e-8)
+        known = deviations @ statistics.principal[k].T @ statistics.principal[k]
+        np.testing.assert_allclose(statistics.remainder[k], (deviations - known).std(axis=0), atol=1e-8)
         explained = np.sum((deviations @ statistics.principal[k, 0]) ** 2) / np.sum(deviations**2)
         assert explained == pytest.approx(statistics.share[k, 0])
     assert np.all(statistics.share.sum(axis=1) > 0.95)
