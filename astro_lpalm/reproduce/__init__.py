@@ -1,0 +1,4 @@
+"""The experiments of Fahes et al. (ICLR 2022, arXiv:2112.05694), one module each, on the authors' spectra and maps."""
+
+from .protocol import *
+from .table1 import *
