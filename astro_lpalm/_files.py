@@ -4,14 +4,50 @@ import gzip
 import os
 import tempfile
 import warnings
-import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-__all__ = ["complete_or_nothing", "open_fits"]
+__all__ = ["check_output", "complete_or_nothing", "open_fits"]
+
+
+def check_output(path, *, overwrite=False):
+    """Find out before a long computation whether its result can be written.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+        Where the file would go.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If ``path`` exists and ``overwrite`` is false.
+    FileNotFoundError, NotADirectoryError
+        If the directory does not exist, or is a file.
+    OSError
+        If the directory cannot be written to, or ``path`` is a directory.
+    """
+    path = Path(path)
+    if path.is_dir():
+        msg = f"cannot write '{path}': it is a directory; give the name of a file."
+        raise IsADirectoryError(msg)
+    if not path.parent.is_dir():
+        if path.parent.exists():
+            msg = f"cannot write '{path}': '{path.parent}' is a file, not a directory."
+            raise NotADirectoryError(msg)
+        msg = f"cannot write '{path}': there is no directory '{path.parent}'; create it first."
+        raise FileNotFoundError(msg)
+    if path.exists() and not overwrite:
+        msg = f"'{path}' exists already; choose another name, or pass overwrite=True (--overwrite) to replace it."
+        raise FileExistsError(msg)
+    if not os.access(path.parent, os.W_OK):
+        msg = f"cannot write '{path}': permission denied; choose a directory you may write to."
+        raise PermissionError(msg)
 
 
 @contextmanager
@@ -33,23 +69,11 @@ def complete_or_nothing(path, *, overwrite=False):
 
     Raises
     ------
-    FileExistsError
-        If ``path`` exists and ``overwrite`` is false.
-    FileNotFoundError, NotADirectoryError
-        If the directory does not exist.
     OSError
-        If the directory cannot be written to, or ``path`` is a directory.
+        If the file cannot be written; see `check_output`.
     """
     path = Path(path)
-    if path.is_dir():
-        msg = f"cannot write '{path}': it is a directory; give the name of a file."
-        raise IsADirectoryError(msg)
-    if path.exists() and not overwrite:
-        msg = f"'{path}' exists already; choose another name, or pass overwrite=True (--overwrite) to replace it."
-        raise FileExistsError(msg)
-    if not path.parent.is_dir():
-        msg = f"cannot write '{path}': there is no directory '{path.parent}'; create it first."
-        raise FileNotFoundError(msg)
+    check_output(path, overwrite=overwrite)
     try:
         # A suffix such as .fits.gz decides how writers compress, so the temporary name keeps the whole of it.
         handle, temporary = tempfile.mkstemp(
@@ -101,13 +125,16 @@ def open_fits(path, *, checksum=False, **kwargs):
     with ExitStack() as stack:
         try:
             _read_through_compressed(path)
+            file = stack.enter_context(path.open("rb"))
             with warnings.catch_warnings():
-                # A truncated file is only warned about, and then read as if it were whole.
-                warnings.filterwarnings("error", message=".*truncated", category=AstropyUserWarning)
-                hdulist = stack.enter_context(fits.open(path, **kwargs))
+                # A file cut off in data or in a header is only warned about, and then read as if it were whole.
+                for message in (".*truncated", "Error validating header"):
+                    warnings.filterwarnings("error", message=message, category=AstropyUserWarning)
+                hdulist = stack.enter_context(fits.open(file, **kwargs))
                 len(hdulist)  # reads every header: a file cut off later is found here
-        except (OSError, EOFError, zlib.error, AstropyUserWarning, fits.VerifyError) as error:
-            msg = f"cannot read '{path}' as a FITS file ({error}); it is another kind of file, or is truncated."
+        except Exception as error:  # astropy and each decompressor have kinds of their own
+            reason = " ".join(str(error).split())
+            msg = f"cannot read '{path}' as a FITS file ({reason}); it is another kind of file, or is truncated."
             raise OSError(msg) from error
         if checksum:
             _verify_checksums(hdulist, path)

@@ -9,11 +9,13 @@ import astropy.units as u
 from astropy.coordinates import SkyCoord
 
 from . import __version__
+from ._files import check_output
 
 __all__ = ["main"]
 
-# What bad input raises. Anything else is a fault of the program, and shows its traceback.
-_FAILURES = (OSError, ValueError, TypeError, KeyError, MemoryError, RuntimeError)
+# What bad input raises; torch raises AssertionError for a device that it was not built for. Anything else is a fault
+# of the program, and shows its traceback.
+_FAILURES = (OSError, ValueError, TypeError, KeyError, MemoryError, RuntimeError, AssertionError)
 
 
 def main(arguments=None):
@@ -30,7 +32,11 @@ def main(arguments=None):
         0 done, 1 could not be done. Wrong usage exits with 2.
     """
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO, format="%(message)s", force=True)
+    # The package's own logger, not the root: other packages keep their own ways, and nothing is said twice.
+    log, handler = logging.getLogger(__package__), logging.StreamHandler()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING if options.quiet else logging.INFO)
     try:
         options.function(options)
     except _FAILURES as error:
@@ -39,6 +45,9 @@ def main(arguments=None):
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"astro-lpalm {options.command}: {message}", file=sys.stderr)
         return 1
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
     return 0
 
 
@@ -105,6 +114,7 @@ def _bin(options):
     """Bin an event list into a cube of counts."""
     from .cube import EventCube
 
+    check_output(options.output, overwrite=options.overwrite)
     names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region")
     chosen = {name: getattr(options, name) for name in names}
     for name in ("energy", "energy_edges", "size"):
@@ -132,6 +142,7 @@ def _train(options):
     """Train a model for the components that a TOML file describes."""
     from .training import TrainingSet, train
 
+    check_output(options.output, overwrite=options.overwrite)
     given = {name: getattr(options, name) for name in ("n_samples", "n_pixels", "snr_db")}
     given = {name: value for name, value in given.items() if value is not None}
     training_set, settings = TrainingSet.from_file(options.components, seed=options.seed, **given)
@@ -164,6 +175,7 @@ def _separate(options):
     """Separate a cube into component images and spectra."""
     from .pipeline import separate
 
+    check_output(options.output, overwrite=options.overwrite)
     result = separate(
         options.cube, options.model, transform=options.transform, refine=not options.no_refine, device=options.device
     )
@@ -176,7 +188,7 @@ def _separate_options(command):
     command.add_argument("cube", help="cube file")
     command.add_argument("model", help="model file, or name of a packaged model")
     _add_output(command, "FITS file to write the components to")
-    command.add_argument("--transform", help="starlet, or a wavelet such as db4 (default: starlet of two scales)")
+    command.add_argument("--transform", help="starlet, or a wavelet such as db4 (default: starlet of four scales)")
     command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
     command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
 
@@ -185,6 +197,7 @@ def _plot(options):
     """Draw component images and spectra."""
     from .results import Separation
 
+    check_output(options.output, overwrite=options.overwrite)
     Separation.read(options.components).plot(options.output, overwrite=options.overwrite)
 
 

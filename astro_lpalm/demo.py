@@ -9,7 +9,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from ._files import complete_or_nothing
+from ._files import check_output, complete_or_nothing
 from .cube import EventCube
 from .model import load_model
 from .pipeline import separate
@@ -94,19 +94,30 @@ def run_demo(directory, *, seed=0, device=None, overwrite=False):
     `~astropy.table.Table`
         Per component NMSE of the image, its correlation with the truth, cosine and angle between the spectra; the
         seconds that each step took are in its ``meta``.
+
+    Raises
+    ------
+    FileExistsError
+        If one of the files exists and ``overwrite`` is false; nothing is computed then.
+    OSError
+        If a file cannot be written.
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     files_out = {
         name: directory / name
         for name in ("events.fits", "cube.fits", "components.fits", "components.png", "summary.ecsv")
     }
+    if directory.exists():  # otherwise it is made when the first file is there to go into it
+        for path in files_out.values():
+            check_output(path, overwrite=overwrite)
     model = load_model("snr-acis")
+    model.network.to(device)  # a device that is not there is found out before anything is written
     clock = _Clock()
     images, spectra, edges = _truth(model, seed)
     events = simulate_events(
         images, spectra, edges, center=_CENTER, pixel_scale=_PIXEL, seed=seed, name="simulated remnant"
     )
+    directory.mkdir(parents=True, exist_ok=True)
     with complete_or_nothing(files_out["events.fits"], overwrite=overwrite) as path:
         events.writeto(path, overwrite=True, checksum=True)
     clock.lap("simulate")
@@ -116,7 +127,7 @@ def run_demo(directory, *, seed=0, device=None, overwrite=False):
     )  # fmt: skip
     cube.write(files_out["cube.fits"], overwrite=overwrite)
     clock.lap("bin")
-    result = separate(files_out["cube.fits"], model, device=device)
+    result = separate(files_out["cube.fits"], model)
     clock.lap("separate")
     result.write(files_out["components.fits"], overwrite=overwrite)
     result.plot(files_out["components.png"], overwrite=overwrite)

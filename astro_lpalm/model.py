@@ -85,8 +85,8 @@ class Model:
         self.energy_edges = energy_edges
         self.library = None
         if library is not None:
-            arrays = {field.name: np.asarray(getattr(library, field.name), np.float32) for field in fields(KnownSpectra)}
-            self.library = KnownSpectra(**arrays)
+            names = [field.name for field in fields(KnownSpectra)]
+            self.library = KnownSpectra(**{name: np.asarray(getattr(library, name), np.float32) for name in names})
         self.history = list(history)
         self.description = dict(description or {})
         self.name = name

@@ -11,19 +11,21 @@ from .cube import EventCube
 from .model import Model, load_model
 from .results import Separation
 from .separation import least_squares
-from .transforms import Starlet, detail_matrix, get_transform, replace_details
+from .transforms import Starlet, detail_matrix, get_transform, largest_n_scales, photon_noise, replace_details
 
 __all__ = ["separate"]
 
 log = logging.getLogger(__name__)
 
+_N_SCALES = 4
+
 
 def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
     """Separate an observation into component images and spectra.
 
-    The transform's details of every energy go to the solver, which finds spectra A and detail sources. The coarse part
-    of the sources follows from A by least squares, weighted for photon noise, and the inverse transform puts the two
-    together (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694).
+    The transform's details of every energy, in units of their photon noise, go to the solver, which finds spectra A and
+    detail sources. The coarse part of the sources follows from A by least squares, weighted for photon noise, and the
+    inverse transform puts the two together (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694).
 
     Parameters
     ----------
@@ -32,8 +34,8 @@ def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
     model : `~astro_lpalm.model.Model`, str, path or solver
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
     transform : str or transform, optional
-        See `astro_lpalm.transforms.get_transform`; by default a starlet transform of two scales, of which the second
-        has details that stand out from the noise where counts are few.
+        See `astro_lpalm.transforms.get_transform`; by default a starlet transform of four scales (fewer for very small
+        images), of which the coarser have details that stand out from the noise where counts are few.
     refine : bool
         Whether a model's network is followed by the refinement; other solvers have no such step.
     device : str or `torch.device`, optional
@@ -53,7 +55,9 @@ def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
         If an argument is of none of the kinds above.
     """
     cube, solver = _as_cube(cube_hdu), _as_solver(model)
-    transform = get_transform(transform or Starlet(2))
+    if transform is None:
+        transform = Starlet(min(_N_SCALES, largest_n_scales(min(cube.data.shape[1:]))))
+    transform = get_transform(transform)
     names, header, options = None, fits.Header(), {}
     if isinstance(solver, Model):
         if solver.energy_edges is not None:
@@ -64,10 +68,11 @@ def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
     header["TRANSFRM"] = (repr(transform), "its details were separated")
     X = cube.matrix(dtype=np.float32)
     mask = cube.pixel_mask if cube.pixel_mask.any() else None
-    found = solver.separate(detail_matrix(transform, cube.image_of(X), mask), **options)
+    noise = photon_noise(transform, cube.image_of(X.sum(axis=0)), mask)
+    found = solver.separate(detail_matrix(transform, cube.image_of(X), mask, noise), **options)
     log.info("the solver ran %d iterations, converged: %s", found.n_iter, found.converged)
     plain = least_squares(X, found.spectra, X.mean(axis=1))
-    images = replace_details(transform, cube.image_of(plain), found.sources, mask)
+    images = replace_details(transform, cube.image_of(plain), found.sources, mask, noise)
     sources = images.reshape(len(images), -1) if mask is None else images[:, ~mask]
     return Separation(
         cube,
@@ -92,8 +97,8 @@ def _as_solver(model):
         return load_model(model)
     if not callable(getattr(model, "separate", None)):
         msg = (
-            f"model is of type {type(model).__name__}, but must be a model, the name of a packaged one, a model file, or "
-            "a solver with a method separate(X)."
+            f"model is of type {type(model).__name__}, but must be a model, the name of a packaged one, a model file, "
+            "or a solver with a method separate(X)."
         )
         raise TypeError(msg)
     return model

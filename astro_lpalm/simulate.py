@@ -6,6 +6,8 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 
+from .cube.energies import as_energy_edges
+
 __all__ = ["simulate_events"]
 
 # Layout of Chandra's sky coordinates and pulse-height channels (ACIS level-2 event lists).
@@ -49,7 +51,8 @@ def simulate_events(images, spectra, energy_edges, *, center, pixel_scale, seed,
     Raises
     ------
     ValueError
-        If shapes do not fit, or images or spectra are negative or not finite.
+        If shapes do not fit, images or spectra are negative or not finite, a component that has counts has no spectrum,
+        energy edges are not increasing, an angle or energy lacks its unit, or the images exceed Chandra's.
 
     Examples
     --------
@@ -64,9 +67,10 @@ def simulate_events(images, spectra, energy_edges, *, center, pixel_scale, seed,
     >>> events["EVENTS"].columns.names
     ['time', 'ccd_id', 'x', 'y', 'energy', 'pi', 'grade']
     """
-    images, spectra = _check(images, spectra, energy_edges)
+    edges = as_energy_edges(energy_edges).to_value(u.eV)
+    images, spectra = _check(images, spectra, edges)
+    scale = _check_scale(pixel_scale, images.shape[1:])
     rng = np.random.default_rng(seed)
-    edges = energy_edges.to_value(u.eV)
     rows, columns, energies = [], [], []
     for image, spectrum in zip(images, spectra.T):
         counts = rng.poisson(image)
@@ -75,7 +79,6 @@ def simulate_events(images, spectra, energy_edges, *, center, pixel_scale, seed,
         columns.append(column.astype(np.float32))
         energies.append(_draw_energies(spectrum, edges, len(row), rng))
     y, x, energy = (np.concatenate(parts) for parts in (rows, columns, energies))
-    scale = float(u.Quantity(pixel_scale) / _SKY_PIXEL)
     half = np.array(images.shape[1:], dtype=np.float32) / 2
     y = _SKY_CENTER + scale * (y + rng.random(len(y), dtype=np.float32) - half[0])
     x = _SKY_CENTER + scale * (x + rng.random(len(x), dtype=np.float32) - half[1])
@@ -84,20 +87,39 @@ def simulate_events(images, spectra, energy_edges, *, center, pixel_scale, seed,
     return _hdulist(times, x[order], y[order], energy[order], center, exposure, name)
 
 
-def _check(images, spectra, energy_edges):
+def _check(images, spectra, edges):
     images, spectra = np.asarray(images, dtype=float), np.asarray(spectra, dtype=float)
-    expected = (len(energy_edges) - 1, len(images))
+    expected = (len(edges) - 1, len(images))
     if images.ndim != 3 or spectra.shape != expected:
         msg = (
             f"images has shape {images.shape} and spectra {spectra.shape}; expected (n, ny, nx) and, for "
-            f"{len(energy_edges)} energy edges, (m, n) = {expected}."
+            f"{len(edges)} energy edges, (m, n) = {expected}."
         )
         raise ValueError(msg)
     for what, array in (("images", images), ("spectra", spectra)):
         if not np.all(array >= 0) or not np.isfinite(array).all():
             msg = f"{what} must not be negative, NaN or infinite: they are expected counts."
             raise ValueError(msg)
+    missing = np.flatnonzero(images.any(axis=(1, 2)) & ~spectra.any(axis=0))
+    if missing.size:
+        msg = f"component {missing[0]} has counts in its image, but its spectrum is zero at all energies."
+        raise ValueError(msg)
     return images, spectra
+
+
+def _check_scale(pixel_scale, shape):
+    try:
+        scale = float(u.Quantity(pixel_scale) / _SKY_PIXEL)
+    except TypeError as error:
+        msg = f"pixel_scale={pixel_scale!r} must be an angle with a unit, for instance 1 * astropy.units.arcsec."
+        raise ValueError(msg) from error
+    if not 0 < scale * max(shape) <= _SKY_SIZE:
+        msg = (
+            f"images of {shape[1]} x {shape[0]} pixels of {pixel_scale} do not fit on Chandra's sky image of "
+            f"{_SKY_SIZE} x {_SKY_SIZE} pixels of {_SKY_PIXEL}."
+        )
+        raise ValueError(msg)
+    return scale
 
 
 def _draw_energies(spectrum, edges, n, rng):

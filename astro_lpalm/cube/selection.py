@@ -111,7 +111,8 @@ def _bin_factor(bin_factor, pixel_scale, sky_pixel):
         msg = "give either bin_factor or pixel_scale, not both."
         raise ValueError(msg)
     if pixel_scale is not None:
-        return _angle(pixel_scale, "pixel_scale", (1,))[0] / sky_pixel.to_value(u.deg)
+        # Rounded, so that a whole number of sky pixels stays one on its way through angles.
+        return round(float(_angle(pixel_scale, "pixel_scale", (1,))[0] / sky_pixel.to_value(u.deg)), 9)
     bin_factor = 1.0 if bin_factor is None else bin_factor
     if not isinstance(bin_factor, Real) or not 0 < bin_factor < np.inf:
         msg = f"bin_factor={bin_factor!r} must be a positive number of sky pixels; pixel_scale takes an angle."
@@ -154,7 +155,7 @@ def _around(center, size, sky_wcs, sky_pixel, bin_factor):
         msg = f"center must be a single astropy SkyCoord, not {center!r}."
         raise ValueError(msg)
     width, height = np.broadcast_to(_angle(size, "size", (1, 2)), 2) / sky_pixel.to_value(u.deg)
-    x, y = (float(value) + 1 for value in sky_wcs.world_to_pixel(center))
+    x, y = (round(float(value) + 1, 6) for value in sky_wcs.world_to_pixel(center))
     if not np.isfinite([x, y]).all():
         msg = f"center={center!r} cannot be projected on the image: it lies on the other side of the sky."
         raise ValueError(msg)

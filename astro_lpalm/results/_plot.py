@@ -24,9 +24,10 @@ _AXIS_NAMES = {
 _FONT = 9
 
 # Inches. The figure is as wide as a page of two columns; its height follows from the images.
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 11.0, 1.0, 0.85, 0.35, 0.55
-_COLUMN_GAP, _ROW_GAP, _TALLEST_BLOCK = 1.0, 0.45, 9.0
-_LABELS_GAP, _LEGEND_ROW, _SPECTRUM, _RESIDUAL = 0.75, 0.22, 2.9, 1.0
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 11.0, 0.95, 0.8, 0.5, 0.5
+_COLUMN_GAP, _ROW_GAP, _TALLEST_BLOCK = 0.6, 0.6, 6.5
+_LABELS_GAP, _LEGEND_ROW, _SPECTRUM, _RESIDUAL = 0.65, 0.22, 2.9, 1.0
+_BAR_GAP, _BAR_WIDTH, _BAR_TICK_GAP = 0.06, 0.1, 0.17
 
 
 def save_figure(figure, path, *, overwrite=False):
@@ -63,7 +64,7 @@ def plot_separation(separation, figure=None):
         hspace=_ROW_GAP / height,
         **sides,
     )
-    _draw_images(separation, figure, grid)
+    _draw_images(separation, figure, grid, min(width, height * nx / ny), height)
     grid = GridSpec(
         2,
         1,
@@ -81,17 +82,18 @@ def plot_separation(separation, figure=None):
 
 
 def _choose_columns(n, aspect):
-    """Number of columns in which n images of this height over width fill a block about twice as wide as high."""
+    """Find in how many columns n images of this height over width fill a wide block with few gaps."""
 
     def misfit(columns):
         rows = -(-n // columns)
         shape = abs(np.log(columns / (rows * aspect) / 2.5))
-        return shape + 0.5 * (rows * columns - n) / n
+        return shape + (rows * columns - n) / n
 
     return min(range(1, min(n, 4) + 1), key=misfit)
 
 
-def _draw_images(separation, figure, grid):
+def _draw_images(separation, figure, grid, width, height):
+    """Draw the images on a grid in which each is this many inches wide and high."""
     n_columns = grid.ncols
     for index, (name, image) in enumerate(separation.images.items()):
         axes = figure.add_subplot(grid[index // n_columns, index % n_columns], projection=image.wcs)
@@ -104,10 +106,19 @@ def _draw_images(separation, figure, grid):
             norm=_stretch(values.compressed()),
         )
         row = separation.diagnostics[index]
-        axes.set_title(f"{name}: {row['counts'].value:,.0f} counts ({row['share']:.1%})", fontsize=_FONT + 1)
-        bottom = index + n_columns >= len(separation.names)
-        _label_sky(axes, image.wcs, left=index % n_columns == 0, bottom=bottom)
-        _draw_color_bar(figure, axes, drawn)
+        title = f"{name}\n{row['counts'].value:,.0f} counts ({row['share']:.1%})"
+        # A letter is about 0.6 times as wide as its size in points (1/72 inch).
+        room = (max(width, 1.5) + _COLUMN_GAP) * 72 / (0.6 * max(map(len, title.split("\n"))))
+        axes.set_title(title, fontsize=min(_FONT + 1, room), pad=3)
+        last = index + n_columns >= len(separation.names)
+        _label_sky(axes, image.wcs, left=index % n_columns == 0, bottom=last)
+        bar_axes = axes.inset_axes([1 + _BAR_GAP / width, 0, _BAR_WIDTH / width, 1])
+        bar = figure.colorbar(drawn, cax=bar_axes, ticks=_choose_ticks(drawn.norm, height))
+        bar.ax.minorticks_off()
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        bar.ax.tick_params(labelsize=_FONT - 2, pad=2)
+        if index % n_columns == n_columns - 1 or index == len(separation.names) - 1:
+            bar.set_label("counts / pixel", fontsize=_FONT)
 
 
 def _stretch(values):
@@ -118,15 +129,21 @@ def _stretch(values):
     noise = 1.4826 * np.median(np.abs(values - middle))
     if high <= low:
         low, high = values.min(), max(values.max(), values.min() + 1)
-    linear = min(max(noise, 0.02 * (high - low)), 0.3 * (high - low))
-    return AsinhNorm(linear, vmin=max(low, -3 * linear) if low < 0 < high else low, vmax=high)
+    linear = np.clip(noise, 0.03 * (high - low), 0.3 * (high - low))
+    return AsinhNorm(linear, vmin=max(low, -1.5 * linear) if high > 0 else low, vmax=high)
 
 
-def _draw_color_bar(figure, axes, drawn):
-    bar_axes = axes.inset_axes([1.02, 0, 0.035, 1])
-    bar = figure.colorbar(drawn, cax=bar_axes)
-    bar.set_label("counts / pixel", fontsize=_FONT - 1)
-    bar.ax.tick_params(labelsize=_FONT - 2)
+def _choose_ticks(norm, height):
+    """Choose zero and round values for a colour bar of this height in inches, none too close to another."""
+    reach = max(abs(norm.vmin), abs(norm.vmax), np.finfo(float).tiny)
+    decades = 10.0 ** np.arange(np.floor(np.log10(reach)), np.floor(np.log10(reach)) - 6, -1)
+    ticks = []
+    for candidate in [0.0, *(sign * factor * decades for factor in (1, 5, 2) for sign in (1, -1))]:
+        for tick in np.atleast_1d(candidate):
+            inside = norm.vmin <= tick <= norm.vmax
+            if inside and all(abs(norm(tick) - norm(other)) * height > _BAR_TICK_GAP for other in ticks):
+                ticks.append(float(tick))
+    return sorted(ticks)
 
 
 def _label_sky(axes, wcs, *, left, bottom):

@@ -337,7 +337,7 @@ class Separation:
         ]
         title = (
             f"<Separation of {self.cube.matrix().sum():,.0f} counts, cube {self.cube.data.shape}, "
-            f"{edges[0]:g} to {edges[-1]:g} {unit}, into {len(self.names)} components"
+            f"{edges[0]:g} to {edges[-1]:g} {unit}, components:"
         )
         return "\n".join([title, *rows]) + ">"
 
