@@ -28,7 +28,7 @@ numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {
     "examples_dirs": "tutorials",
-    "gallery_dirs": "tutorials/generated",
+    "gallery_dirs": "generated",
     "filename_pattern": r"/plot_",
     "image_scrapers": ("matplotlib",),
     "matplotlib_animations": False,

@@ -101,7 +101,7 @@ def train(
     learning_rate : float
         Its peak.
     loss : str
-        A key of `~astro_lpalm.training.LOSSES`.
+        A key of ``astro_lpalm.training.LOSSES``.
     s_update, a_update : str
         See `~astro_lpalm.separation.UnrolledPALM`.
     validation_fraction : float
