@@ -10,7 +10,7 @@ from pathlib import Path
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-__all__ = ["check_output", "complete_or_nothing", "open_fits"]
+__all__ = ["check_output", "complete_or_nothing", "open_fits", "write_fits"]
 
 
 def check_output(path, *, overwrite=False):
@@ -92,6 +92,29 @@ def complete_or_nothing(path, *, overwrite=False):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_fits(hdulist, path, *, overwrite=False):
+    """Write HDUs to a file, whole or not at all, with checksums.
+
+    Parameters
+    ----------
+    hdulist : `~astropy.io.fits.HDUList`
+    path : str or `os.PathLike`
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OSError
+        See `complete_or_nothing`.
+    """
+    for hdu in hdulist:
+        # verifiers ask for this card where a string goes on in CONTINUE cards
+        if any(len(card.image) > fits.Card.length for card in hdu.header.cards if isinstance(card.value, str)):
+            hdu.header["LONGSTRN"] = ("OGIP 1.0", "long strings are used")
+    with complete_or_nothing(path, overwrite=overwrite) as temporary:
+        hdulist.writeto(temporary, overwrite=True, checksum=True)
 
 
 @contextmanager

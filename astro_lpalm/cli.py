@@ -152,7 +152,7 @@ def _train(options):
         training_set, seed=options.seed, checkpoint=options.checkpoint, device=options.device,
         progress=not options.quiet, **settings,
     )  # fmt: skip
-    model.name = options.output.name.split(".")[0]
+    model.name = options.output.name.split(".")[0].encode("ascii", "replace").decode()  # FITS headers have only that
     model.write(options.output, overwrite=options.overwrite)
 
 
@@ -188,7 +188,7 @@ def _separate_options(command):
     command.add_argument("cube", help="cube file")
     command.add_argument("model", help="model file, or name of a packaged model")
     _add_output(command, "FITS file to write the components to")
-    command.add_argument("--transform", help="starlet, or a wavelet such as db4 (default: starlet of four scales)")
+    command.add_argument("--transform", default="starlet", help="starlet, or a wavelet such as db4 or db4-stationary")
     command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
     command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
 

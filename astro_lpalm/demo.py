@@ -9,7 +9,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from ._files import check_output, complete_or_nothing
+from ._files import check_output, complete_or_nothing, write_fits
 from .cube import EventCube
 from .model import load_model
 from .pipeline import separate
@@ -118,8 +118,7 @@ def run_demo(directory, *, seed=0, device=None, overwrite=False):
         images, spectra, edges, center=_CENTER, pixel_scale=_PIXEL, seed=seed, name="simulated remnant"
     )
     directory.mkdir(parents=True, exist_ok=True)
-    with complete_or_nothing(files_out["events.fits"], overwrite=overwrite) as path:
-        events.writeto(path, overwrite=True, checksum=True)
+    write_fits(events, files_out["events.fits"], overwrite=overwrite)
     clock.lap("simulate")
     cube = EventCube.from_events(
         files_out["events.fits"], energy_edges=model.energy_edges, pixel_scale=_PIXEL,

@@ -12,7 +12,7 @@ from astropy.table import Table
 from astropy.time import Time
 
 from . import __version__
-from ._files import complete_or_nothing, open_fits
+from ._files import open_fits, write_fits
 from .cube import ebounds_hdu, read_ebounds
 from .separation import UnrolledPALM
 from .separation import refine as refine_spectra
@@ -149,7 +149,7 @@ class Model:
         header = primary.header
         header["CONTENT"] = ("astro_lpalm model", "a trained separation network")
         header["MODELVER"] = (_FORMAT, "version of this file format")
-        header["MODEL"] = (self.name, "name of the model")
+        header["MODEL"] = self.name  # without a comment, for which a long name leaves no room
         header["MODELSUM"] = (self.checksum, "fingerprint of the weights")
         header["CREATOR"] = f"astro_lpalm {__version__}"
         header["DATE"] = (Time.now().isot[:19], "UTC of writing")
@@ -172,8 +172,7 @@ class Model:
             hdus.append(hdu)
         if self.history:
             hdus.append(fits.BinTableHDU(Table(rows=self.history), name="TRAINING"))
-        with complete_or_nothing(path, overwrite=overwrite) as temporary:
-            fits.HDUList(hdus).writeto(temporary, overwrite=True, checksum=True)
+        write_fits(fits.HDUList(hdus), path, overwrite=overwrite)
 
     @classmethod
     def read(cls, path):
@@ -194,40 +193,51 @@ class Model:
         ValueError
             If it is not a model, or one of another version of the format.
         """
-        with open_fits(path, checksum=True) as hdulist:
+        with open_fits(path) as hdulist:
             header = hdulist[0].header
             if header.get("CONTENT") != "astro_lpalm model":
                 msg = f"'{path}' is a FITS file but not a model; give a file that 'astro-lpalm train' wrote."
                 raise ValueError(msg)
-            if header["MODELVER"] != _FORMAT:
+            if header.get("MODELVER") != _FORMAT:
                 msg = (
-                    f"'{path}' is a model of format version {header['MODELVER']}, but astro_lpalm {__version__} reads "
-                    f"version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train anew."
+                    f"'{path}' is a model of format version {header.get('MODELVER')}, but astro_lpalm {__version__} "
+                    f"reads version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train "
+                    "anew."
                 )
                 raise ValueError(msg)
-            components = hdulist["COMPONENTS"].data
-            names = [str(name).strip() for name in components["NAME"]]
-            network = UnrolledPALM(header["S_UPDATE"], header["A_UPDATE"], header["N_LAYER"])
-            network.allocate(header["N_ENERGY"], len(names))
-            weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-            library = None
-            if "MEAN" in components.names:
-                library = KnownSpectra(**{field.name: components[field.name] for field in fields(KnownSpectra)})
-            history = []
-            if "TRAINING" in hdulist:
-                table = Table.read(hdulist["TRAINING"])
-                history = [dict(zip(table.colnames, (value.item() for value in row))) for row in table.iterrows()]
-            first, last = list(header).index("N_ENERGY") + 1, list(header).index("CHECKSUM")
-            return cls(
-                network,
-                component_names=names,
-                energy_edges=read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
-                library=library,
-                history=history,
-                description={key: header[key] for key in list(header)[first:last]},
-                name=header["MODEL"],
-            )
+        with open_fits(path, checksum=True) as hdulist:
+            try:
+                return cls._from_hdulist(hdulist)
+            except (KeyError, RuntimeError) as error:  # torch's word for weights that are missing
+                msg = f"'{path}' is not a complete model: {error}"
+                raise ValueError(msg) from error
+
+    @classmethod
+    def _from_hdulist(cls, hdulist):
+        header = hdulist[0].header
+        components = hdulist["COMPONENTS"].data
+        names = [str(name).strip() for name in components["NAME"]]
+        network = UnrolledPALM(header["S_UPDATE"], header["A_UPDATE"], header["N_LAYER"])
+        network.allocate(header["N_ENERGY"], len(names))
+        weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        library = None
+        if "MEAN" in components.names:
+            library = KnownSpectra(**{field.name: components[field.name] for field in fields(KnownSpectra)})
+        history = []
+        if "TRAINING" in hdulist:
+            table = Table.read(hdulist["TRAINING"])
+            history = [dict(zip(table.colnames, (value.item() for value in row))) for row in table.iterrows()]
+        first, last = list(header).index("N_ENERGY") + 1, list(header).index("CHECKSUM")
+        return cls(
+            network,
+            component_names=names,
+            energy_edges=read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
+            library=library,
+            history=history,
+            description={key: header[key] for key in list(header)[first:last]},
+            name=header["MODEL"],
+        )
 
 
 def packaged_models():

@@ -11,7 +11,7 @@ from .cube import EventCube
 from .model import Model, load_model
 from .results import Separation
 from .separation import least_squares
-from .transforms import Starlet, detail_matrix, get_transform, largest_n_scales, photon_noise, replace_details
+from .transforms import detail_matrix, get_transform, photon_noise, replace_details
 
 __all__ = ["separate"]
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _N_SCALES = 4
 
 
-def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
+def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
     """Separate an observation into component images and spectra.
 
     The transform's details of every energy, in units of their photon noise, go to the solver, which finds spectra A and
@@ -29,13 +29,13 @@ def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
 
     Parameters
     ----------
-    cube_hdu : `~astro_lpalm.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
+    cube_hdu : `~astro_lpalm.cube.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
         The observation: counts, (energy, y, x).
     model : `~astro_lpalm.model.Model`, str, path or solver
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
-    transform : str or transform, optional
-        See `astro_lpalm.transforms.get_transform`; by default a starlet transform of four scales (fewer for very small
-        images), of which the coarser have details that stand out from the noise where counts are few.
+    transform : str or transform
+        See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
+        images: where counts are few, the details of the coarser ones stand out from the noise.
     refine : bool
         Whether a model's network is followed by the refinement; other solvers have no such step.
     device : str or `torch.device`, optional
@@ -55,17 +55,15 @@ def separate(cube_hdu, model, *, transform=None, refine=True, device=None):
         If an argument is of none of the kinds above.
     """
     cube, solver = _as_cube(cube_hdu), _as_solver(model)
-    if transform is None:
-        transform = Starlet(min(_N_SCALES, largest_n_scales(min(cube.data.shape[1:]))))
-    transform = get_transform(transform)
+    transform = get_transform(transform, _N_SCALES, side=min(cube.data.shape[1:]))
     names, header, options = None, fits.Header(), {}
     if isinstance(solver, Model):
         if solver.energy_edges is not None:
             cube = cube.rebin(solver.energy_edges)
         names, options = solver.component_names, {"refine": refine, "device": device}
-        header["MODEL"] = (solver.name, "model that separated")
-        header["MODELSUM"] = (solver.checksum, "fingerprint of its weights")
-    header["TRANSFRM"] = (repr(transform), "its details were separated")
+        # No comments: a long value leaves no room for them, which would be warned about.
+        header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
+    header["TRANSFRM"] = repr(transform)
     X = cube.matrix(dtype=np.float32)
     mask = cube.pixel_mask if cube.pixel_mask.any() else None
     noise = photon_noise(transform, cube.image_of(X.sum(axis=0)), mask)

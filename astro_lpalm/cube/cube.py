@@ -12,7 +12,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from .._files import complete_or_nothing, open_fits
+from .._files import open_fits, write_fits
 from .energies import as_energy_edges, describe_grid, ebounds_hdu, is_third_axis_card, linear_axis_cards
 from .events import count_events, read_events
 from .images import read_image
@@ -307,8 +307,7 @@ class EventCube(NDData):
         --------
         >>> cube.write("cube.fits")  # doctest: +SKIP
         """
-        with complete_or_nothing(path, overwrite=overwrite) as temporary:
-            self.to_hdulist().writeto(temporary, overwrite=True)
+        write_fits(self.to_hdulist(), path, overwrite=overwrite)
 
     def to_hdulist(self):
         """Lay the cube out as FITS.
@@ -346,8 +345,8 @@ class EventCube(NDData):
         -----
         Where the cube came with a header, its cards are taken as they are: written anew they would be rounded.
         """
-        if self.meta:
-            header = celestial_cards(fits.Header(self.meta))
+        header = celestial_cards(fits.Header(self.meta or {}))
+        if "CTYPE1" in header:  # the physical WCS alone is no place on the sky
             wcs = celestial_wcs(header)
             if wcs is not None and wcs.wcs.compare(self.wcs.wcs):
                 return header

@@ -2,36 +2,64 @@
 
 from datetime import UTC, datetime
 
-import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable, Table
-from astropy.wcs import WCS
 
 from .. import __version__
-from .._files import complete_or_nothing, open_fits
-from ..cube import EventCube, ebounds_hdu, read_ebounds
+from .._files import open_fits, write_fits
+from ..cube import EventCube, ebounds_hdu
 
 __all__ = ["observation_cards", "provenance_cards", "read_separation", "write_separation"]
 
 # What the next tool wants to know of the observation. The sky coordinates of each image are its own.
 OBSERVATION_KEYWORDS = (
-    "TELESCOP INSTRUME DETNAM GRATING FILTER DATAMODE OBS_ID SEQ_NUM OBSERVER TITLE OBJECT EXPOSURE LIVETIME ONTIME "
-    "DATE-OBS DATE-END MJDREF MJD-OBS TIMESYS TIMEUNIT TSTART TSTOP RA_NOM DEC_NOM ROLL_NOM RA_PNT DEC_PNT ROLL_PNT "
-    "RA_TARG DEC_TARG ASOLFILE RESPFILE ANCRFILE BACKFILE"
-).split()
+    "TELESCOP",
+    "INSTRUME",
+    "DETNAM",
+    "GRATING",
+    "FILTER",
+    "DATAMODE",
+    "OBS_ID",
+    "SEQ_NUM",
+    "OBSERVER",
+    "TITLE",
+    "OBJECT",
+    "EXPOSURE",
+    "LIVETIME",
+    "ONTIME",
+    "DATE-OBS",
+    "DATE-END",
+    "MJDREF",
+    "MJD-OBS",
+    "TIMESYS",
+    "TIMEUNIT",
+    "TSTART",
+    "TSTOP",
+    "RA_NOM",
+    "DEC_NOM",
+    "ROLL_NOM",
+    "RA_PNT",
+    "DEC_PNT",
+    "ROLL_PNT",
+    "RA_TARG",
+    "DEC_TARG",
+    "ASOLFILE",
+    "RESPFILE",
+    "ANCRFILE",
+    "BACKFILE",
+)
 _PLAIN_TABLES = ("SPECTRA", "MIXING", "DIAGNOSTICS")
 
 
 def write_separation(separation, path, *, overwrite=False):
     """Write a separation; see `Separation.write`."""
-    with complete_or_nothing(path, overwrite=overwrite) as temporary:
-        _to_hdulist(separation).writeto(temporary, checksum=True, overwrite=True)
+    write_fits(_to_hdulist(separation), path, overwrite=overwrite)
 
 
 def observation_cards(meta):
     """Cards of a header that describe the observation, as a header."""
-    meta = fits.Header() if meta is None else meta
+    meta = fits.Header(meta or {})
     return fits.Header([meta.cards[keyword] for keyword in OBSERVATION_KEYWORDS if keyword in meta])
 
 
@@ -52,6 +80,7 @@ def _to_hdulist(separation):
 
     celestial = separation.cube.celestial_header()
     images = [_image_hdu(name, image.data, celestial) for name, image in separation.images.items()]
+    residual = _image_hdu("RESIDUAL", separation.residuals.data, separation.cube.to_hdulist()[0].header)
 
     mixing = Table(separation.mixing, names=separation.names)
     diagnostics = fits.table_to_hdu(_without_meta(separation.diagnostics))
@@ -69,7 +98,7 @@ def _to_hdulist(separation):
             tables["SPECTRA"],
             tables["MIXING"],
             ebounds_hdu(separation.cube.energy_edges),
-            _image_hdu("RESIDUAL", separation.residuals.data, celestial),
+            residual,
             tables["DIAGNOSTICS"],
         ]
     )
@@ -81,8 +110,8 @@ def _without_meta(table):
     return table
 
 
-def _image_hdu(name, data, celestial):
-    hdu = fits.ImageHDU(data.astype(np.float32), header=celestial, name=name)
+def _image_hdu(name, data, header):
+    hdu = fits.ImageHDU(data.astype(np.float32), header=header, name=name)
     hdu.header["BUNIT"] = "count"
     return hdu
 
@@ -124,18 +153,15 @@ def _from_hdulist(hdulist):
     data = np.zeros(residual.shape)
     data[:, ~mask] = mixing @ sources + residual[:, ~mask]
 
-    image_header = hdulist[names[0]].header
-    primary = hdulist["PRIMARY"].header
-    observation = observation_cards(primary)
-    meta = image_header.copy(strip=True)
-    for keyword in ("EXTNAME", "BUNIT", "CHECKSUM", "DATASUM"):
-        meta.remove(keyword, ignore_missing=True)
-    meta.update(observation)
-    header = primary.copy(strip=True)
-    for keyword in (*observation, "CHECKSUM", "DATASUM"):
+    # A cube file takes its coordinates from its image, its energies from EBOUNDS and its mask from MASK.
+    image = fits.ImageHDU(data, hdulist["RESIDUAL"].header, name="CUBE")
+    parts = fits.HDUList([fits.PrimaryHDU(), image, hdulist["EBOUNDS"]])
+    if mask.any():
+        parts.append(fits.ImageHDU(mask.astype(np.uint8), name="MASK"))
+    cube = EventCube.from_hdu(parts)
+    header = hdulist["PRIMARY"].header.copy(strip=True)
+    for keyword in (*observation_cards(cube.meta), "CHECKSUM", "DATASUM"):
         header.remove(keyword, ignore_missing=True)
-    edges = read_ebounds(hdulist["EBOUNDS"])
-    cube = EventCube(data, energy_edges=edges, wcs=WCS(image_header).celestial, mask=mask, meta=meta)
     diagnostics = _read_diagnostics(hdulist["DIAGNOSTICS"], names)
     return {
         "cube": cube,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from .._files import complete_or_nothing
+from .._files import complete_or_nothing, write_fits
 from ..cube import ebounds_hdu
 from ._fits import observation_cards, provenance_cards
 
@@ -25,8 +25,7 @@ def write_spectra(separation, prefix, *, overwrite=False):
         # Every file is complete under its temporary name before the first is put in place.
         for name, path, error in zip(separation.names, paths, errors.T):
             temporary = stack.enter_context(complete_or_nothing(path, overwrite=overwrite))
-            hdulist = _pha_hdulist(separation, name, error)
-            hdulist.writeto(temporary, checksum=True, overwrite=True)
+            write_fits(_pha_hdulist(separation, name, error), temporary, overwrite=True)
     return paths
 
 

@@ -28,6 +28,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 11.0, 0.95, 0.8, 0.5, 0.5
 _COLUMN_GAP, _ROW_GAP, _TALLEST_BLOCK = 0.6, 0.6, 6.5
 _LABELS_GAP, _LEGEND_ROW, _SPECTRUM, _RESIDUAL = 0.65, 0.22, 2.9, 1.0
 _BAR_GAP, _BAR_WIDTH, _BAR_TICK_GAP = 0.06, 0.1, 0.17
+_LETTER, _LEGEND_HANDLE = 0.6 * _FONT / 72, 0.55  # a letter is about 0.6 times as wide as its size in points
 
 
 def save_figure(figure, path, *, overwrite=False):
@@ -43,7 +44,8 @@ def plot_separation(separation, figure=None):
     ny, nx = separation.cube.data.shape[1:]
     n_columns = _choose_columns(len(separation.names), ny / nx)
     n_rows = -(-len(separation.names) // n_columns)
-    legend_columns = max(1, int(120 / (max(map(len, separation.names)) + 9)))
+    longest = max(map(len, separation.names))
+    legend_columns = max(1, int((_WIDTH - _LEFT - _RIGHT) / (_LEGEND_HANDLE + _LETTER * longest)))
     legend_height = _LEGEND_ROW * -(-(len(separation.names) + 2) // legend_columns)
 
     width = (_WIDTH - _LEFT - _RIGHT - (n_columns - 1) * _COLUMN_GAP) / n_columns
@@ -107,9 +109,8 @@ def _draw_images(separation, figure, grid, width, height):
         )
         row = separation.diagnostics[index]
         title = f"{name}\n{row['counts'].value:,.0f} counts ({row['share']:.1%})"
-        # A letter is about 0.6 times as wide as its size in points (1/72 inch).
-        room = (max(width, 1.5) + _COLUMN_GAP) * 72 / (0.6 * max(map(len, title.split("\n"))))
-        axes.set_title(title, fontsize=min(_FONT + 1, room), pad=3)
+        fitting = (max(width, 1.5) + _COLUMN_GAP) / (_LETTER * max(map(len, title.split("\n")))) * _FONT
+        axes.set_title(title, fontsize=min(_FONT + 1, fitting), pad=3)
         last = index + n_columns >= len(separation.names)
         _label_sky(axes, image.wcs, left=index % n_columns == 0, bottom=last)
         bar_axes = axes.inset_axes([1 + _BAR_GAP / width, 0, _BAR_WIDTH / width, 1])
@@ -127,8 +128,9 @@ def _stretch(values):
         return AsinhNorm(1, vmin=0, vmax=1)
     low, middle, high = np.percentile(values, [0.5, 50, 99.7])
     noise = 1.4826 * np.median(np.abs(values - middle))
-    if high <= low:
-        low, high = values.min(), max(values.max(), values.min() + 1)
+    low, high = min(low, 0), max(high, 0)
+    if high == low:
+        low, high = min(values.min(), 0), max(values.max(), 1)
     linear = np.clip(noise, 0.03 * (high - low), 0.3 * (high - low))
     return AsinhNorm(linear, vmin=max(low, -1.5 * linear) if high > 0 else low, vmax=high)
 
@@ -215,5 +217,5 @@ def _draw_residuals(separation, axes):
     reach = max(3.5, 1.1 * (np.max(np.abs(counts - model) / sigma) + 1))
     axes.set_ylim(-reach, reach)
     axes.set_xlabel("Energy (keV)", fontsize=_FONT)
-    axes.set_ylabel("Residual (σ)", fontsize=_FONT)
+    axes.set_ylabel("Residual ($\\sigma$)", fontsize=_FONT)
     axes.tick_params(labelsize=_FONT - 1, which="both", direction="in", top=True, right=True)

@@ -31,7 +31,7 @@ _OWN_DIAGNOSTICS = ("component", "counts", "share")
 
 
 class Separation:
-    """A cube taken apart into components: ``cube = mixing @ sources + residuals``.
+    r"""A cube taken apart into components: ``cube = mixing @ sources + residuals``.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class Separation:
         The names of the n components: letters, digits and underscores, a letter first, and different from each
         other in more than case, as they name extensions of FITS files and columns of tables.
     diagnostics : `~astropy.table.Table`, dict of array_like, or None
-        More columns for `diagnostics`, with one value a component. The ``meta`` of a table goes to its ``meta``: plain
-        numbers, strings and booleans that hold for the whole separation, such as ``n_iter`` and ``converged``.
+        More columns for ``diagnostics``, with one value a component. The ``meta`` of a table goes to its ``meta``:
+        plain numbers, strings and booleans that hold for the whole separation, such as ``n_iter`` and ``converged``.
     header : `~astropy.io.fits.Header`, dict, or None
         Cards that say where the separation comes from, such as MODEL, MODELSUM and HISTORY.
 
@@ -78,7 +78,7 @@ class Separation:
 
     .. math::
 
-        \\chi^2_r = \\frac{\\sum_{ij} (X - A S)_{ij}^2}{\\sum_i (1 - h_i) \\sum_j (A S)_{ij}}.
+        \chi^2_r = \frac{\sum_{ij} (X - A S)_{ij}^2}{\sum_i (1 - h_i) \sum_j (A S)_{ij}}.
 
     The denominator is what the numerator is expected to be for Poisson noise, whose variance is the model's counts.
     Comparing the two sums, rather than summing ratios, keeps it meaningful where pixels hold less than a count.
@@ -102,9 +102,7 @@ class Separation:
     >>> result.spectra["thermal"]
     <Quantity [12., 16.] ct>
     >>> result.diagnostics["share"].round(3)
-    <Column name='share' dtype='float64' length=2>
-    0.571
-    0.429
+    array([0.571, 0.429])
     """
 
     def __init__(self, cube, mixing, sources, names, *, diagnostics=None, header=None):
@@ -120,7 +118,7 @@ class Separation:
             if column.sum() == 0 and column.any():
                 msg = f"the spectrum of component '{name}' sums to zero over energy, so its image would hold no counts."
                 raise ValueError(msg)
-        self.header = fits.Header(header.cards if isinstance(header, fits.Header) else header or {})
+        self.header = fits.Header(header or {}, copy=True)
         self.diagnostics = self._tabulate(Table(diagnostics if diagnostics is not None else {}))
 
     def _tabulate(self, given):
@@ -192,7 +190,7 @@ class Separation:
         Returns
         -------
         `~astro_lpalm.cube.EventCube`
-            ``mixing @ sources`` on the grid, energies and mask of `cube`, in float32 if the data are float32 and
+            ``mixing @ sources`` on the grid, energies and mask of ``cube``, in float32 if the data are float32 and
             float64 if they have more digits; excluded pixels are zero.
         """
         kept = ~self.cube.pixel_mask
@@ -220,7 +218,7 @@ class Separation:
         """Write everything to one FITS file, from which `read` rebuilds the separation.
 
         The file has the provenance in its primary header; one image per component, named after it, in counts and with
-        the celestial WCS of the input; the tables SPECTRA (counts), MIXING (the spectra as `mixing` has them),
+        the celestial WCS of the input; the tables SPECTRA (counts), MIXING (the spectra as ``mixing`` has them),
         EBOUNDS and DIAGNOSTICS; and the image RESIDUAL (energy, y, x), which added to the model gives the data.
 
         Parameters
@@ -264,7 +262,7 @@ class Separation:
         return cls(**read_separation(path))
 
     def write_pha(self, prefix, *, overwrite=False):
-        """Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.
+        r"""Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.
 
         Parameters
         ----------
@@ -277,7 +275,7 @@ class Separation:
         Returns
         -------
         list of `pathlib.Path`
-            The files, in the order of `names`.
+            The files, in the order of ``names``.
 
         Raises
         ------
@@ -291,7 +289,7 @@ class Separation:
         CHANNEL counts the cube's energy bins from 1, as in the EBOUNDS extension of the same file. COUNTS are
         estimates, not photons counted, so POISSERR is false; STAT_ERR is the Poisson noise of the data propagated
         through the least-squares fit of the spectra to the images, :math:`A = X S^+`: with :math:`s` the sum of row k
-        of :math:`S` and :math:`q` column k of :math:`S^+`, the variance is :math:`s^2 \\sum_j q_j^2 (A S)_{ij}`, and
+        of :math:`S` and :math:`q` column k of :math:`S^+`, the variance is :math:`s^2 \sum_j q_j^2 (A S)_{ij}`, and
         not less than one count. It holds for images taken as known.
         """
         return write_spectra(self, prefix, overwrite=overwrite)

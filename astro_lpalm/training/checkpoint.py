@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from .._files import complete_or_nothing, open_fits
+from .._files import open_fits, write_fits
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
@@ -31,8 +31,7 @@ def write_checkpoint(path, arrays, identity):
         hdu.header["ARRAY"] = (name, "name of this array")
         hdu.header["SCALAR"] = (np.ndim(array) == 0, "whether it is a single number")
         hdus.append(hdu)
-    with complete_or_nothing(path, overwrite=True) as temporary:
-        fits.HDUList(hdus).writeto(temporary, overwrite=True, checksum=True)
+    write_fits(fits.HDUList(hdus), path, overwrite=True)
 
 
 def read_checkpoint(path, identity):

@@ -1,12 +1,14 @@
 """How a transform is chosen by name."""
 
+from dataclasses import replace
+
 from .starlet import Starlet
 from .wavelet import Wavelet
 
 __all__ = ["get_transform"]
 
 
-def get_transform(transform="starlet", n_scales=1):
+def get_transform(transform="starlet", n_scales=1, *, side=None):
     """Transform of a given name.
 
     Parameters
@@ -16,6 +18,8 @@ def get_transform(transform="starlet", n_scales=1):
         (undecimated) form; or an object with ``forward`` and ``inverse`` methods, which is returned as it is.
     n_scales : int
         Number of detail scales of a transform chosen by name.
+    side : int, optional
+        Shorter side of the images it is for, which a transform chosen by name gets no more scales than fit into.
 
     Returns
     -------
@@ -35,10 +39,11 @@ def get_transform(transform="starlet", n_scales=1):
     Wavelet(name='db4', n_scales=2, stationary=True)
     """
     if isinstance(transform, str):
-        if transform == "starlet":
-            return Starlet(n_scales)
         name = transform.removesuffix("-stationary")
-        return Wavelet(name, n_scales, stationary=name != transform)
+        chosen = Starlet(n_scales) if transform == "starlet" else Wavelet(name, n_scales, stationary=name != transform)
+        if side is None:
+            return chosen
+        return replace(chosen, n_scales=max(1, min(n_scales, chosen.largest_n_scales(side))))
     if isinstance(transform, type) or not (hasattr(transform, "forward") and hasattr(transform, "inverse")):
         msg = (
             f"a transform must be a name such as 'starlet', 'db4' or 'db4-stationary', or an object with forward and "

@@ -92,8 +92,8 @@ def photon_noise(transform, counts, mask=None):
     Returns
     -------
     list of `~numpy.ndarray`, shape (ny, nx), or list of float
-        Standard deviation at each scale: a map of it for a starlet, whose details lie on pixels, and ``transform.noise``
-        for others.
+        Standard deviation at each scale: a map for a starlet, whose details lie on pixels, ``transform.noise`` for
+        others.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def photon_noise(transform, counts, mask=None):
         return list(transform.noise)
     details, smooth = transform.forward(np.asarray(counts, dtype=float), mask)
     maps = []
-    # The details of a scale extend over twice its smoothing: they go with the next coarser image, as far as there is one.
+    # The details of a scale extend over twice its smoothing: they go with the next coarser image, if there is one.
     for level, next_detail in zip(transform.noise[::-1], [0.0, *details[:0:-1]]):
         maps.append(level * np.sqrt(np.maximum(smooth, _LEAST_COUNTS * level**2)))
         smooth = smooth + next_detail

@@ -6,32 +6,10 @@ import numpy as np
 
 from .base import as_float_images, check_coefficients, check_n_scales, check_size, is_tensor
 
-__all__ = ["Starlet", "largest_n_scales"]
+__all__ = ["Starlet"]
 
 # Pixels smoothed at once: their temporaries stay in the processor's cache, which is what makes the transform fast.
 _BLOCK = 2**17
-
-
-def largest_n_scales(side):
-    """Find how many starlet scales fit into images.
-
-    Parameters
-    ----------
-    side : int
-        The images' shorter side, in pixels.
-
-    Returns
-    -------
-    int
-        The largest n with 2**n less than the side.
-
-    Examples
-    --------
-    >>> from astro_lpalm.transforms import largest_n_scales
-    >>> largest_n_scales(16), largest_n_scales(17)
-    (3, 4)
-    """
-    return max(side - 1, 1).bit_length() - 1
 
 
 @dataclass(frozen=True)
@@ -83,6 +61,10 @@ class Starlet:
     def __str__(self):
         return "starlet"
 
+    def largest_n_scales(self, side):
+        """Find how many scales fit into images with a shorter side of so many pixels: 2**n_scales is less than it."""
+        return max(side - 1, 1).bit_length() - 1
+
     def forward(self, images, mask=None):
         """Details and coarse image of images.
 
@@ -112,7 +94,7 @@ class Starlet:
             from ._torch import forward
         else:
             images, forward = as_float_images(images), _forward
-        check_size(self, images.shape, largest=largest_n_scales)
+        check_size(self, images.shape, largest=self.largest_n_scales)
         weights = None if mask is None else _mask_weights(mask, images.shape[-2:], self.n_scales)
         return forward(images, self.n_scales, weights)
 

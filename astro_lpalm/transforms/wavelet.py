@@ -64,6 +64,10 @@ class Wavelet:
     def __str__(self):
         return self.name + "-stationary" * self.stationary
 
+    def largest_n_scales(self, side):
+        """Find how many scales fit into images with a shorter side of so many pixels, by PyWavelets' rule."""
+        return pywt.dwt_max_level(side, self.name)
+
     def forward(self, images, mask=None):
         """Details and coarse image of images.
 
@@ -97,7 +101,7 @@ class Wavelet:
             details, coarse = self.forward(images.cpu().numpy())
             return [_like(images, detail) for detail in details], _like(images, coarse)
         images = as_float_images(images)
-        check_size(self, images.shape, largest=lambda side: pywt.dwt_max_level(side, self.name))
+        check_size(self, images.shape, largest=self.largest_n_scales)
         padding = [(0, -side % 2**self.n_scales) for side in images.shape[-2:]]
         padded = np.pad(images, [(0, 0)] * (images.ndim - 2) + padding, mode="reflect")
         if self.stationary:
