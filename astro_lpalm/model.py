@@ -235,7 +235,7 @@ class Model:
             energy_edges=read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
             library=library,
             history=history,
-            description={key: header[key] for key in list(header)[first:last]},
+            description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
             name=header["MODEL"],
         )
 

@@ -1,11 +1,12 @@
 """Packaged files: tables of physical constants, each with its source, components files and trained models."""
 
+import tomllib
 from importlib import resources
 from pathlib import Path
 
 from astropy.table import QTable
 
-__all__ = ["find_components_file", "read_table"]
+__all__ = ["find_components_file", "read_components_file", "read_table"]
 
 
 def read_table(name):
@@ -66,3 +67,38 @@ def find_components_file(name_or_path):
         f"there is no components file '{name_or_path}'; give the path of a TOML file, or one of the packaged: {names}."
     )
     raise FileNotFoundError(msg)
+
+
+def read_components_file(name_or_path):
+    """Read a components file as TOML, without a look at what it says.
+
+    Parameters
+    ----------
+    name_or_path : str or `os.PathLike`
+        See `find_components_file`.
+
+    Returns
+    -------
+    path : `pathlib.Path`
+    tables : dict
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not TOML.
+
+    Examples
+    --------
+    >>> from astro_lpalm.data import read_components_file
+    >>> path, tables = read_components_file("pwn-acis")
+    >>> tables["response"]
+    {'instrument': 'acis-i'}
+    """
+    path = find_components_file(name_or_path)
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"'{path}' is not a TOML file: {error}."
+        raise ValueError(msg) from error

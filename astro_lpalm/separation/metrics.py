@@ -105,9 +105,7 @@ def align(factorization, truth):
     """
     truth = np.asarray(truth, dtype=float)
     if factorization.spectra.shape != truth.shape:
-        msg = (
-            f"the spectra have shape {factorization.spectra.shape} and the true ones {truth.shape}, which must be the same."
-        )
+        msg = f"the spectra have shape {factorization.spectra.shape}, but the true ones have {truth.shape}."
         raise ValueError(msg)
     norms = np.linalg.norm(factorization.spectra, axis=0)
     safe_norms = np.where(norms > 0, norms, 1.0)

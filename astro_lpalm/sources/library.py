@@ -1,12 +1,11 @@
 """A library of sources: for every component, the statistics that its rows of S are drawn from."""
 
-import tomllib
 from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
 
-from ..data import find_components_file
+from ..data import read_components_file
 from ..transforms import get_transform
 from .generalized_gaussian import GeneralizedGaussian
 
@@ -140,15 +139,9 @@ class SourceLibrary:
             If it is not TOML, or a key is missing, unknown or has a value that is not allowed; the message names file,
             component and key.
         """
-        path = find_components_file(path)
+        path, tables = read_components_file(path)
         try:
-            with path.open("rb") as file:
-                tables = tomllib.load(file).get("components")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            msg = f"'{path}' is not a TOML file: {error}"
-            raise ValueError(msg) from error
-        try:
-            return cls(*_read_tables(tables))
+            return cls(*_read_tables(tables.get("components")))
         except ValueError as error:
             msg = f"'{path}': {error}"
             raise ValueError(msg) from error

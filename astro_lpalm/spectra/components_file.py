@@ -1,12 +1,11 @@
 """Reading of components files: energy grid, response, absorption and component models."""
 
-import tomllib
 from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
 
-from ..data import find_components_file
+from ..data import read_components_file
 from .integration import check_energy_edges
 from .models import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal
 from .priors import Prior
@@ -67,12 +66,7 @@ def read_spectra_settings(components_toml):
     >>> read_spectra_settings("pwn-acis").instrument
     'acis-i'
     """
-    path = find_components_file(components_toml)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"'{path}' is not a TOML file: {error}."
-        raise ValueError(msg) from error
+    path, content = read_components_file(components_toml)
     return _Reader(path).settings(content)
 
 

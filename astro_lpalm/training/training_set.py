@@ -1,12 +1,11 @@
 """Examples to learn from: data X made of known spectra A and sources S."""
 
-import tomllib
 from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
 
-from ..data import find_components_file
+from ..data import read_components_file
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
 
@@ -212,9 +211,8 @@ class TrainingSet:
         OSError, ValueError
             If the file cannot be read, or a key or value in it is not allowed.
         """
-        path = find_components_file(path)
-        with path.open("rb") as file:
-            table = tomllib.load(file).get("training", {})
+        path, tables = read_components_file(path)
+        table = tables.get("training", {})
         unknown = sorted(set(table) - {*_SYNTHESIS, *_TRAINING})
         if unknown:
             allowed = ", ".join((*_SYNTHESIS, *_TRAINING))

@@ -40,7 +40,7 @@ def test_align_takes_an_empty_component(mixture):
 
 def test_align_errors(mixture):
     _, A, S = mixture
-    with pytest.raises(ValueError, match="must be the same"):
+    with pytest.raises(ValueError, match="but the true ones have"):
         align(Factorization(A, S), A[:, :2])
 
 

@@ -85,9 +85,7 @@ def test_noise_that_differs_between_energies(rng):
     X = X + deviation * rng.standard_normal(X.shape)
     found = refine(X, start_near(A, rng))
     weighted = np.linalg.lstsq(A / deviation, X / deviation, rcond=None)[0]
-    assert (
-        nmse(found.sources, S) < 1.2 * nmse(weighted, S) < 0.1 * nmse(np.linalg.lstsq(A, X, rcond=None)[0], S)
-    )
+    assert nmse(found.sources, S) < 1.2 * nmse(weighted, S) < 0.1 * nmse(np.linalg.lstsq(A, X, rcond=None)[0], S)
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
@@ -96,9 +94,7 @@ def test_scale(factor, rng):
     library, start = library_about(A, rng), start_near(A, rng)
     once, scaled = refine(X, start, library), refine(factor * X, start, library)
     np.testing.assert_allclose(scaled.spectra, once.spectra, atol=1e-9)
-    np.testing.assert_allclose(
-        scaled.sources, factor * once.sources, atol=1e-9 * factor * np.abs(once.sources).max()
-    )
+    np.testing.assert_allclose(scaled.sources, factor * once.sources, atol=1e-9 * factor * np.abs(once.sources).max())
 
 
 def test_component_below_the_noise_keeps_its_spectrum(rng):

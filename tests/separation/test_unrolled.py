@@ -15,9 +15,7 @@ def disturb(network, rng, size=0.05):
     """Move every parameter off its starting value, as training would."""
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter *= torch.as_tensor(
-                1 + size * rng.standard_normal(parameter.shape), dtype=parameter.dtype
-            )
+            parameter *= torch.as_tensor(1 + size * rng.standard_normal(parameter.shape), dtype=parameter.dtype)
         network.theta[:, 0] = 0.01
         network.theta[:, 1] = 0.5
     return network
@@ -29,9 +27,7 @@ def plain_lpalm(network, X):
     n = network.n_components
     scale = np.linalg.norm(X) / np.sqrt(t)
     noise = np.sqrt(np.linalg.eigvalsh(X @ X.T / t)[: m - n].mean())
-    W, L, theta = (
-        value.detach().double().numpy() for value in (network.s_part.W, network.a_part.L, network.theta)
-    )
+    W, L, theta = (value.detach().double().numpy() for value in (network.s_part.W, network.a_part.L, network.theta))
     A, S = np.full((m, n), m**-0.5), np.zeros((n, t))
     for k in range(network.n_layers):
         S = soft(S + W[k].T @ (X - A @ S), max(theta[k, 0] * scale + theta[k, 1] * noise, 0))
@@ -88,9 +84,7 @@ def test_scale(network, rng, dtype, tolerance, factor):
     once, scaled = network.separate(X), network.separate(X * dtype(factor))
     assert scaled.sources.dtype == dtype
     np.testing.assert_allclose(scaled.spectra, once.spectra, atol=tolerance)
-    np.testing.assert_allclose(
-        scaled.sources / factor, once.sources, atol=tolerance * np.abs(once.sources).max()
-    )
+    np.testing.assert_allclose(scaled.sources / factor, once.sources, atol=tolerance * np.abs(once.sources).max())
 
 
 def test_tiling_and_permuting_pixels(network, rng):

@@ -1,0 +1,207 @@
+import gzip
+import os
+import stat
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astro_lpalm._files import check_output, complete_or_nothing, open_fits, write_fits
+
+as_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A file of three images, of which the last is a mask, and where each begins."""
+    path = tmp_path / "three.fits"
+    images = [np.ones((3, 4, 5)), np.arange(2000.0).reshape(40, 50), np.ones((4, 5), np.uint8)]
+    hdulist = [fits.PrimaryHDU(images[0]), fits.ImageHDU(images[1], name="A"), fits.ImageHDU(images[2], name="MASK")]
+    fits.HDUList(hdulist).writeto(path, checksum=True)
+    with fits.open(path) as written:
+        starts = [hdu.fileinfo()["hdrLoc"] for hdu in written]
+    return path, starts
+
+
+def test_complete_file_takes_its_place(tmp_path):
+    path = tmp_path / "result.v2.fits.gz"
+    with complete_or_nothing(path) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.endswith(".v2.fits.gz")
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_file_has_ordinary_permissions(tmp_path):
+    path, plain = tmp_path / "result", tmp_path / "plain"
+    before = os.umask(0o022)
+    try:
+        plain.write_text("")
+        with complete_or_nothing(path) as temporary:
+            temporary.write_text("")
+    finally:
+        assert os.umask(before) == 0o022
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+@pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("old", [None, "old"])
+def test_failure_leaves_everything_as_it_was(tmp_path, old, interruption):
+    path = tmp_path / "result.fits"
+    if old is not None:
+        path.write_text(old)
+
+    def write():
+        with complete_or_nothing(path, overwrite=True) as temporary:
+            temporary.write_text("half of")
+            raise interruption
+
+    with pytest.raises(interruption):
+        write()
+    assert [each.read_text() for each in tmp_path.iterdir()] == ([] if old is None else [old])
+
+
+def test_existing_file_is_replaced_only_when_told(tmp_path):
+    path = tmp_path / "result.fits"
+    path.write_text("old")
+    for check in (check_output, lambda path: complete_or_nothing(path).__enter__()):
+        with pytest.raises(FileExistsError, match=r"result.fits' exists already.*overwrite=True \(--overwrite\)"):
+            check(path)
+    assert path.read_text() == "old"
+    check_output(path, overwrite=True)
+    with complete_or_nothing(str(path), overwrite=True) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_places_where_nothing_can_be_written(tmp_path, overwrite):
+    file = tmp_path / "file"
+    file.write_text("old")
+    for path, kind, message in [
+        (tmp_path, IsADirectoryError, "it is a directory; give the name of a file"),
+        (tmp_path / "missing" / "result.fits", FileNotFoundError, "no directory '.*missing'; create it first"),
+        (file / "result.fits", NotADirectoryError, "file' is a file, not a directory"),
+    ]:
+        with pytest.raises(kind, match=message):
+            check_output(path, overwrite=overwrite)
+        with pytest.raises(kind, match=message), complete_or_nothing(path, overwrite=overwrite):
+            pytest.fail("nothing must be written")
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_text() == "old"
+
+
+@as_root
+def test_directory_without_permission(tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match="permission denied; choose a directory"):
+        check_output(folder / "result.fits")
+    with pytest.raises(PermissionError, match="permission denied"), complete_or_nothing(folder / "result.fits"):
+        pytest.fail("nothing must be written")
+
+
+def test_name_that_the_file_system_refuses(tmp_path):
+    with pytest.raises(OSError, match="File name too long"), complete_or_nothing(tmp_path / (300 * "x")):
+        pytest.fail("nothing must be written")
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_whole_file_is_read(three, compress):
+    path, _ = three
+    if compress:
+        path = path.with_suffix(".fits.gz")
+        path.write_bytes(gzip.compress(three[0].read_bytes()))
+    with open_fits(str(path), checksum=True) as hdulist:
+        assert [hdu.name for hdu in hdulist] == ["PRIMARY", "A", "MASK"]
+        np.testing.assert_array_equal(hdulist["A"].data, np.arange(2000.0).reshape(40, 50))
+
+
+@pytest.mark.filterwarnings("ignore")  # an error of its own, not one that pytest makes of astropy's warnings
+@pytest.mark.parametrize(
+    ("hdu", "offset"),
+    [(0, 100), (0, 2880), (0, 3000), (1, 1000), (1, 2880), (1, 2880 + 7000), (2, 80), (2, 2879), (2, 2880), (2, 2885)],
+)
+def test_truncated_wherever_it_is_cut(three, hdu, offset):
+    path, starts = three
+    path.write_bytes(path.read_bytes()[: starts[hdu] + offset])
+    with pytest.raises(OSError, match="cannot read '.*three.fits' as a FITS .*or is truncated"), open_fits(path):
+        pytest.fail("a part must not be taken for the whole")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
+def test_truncated_compression(three, share):
+    path, _ = three
+    content = gzip.compress(path.read_bytes())
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(OSError, match="cannot read '.*three.fits'.*or is truncated"), open_fits(path):
+        pytest.fail("a part must not be taken for the whole")
+
+
+_MAGIC = {"gzip": b"\x1f\x8b", "zip": b"PK\3\4", "bzip2": b"BZh9", "xz": b"\xfd7zXZ\x00", "compress": b"\x1f\x9d"}
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"SIMPLE", 2880 * b" ", *_MAGIC.values()])
+def test_other_kinds_of_file(tmp_path, content):
+    path = tmp_path / "other.fits"
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="cannot read '.*other.fits' as a FITS .*another kind of file"), open_fits(path):
+        pytest.fail("this is no FITS file")
+
+
+@pytest.mark.parametrize("name", ["missing.fits", "."])
+def test_no_file(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match="there is no file '.*'; check the name"), open_fits(tmp_path / name):
+        pytest.fail("there is nothing to open")
+
+
+def test_checksums_catch_a_flipped_bit_anywhere(three):
+    path, starts = three
+    content = path.read_bytes()
+    index = content.index(b"EXTNAME = 'A") + 11
+    for position, extension in [(2880 + 17, 0), (index, 1), (starts[1] + 2 * 2880 + 5, 1), (starts[2] + 2880 + 3, 2)]:
+        damaged = bytearray(content)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        message = rf"three.fits': the checksum of extension {extension} \(.*missing or wrong"
+        with pytest.raises(OSError, match=message), open_fits(path, checksum=True):
+            pytest.fail("this file is damaged")
+
+
+def test_checksums_must_be_there(tmp_path):
+    path = tmp_path / "plain.fits"
+    fits.PrimaryHDU(np.ones(3)).writeto(path)
+    with open_fits(path) as hdulist:
+        assert hdulist[0].data.sum() == 3
+    with pytest.raises(OSError, match=r"extension 0 \(PRIMARY\) is missing or wrong"), open_fits(path, checksum=True):
+        pytest.fail("it has no checksums")
+
+
+def test_errors_of_the_block_pass_through_and_the_file_is_closed(three):
+    path, _ = three
+    with pytest.raises(KeyError, match="mine"), open_fits(path) as hdulist:
+        hdulist["mine"]
+    assert hdulist._file.closed
+
+
+def test_fits_files_are_written_with_checksums(tmp_path):
+    path = tmp_path / "new.fits"
+    primary, image = fits.PrimaryHDU(), fits.ImageHDU(np.arange(6.0), name="LINE")
+    primary.header["LONG"] = 100 * "x"
+    write_fits(fits.HDUList([primary, image]), path)
+    with open_fits(path, checksum=True) as hdulist:
+        assert hdulist[0].header["LONG"] == 100 * "x"
+        assert hdulist[0].header["LONGSTRN"] == "OGIP 1.0"
+        assert "LONGSTRN" not in hdulist["LINE"].header
+        np.testing.assert_array_equal(hdulist["LINE"].data, np.arange(6.0))
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="new.fits' exists already"):
+        write_fits(fits.HDUList([fits.PrimaryHDU()]), path)
+    assert path.read_bytes() == before
+    write_fits(fits.HDUList([fits.PrimaryHDU()]), path, overwrite=True)
+    assert fits.getheader(path)["NAXIS"] == 0
+    with pytest.raises(IndexError):
+        fits.getheader(path, 1)
