@@ -36,6 +36,9 @@ def check_output(path, *, overwrite=False):
     if path.is_dir():
         msg = f"cannot write '{path}': it is a directory; give the name of a file."
         raise IsADirectoryError(msg)
+    if path.exists() and not path.is_file():
+        msg = f"cannot write '{path}': it is no ordinary file, and would be replaced by one; choose another name."
+        raise OSError(msg)
     if not path.parent.is_dir():
         if path.parent.exists():
             msg = f"cannot write '{path}': '{path.parent}' is a file, not a directory."
@@ -72,8 +75,8 @@ def complete_or_nothing(path, *, overwrite=False):
     OSError
         If the file cannot be written; see `check_output`.
     """
-    path = Path(path)
     check_output(path, overwrite=overwrite)
+    path = Path(path).resolve()  # what a link points to is replaced, not the link
     try:
         # A suffix such as .fits.gz decides how writers compress, so the temporary name keeps the whole of it.
         handle, temporary = tempfile.mkstemp(

@@ -1,9 +1,12 @@
-"""One line of progress on a terminal; silence anywhere else."""
+"""One line of progress on a terminal; a line in the log for each step anywhere else."""
 
+import logging
 import sys
 import time
 
 __all__ = ["Progress"]
+
+log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -16,7 +19,7 @@ class Progress:
     title : str
         What is being done.
     show : bool
-        Whether to report at all; nothing is written where standard error is not a terminal.
+        Whether to report on the terminal; where standard error is none, steps are logged instead.
     """
 
     def __init__(self, total, title, *, show=True):
@@ -34,3 +37,5 @@ class Progress:
             line = f"\r{self.title} {self.done}/{self.total}  {left:.0f} s left  {note}"
             sys.stderr.write(f"{line:<100}" + ("\n" if self.done == self.total else ""))
             sys.stderr.flush()
+        else:
+            log.info("%s %d/%d  %s", self.title, self.done, self.total, note)

@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 # What bad input raises; torch raises AssertionError for a device that it was not built for. Anything else is a fault
 # of the program, and shows its traceback.
-_FAILURES = (OSError, ValueError, TypeError, KeyError, MemoryError, RuntimeError, AssertionError)
+_FAILURES = (OSError, ValueError, TypeError, KeyError, MemoryError, RuntimeError, AssertionError, KeyboardInterrupt)
 
 
 def main(arguments=None):
@@ -81,8 +81,10 @@ def _quantity(unit):
 
 
 def _sky(text):
+    # Right ascension in hours, minutes and seconds makes five or six numbers, or colons; degrees make two.
+    sexagesimal = ":" in text or len(text.replace(",", " ").split()) > 2
     try:
-        return SkyCoord(text, unit=(u.hourangle, u.deg) if ":" in text else u.deg)
+        return SkyCoord(text.replace(",", " "), unit=(u.hourangle, u.deg) if sexagesimal else u.deg)
     except ValueError:
         msg = f"'{text}' is not a sky position (such as '15:13:55.6 -59:08:09' or '228.48 -59.14')"
         raise argparse.ArgumentTypeError(msg) from None
@@ -181,7 +183,12 @@ def _separate(options):
     )
     result.write(options.output, overwrite=options.overwrite)
     if not options.quiet:
-        print("\n".join(result.diagnostics.pformat(max_lines=-1, max_width=-1)))
+        _print_diagnostics(result)
+
+
+def _print_diagnostics(result):
+    print("\n".join(result.diagnostics.pformat(max_lines=-1, max_width=-1)))
+    print(", ".join(f"{key} {value:.4g}" for key, value in result.diagnostics.meta.items()))
 
 
 def _separate_options(command):
@@ -224,7 +231,7 @@ def _info(options):
     elif {"SPECTRA", "DIAGNOSTICS"} <= names:
         result = Separation.read(options.file)
         print(result)
-        print("\n".join(result.diagnostics.pformat(max_lines=-1, max_width=-1)))
+        _print_diagnostics(result)
     else:
         print(EventCube.read(options.file))
 

@@ -13,6 +13,7 @@ from astropy.time import Time
 
 from . import __version__
 from ._files import open_fits, write_fits
+from ._names import check_component_names
 from .cube import ebounds_hdu, read_ebounds
 from .separation import UnrolledPALM
 from .separation import refine as refine_spectra
@@ -81,7 +82,7 @@ class Model:
         name="unnamed",
     ):
         self.network = network
-        self.component_names = tuple(component_names)
+        self.component_names = check_component_names(component_names)
         self.energy_edges = energy_edges
         self.library = None
         if library is not None:
@@ -107,15 +108,17 @@ class Model:
             digest.update(value.detach().cpu().numpy().astype("<f4").tobytes())
         return digest.hexdigest()[:16]
 
-    def separate(self, X, *, refine=True, device=None):
+    def separate(self, X, spectra=None, *, refine=True, device=None):
         """Separate a matrix.
 
         Parameters
         ----------
         X : array_like, shape (m, t)
             Data, m energies by t pixels.
+        spectra : array_like, shape (m, n), optional
+            The known spectra, for a network that was trained to need them.
         refine : bool
-            Whether the network's answer is refined (`astro_lpalm.separation.refine`); otherwise it is returned.
+            Whether the spectra that the network found are refined (`astro_lpalm.separation.refine`).
         device : str or `torch.device`, optional
             Where the network runs, by default where it is.
 
@@ -129,8 +132,8 @@ class Model:
             If X does not have the energies of the model, or is not finite.
         """
         network = self.network if device is None else self.network.copy().to(device)
-        found = network.separate(X)
-        return refine_spectra(X, found, self.library) if refine else found
+        found = network.separate(X, spectra)
+        return refine_spectra(X, found, self.library) if refine and spectra is None else found
 
     def write(self, path, *, overwrite=False):
         """Write the model to one FITS file.

@@ -11,7 +11,7 @@ from .cube import EventCube
 from .model import Model, load_model
 from .results import Separation
 from .separation import least_squares
-from .transforms import detail_matrix, get_transform, photon_noise, replace_details
+from .transforms import detail_matrix, get_transform, replace_details
 
 __all__ = ["separate"]
 
@@ -64,9 +64,10 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         # No comments: a long value leaves no room for them, which would be warned about.
         header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
     header["TRANSFRM"] = repr(transform)
+    header.add_history(f"components found by astro_lpalm.separate with refine={refine}")
     X = cube.matrix(dtype=np.float32)
     mask = cube.pixel_mask if cube.pixel_mask.any() else None
-    noise = photon_noise(transform, cube.image_of(X.sum(axis=0)), mask)
+    noise = transform.photon_noise(cube.image_of(X.sum(axis=0)), mask)
     found = solver.separate(detail_matrix(transform, cube.image_of(X), mask, noise), **options)
     log.info("the solver ran %d iterations, converged: %s", found.n_iter, found.converged)
     plain = least_squares(X, found.spectra, X.mean(axis=1))

@@ -288,7 +288,7 @@ def test_packaged_model(name, tmp_path):
     assert model.network.n_energies == len(model.energy_edges) - 1 == 65
     assert len(model.component_names) == model.network.n_components == len(model.library.mean)
     np.testing.assert_allclose(np.linalg.norm(model.library.mean, axis=1), 1, atol=0.2)
-    gram = model.library.principal @ model.library.principal.mT
+    gram = model.library.principal @ np.swapaxes(model.library.principal, 1, 2)
     np.testing.assert_allclose(gram, np.broadcast_to(np.eye(gram.shape[-1]), gram.shape), atol=1e-5)
     assert all(np.isfinite(value).all() for value in weights(model).values())
     assert min(row["nmse_s"] for row in model.history) < 2e-3

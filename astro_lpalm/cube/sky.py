@@ -104,7 +104,7 @@ def sky_cards(header, x_column, y_column):
     Raises
     ------
     ValueError
-        If the two columns do not carry a celestial coordinate system.
+        If the two columns do not carry a celestial coordinate system, or one with a matrix or distortions.
     """
     cards = fits.Header()
     for axis, column in ((1, x_column), (2, y_column)):
@@ -113,6 +113,7 @@ def sky_cards(header, x_column, y_column):
             value = header.get(f"TC{key}{column}", default)
             if value is not None:
                 cards[f"{image_key[key]}{axis}"] = value
+    _refuse_matrix(header, (x_column, y_column))
     for key in ("EQUINOX", "RADESYS"):
         value = header.get(key, header.get("RADECSYS") if key == "RADESYS" else None)
         if value is not None:
@@ -124,6 +125,21 @@ def sky_cards(header, x_column, y_column):
         )
         raise ValueError(msg)
     return cards
+
+
+def _refuse_matrix(header, columns):
+    # TPn_k or TPCn_k stand for PCi_j, TCn_k or TCDn_k for CDi_j, TVn_m or TPVn_m and TSn_m or TPSn_m for PVi_m and PSi_m.
+    for key in header:
+        found = re.fullmatch(r"T(PC?|CD?|P?V|P?S)(\d+)_(\d+)", key)
+        if found is None or int(found[2]) not in columns:
+            continue
+        is_identity = found[1] in ("P", "PC") and header[key] == float(found[2] == found[3])
+        if not is_identity:
+            msg = (
+                f"the sky columns have {key} = {header[key]}: event lists with rotated or distorted sky coordinates "
+                "cannot be read, but for a rotation in TCROTn; bin the list elsewhere and read the image cube."
+            )
+            raise ValueError(msg)
 
 
 def image_cards(sky, grid, names=("x", "y")):

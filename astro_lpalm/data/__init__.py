@@ -25,8 +25,8 @@ def read_table(name):
     Examples
     --------
     >>> from astro_lpalm.data import read_table
-    >>> read_table("lines")["element", "ion", "transition", "energy"][0]["ion"]
-    np.str_('VII')
+    >>> print(read_table("lines")["ion"][0])
+    VII
     """
     text = resources.files(__name__).joinpath(f"{name}.ecsv").read_text(encoding="utf-8")
     return QTable.read(text.splitlines(), format="ascii.ecsv")

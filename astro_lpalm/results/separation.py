@@ -10,23 +10,13 @@ from astropy.io import fits
 from astropy.nddata import NDData
 from astropy.table import QTable, Table
 
+from .._names import check_component_names
 from ..cube import EventCube
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
 
 __all__ = ["Separation"]
 
-# Names that are already taken by an extension or a column of the files.
-_RESERVED_NAMES = (
-    "PRIMARY",
-    "SPECTRA",
-    "MIXING",
-    "EBOUNDS",
-    "RESIDUAL",
-    "DIAGNOSTICS",
-    "ENERGY_LO",
-    "ENERGY_HI",
-)
 _OWN_DIAGNOSTICS = ("component", "counts", "share")
 
 
@@ -110,7 +100,7 @@ class Separation:
             msg = f"cube must be an EventCube, not {type(cube).__name__}; see EventCube.read and EventCube.from_hdu."
             raise TypeError(msg)
         self.cube = cube
-        self.names = _valid_names(names)
+        self.names = check_component_names(names)
         n, t = len(self.names), int(np.sum(~cube.pixel_mask))
         self.mixing = _valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")
         self.sources = _valid_matrix("sources", sources, (n, t), "(names, unmasked pixels of the cube)")
@@ -135,6 +125,7 @@ class Separation:
         table["component"] = list(self.names)
         table["counts"] = counts * u.count
         table["share"] = counts / counts.sum() if counts.sum() else np.zeros_like(counts)
+        table["counts"].info.format, table["share"].info.format = ".1f", ".4f"
         for column in given.itercols():
             table[column.info.name] = column
         table.meta.update(_valid_meta(given.meta))
@@ -338,30 +329,6 @@ class Separation:
             f"{edges[0]:g} to {edges[-1]:g} {unit}, components:"
         )
         return "\n".join([title, *rows]) + ">"
-
-
-def _valid_names(names):
-    if isinstance(names, str):
-        names = [names]
-    names = tuple(str(name) for name in names)
-    if not names:
-        msg = "names is empty; a separation has at least one component."
-        raise ValueError(msg)
-    for name in names:
-        # At most 40 characters, so that the name fits wherever a FITS file or a figure shows it.
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", name):
-            msg = (
-                f"component name {name!r} cannot name a FITS extension and a column; use up to 40 letters, digits "
-                "and underscores, a letter first."
-            )
-            raise ValueError(msg)
-        if name.upper() in _RESERVED_NAMES:
-            msg = f"component name {name!r} is taken by a part of the file; the names not to use are {_RESERVED_NAMES}."
-            raise ValueError(msg)
-    if len({name.upper() for name in names}) < len(names):
-        msg = f"component names must differ in more than case, as FITS ignores it; they are {names}."
-        raise ValueError(msg)
-    return names
 
 
 def _valid_matrix(what, values, shape, meaning):

@@ -156,8 +156,9 @@ def least_squares(X, spectra, variance=None):
     spectra : array_like, shape (m, n)
         Mixing matrix A.
     variance : array_like, shape (m,), optional
-        Noise variance of each energy, up to a factor; for counts, the mean of each row. Without it all energies weigh
-        the same, and the result is ``pinv(A) X``.
+        Noise variance of each energy, up to a factor; for counts, the mean of each row. A row whose variance is not
+        positive weighs as little as the noisiest. Without it all energies weigh the same, and the result is
+        ``pinv(A) X``.
 
     Returns
     -------
@@ -178,5 +179,7 @@ def least_squares(X, spectra, variance=None):
     """
     X, spectra = check_data(X, spectra)
     variance = np.ones(len(X)) if variance is None else np.asarray(variance, dtype=float)
-    demixing, _ = _demix(spectra.astype(np.float64), np.maximum(variance, _VARIANCE_FLOOR * variance.max()))
+    largest = variance.max()
+    variance = np.where(variance > 0, np.maximum(variance, _VARIANCE_FLOOR * largest), largest)
+    demixing, _ = _demix(spectra.astype(np.float64), variance)
     return demixing.astype(X.dtype) @ X

@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 
+from .._names import check_component_names
 from ..data import read_components_file
 from .integration import check_energy_edges
 from .models import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal
@@ -144,9 +145,10 @@ class _Reader:
             self.fail("components", "there are none; write a [[components]] table for each.")
         read = [self.component(number, each) for number, each in enumerate(content, 1)]
         names = [name for name, *_ in read]
-        for name in names:
-            if names.count(name) > 1:
-                self.fail("components", f"the name {name!r} is given {names.count(name)} times; names must differ.")
+        try:
+            check_component_names(names)
+        except ValueError as error:
+            self.fail("components", error)
         return read
 
     def component(self, number, content):

@@ -1,6 +1,5 @@
 """Learning the layers of an unrolled network from a training set."""
 
-import logging
 import math
 import time
 import warnings
@@ -16,8 +15,6 @@ from ..separation import UnrolledPALM
 from .checkpoint import read_checkpoint, write_checkpoint
 
 __all__ = ["LOSSES", "DivergenceWarning", "train"]
-
-log = logging.getLogger(__name__)
 
 
 class DivergenceWarning(AstropyUserWarning):
@@ -245,7 +242,6 @@ class _Run:
             "seconds": seconds,
         }
         self.history.append(row)
-        log.info("epoch %d: %s", self.epoch, row)
         if row["validation_loss"] < self.best_loss:
             self.best_loss = row["validation_loss"]
             self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
+from .._names import check_component_names
 from ..data import read_components_file
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
@@ -99,9 +100,10 @@ class TrainingSet:
             raise ValueError(msg)
         n = A.shape[2]
         names = tuple(component_names) if component_names is not None else tuple(f"component_{k + 1}" for k in range(n))
-        if len(names) != n or len(set(names)) != n:
-            msg = f"component_names is {names}, but A has {n} columns; give one different name for each."
+        if len(names) != n:
+            msg = f"component_names is {names}, but A has {n} columns; give one name for each."
             raise ValueError(msg)
+        names = check_component_names(names)
         if energy_edges is not None:
             energy_edges = u.Quantity(energy_edges).to(u.keV, equivalencies=u.spectral())
             if energy_edges.shape != (X.shape[1] + 1,):

@@ -7,6 +7,8 @@ from .wavelet import Wavelet
 
 __all__ = ["get_transform"]
 
+_INTERFACE = ("forward", "inverse", "noise", "photon_noise")
+
 
 def get_transform(transform="starlet", n_scales=1, *, side=None):
     """Transform of a given name.
@@ -15,7 +17,8 @@ def get_transform(transform="starlet", n_scales=1, *, side=None):
     ----------
     transform : str or object
         ``"starlet"``; an orthogonal wavelet of PyWavelets such as ``"db4"``, or ``"db4-stationary"`` for its stationary
-        (undecimated) form; or an object with ``forward`` and ``inverse`` methods, which is returned as it is.
+        (undecimated) form; or an object with ``forward``, ``inverse``, ``noise`` and ``photon_noise`` like theirs,
+        which is returned as it is.
     n_scales : int
         Number of detail scales of a transform chosen by name.
     side : int, optional
@@ -44,10 +47,10 @@ def get_transform(transform="starlet", n_scales=1, *, side=None):
         if side is None:
             return chosen
         return replace(chosen, n_scales=max(1, min(n_scales, chosen.largest_n_scales(side))))
-    if isinstance(transform, type) or not (hasattr(transform, "forward") and hasattr(transform, "inverse")):
+    if isinstance(transform, type) or not all(hasattr(transform, each) for each in _INTERFACE):
         msg = (
-            f"a transform must be a name such as 'starlet', 'db4' or 'db4-stationary', or an object with forward and "
-            f"inverse methods such as Starlet(n_scales=2), not {transform!r}."
+            f"a transform must be a name such as 'starlet', 'db4' or 'db4-stationary', or an object with "
+            f"{', '.join(_INTERFACE)} such as Starlet(n_scales=2), not {transform!r}."
         )
         raise TypeError(msg)
     return transform

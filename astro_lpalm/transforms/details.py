@@ -2,12 +2,7 @@
 
 import numpy as np
 
-from .starlet import Starlet
-
-__all__ = ["detail_matrix", "photon_noise", "replace_details"]
-
-# Noise is taken to be that of at least so many counts under the kernel of a scale: fewer say little about their mean.
-_LEAST_COUNTS = 10.0
+__all__ = ["detail_matrix", "replace_details"]
 
 
 def detail_matrix(transform, images, mask=None, noise=None):
@@ -23,8 +18,8 @@ def detail_matrix(transform, images, mask=None, noise=None):
     mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
         True where a pixel is excluded.
     noise : list of float or `~numpy.ndarray`, optional
-        Standard deviation of the noise in the details of each scale, such as `photon_noise` gives; by default that of
-        white noise of unit variance in the images.
+        Standard deviation of the noise in the details of each scale, such as the transform's ``photon_noise`` gives;
+        by default that of white noise of unit variance in the images.
 
     Returns
     -------
@@ -75,44 +70,6 @@ def replace_details(transform, images, matrix, mask=None, noise=None):
         detail *= level
         start += size
     return transform.inverse(details, coarse)
-
-
-def photon_noise(transform, counts, mask=None):
-    """Estimate the photon noise in the details of an image of counts.
-
-    Counts have the variance of their mean, which the image smoothed over the extent of the details stands for.
-
-    Parameters
-    ----------
-    transform : `Starlet`, `Wavelet` or alike
-    counts : `~numpy.ndarray`, shape (ny, nx)
-        Image of counts.
-    mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
-
-    Returns
-    -------
-    list of `~numpy.ndarray`, shape (ny, nx), or list of float
-        Standard deviation at each scale: a map for a starlet, whose details lie on pixels, ``transform.noise`` for
-        others.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astro_lpalm.transforms import Starlet, photon_noise
-    >>> counts = np.full((20, 20), 25.0)
-    >>> transform = Starlet(2)
-    >>> [bool(np.allclose(map, 5 * level)) for map, level in zip(photon_noise(transform, counts), transform.noise)]
-    [True, True]
-    """
-    if not isinstance(transform, Starlet):
-        return list(transform.noise)
-    details, smooth = transform.forward(np.asarray(counts, dtype=float), mask)
-    maps = []
-    # The details of a scale extend over twice its smoothing: they go with the next coarser image, if there is one.
-    for level, next_detail in zip(transform.noise[::-1], [0.0, *details[:0:-1]]):
-        maps.append(level * np.sqrt(np.maximum(smooth, _LEAST_COUNTS * level**2)))
-        smooth = smooth + next_detail
-    return maps[::-1]
 
 
 def _is_masked(detail, mask):

@@ -10,6 +10,8 @@ __all__ = ["Starlet"]
 
 # Pixels smoothed at once: their temporaries stay in the processor's cache, which is what makes the transform fast.
 _BLOCK = 2**17
+# Noise is taken to be that of at least so many counts under the kernel of a scale: fewer say little about their mean.
+_LEAST_COUNTS = 10.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,40 @@ class Starlet:
         for detail in reversed(details[:-1]):
             images += detail
         return images
+
+    def photon_noise(self, counts, mask=None):
+        """Estimate the photon noise in the details of an image of counts.
+
+        Counts have the variance of their mean, which the image smoothed over the extent of the details stands for.
+
+        Parameters
+        ----------
+        counts : `~numpy.ndarray`, shape (ny, nx)
+            Image of counts.
+        mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
+            True where a pixel is excluded.
+
+        Returns
+        -------
+        list of `~numpy.ndarray`, shape (ny, nx)
+            A map of the standard deviation at each scale, positive everywhere.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astro_lpalm.transforms import Starlet
+        >>> transform = Starlet(2)
+        >>> maps = transform.photon_noise(np.full((20, 20), 25.0))
+        >>> [bool(np.allclose(each, 5 * level)) for each, level in zip(maps, transform.noise)]
+        [True, True]
+        """
+        details, smooth = self.forward(np.asarray(counts, dtype=float), mask)
+        maps = []
+        # Details extend over twice their scale's smoothing: they go with the next coarser image, if there is one.
+        for level, next_detail in zip(self.noise[::-1], [0.0, *details[:0:-1]]):
+            maps.append(level * np.sqrt(np.maximum(smooth, _LEAST_COUNTS * level**2)))
+            smooth = smooth + next_detail
+        return maps[::-1]
 
     @property
     def noise(self):

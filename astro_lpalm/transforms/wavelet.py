@@ -137,6 +137,20 @@ class Wavelet:
             return _like(coarse, images)
         return coarse + self._synthesis(details, coarse.shape[-2:])
 
+    def photon_noise(self, counts, mask=None):
+        """Give `noise`, the same everywhere: these details have no place among the pixels to take counts from.
+
+        Parameters
+        ----------
+        counts : `~numpy.ndarray`, shape (ny, nx)
+        mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
+
+        Returns
+        -------
+        list of float
+        """
+        return list(self.noise)
+
     @property
     def noise(self):
         """Standard deviation of each detail scale, finest first, for white noise of unit standard deviation: 1."""

@@ -350,3 +350,21 @@ def test_memory_is_that_of_the_columns_and_the_cube(events, tmp_path):
 def test_wcs_of_a_list_with_a_date_gives_no_warning(events, recwarn):
     EventCube.from_events(events, **GRID)
     assert not [warning for warning in recwarn if issubclass(warning.category, FITSFixedWarning)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("TPC{x}_{y}", 0.1), ("TP{y}_{y}", 0.9), ("TC{x}_{x}", 1.0), ("TPV{x}_1", 0.2)]
+)
+def test_a_matrix_is_not_dropped(events, key, value):
+    names = events.columns.names
+    key = key.format(x=names.index("x") + 1, y=names.index("y") + 1)
+    events.header[key] = value
+    with pytest.raises(ValueError, match=f"the sky columns have {key} = {value}"):
+        EventCube.from_events(events)
+
+
+def test_a_matrix_of_identity_is_read(events):
+    x, y = (events.columns.names.index(name) + 1 for name in "xy")
+    expected = EventCube.from_events(events, bin_factor=4)
+    events.header[f"TPC{x}_{x}"], events.header[f"TPC{x}_{y}"] = 1.0, 0.0
+    assert EventCube.from_events(events, bin_factor=4).wcs.wcs.compare(expected.wcs.wcs)

@@ -149,7 +149,7 @@ def test_cube_must_be_a_cube(make_separation):
         (lambda a, s, names: (a + np.nan, s, names), "mixing has 18 values that are NaN or infinite"),
         (lambda a, s, names: (a, np.where(s == s.max(), np.inf, s), names), "sources has 1 values that are NaN"),
         (lambda a, s, names: (a - a.mean(axis=0) * [0, 1, 0] - a * [0, 0, 1], s, names), "sums to zero"),
-        (lambda a, s, names: (a, s, []), "names is empty"),
+        (lambda a, s, names: (a, s, []), "there are no component names"),
         (lambda a, s, names: (a, s, ["a", "b", "A"]), "must differ in more than case"),
     ],
 )

@@ -99,7 +99,7 @@ BAD = {
     "energies of text": (("[0.5, 7.0]", '["a", "b"]'), r"energy.range: \['a', 'b'\] are not energies"),
     "one energy": (("[0.5, 7.0]", "7.0"), "energy.range: 7.0 is not a range"),
     "half a bin": (("n_bins = 13", "n_bins = 6.5"), "energy.n_bins: 6.5 is not a number of bins"),
-    "duplicate names": (('name = "line"', 'name = "hot"'), "components: the name 'hot' is given 2 times"),
+    "duplicate names": (('name = "line"', 'name = "hot"'), "components: component names must differ in more than case"),
     "name a number": (('name = "line"', "name = 1"), "component 2: name = 1 is not a name"),
     "no name": (('name = "line"', ""), "component 2: 'name' is missing"),
     "no components": ((GOOD[GOOD.index("[[components]]") :], ""), "top level: 'components' is missing"),

@@ -70,7 +70,7 @@ def test_from_arrays_errors():
         TrainingSet.from_arrays(X, np.full_like(A, np.nan), S)
     with pytest.raises(ValueError, match="source 1 of sample 2 is zero everywhere"):
         TrainingSet.from_arrays(X, A, S * ~((np.arange(4) == 2)[:, None, None] & (np.arange(2) == 1)[:, None]))
-    with pytest.raises(ValueError, match="one different name for each"):
+    with pytest.raises(ValueError, match="must differ in more than case"):
         TrainingSet.from_arrays(X, A, S, component_names=["a", "a"])
     with pytest.raises(ValueError, match="5 energies need 6"):
         TrainingSet.from_arrays(X, A, S, energy_edges=[1, 2, 3] * u.keV)

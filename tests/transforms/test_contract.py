@@ -151,7 +151,7 @@ def test_get_transform_refuses_unknown_names(name):
 
 @pytest.mark.parametrize("thing", [None, 3, Starlet])
 def test_get_transform_refuses_what_is_no_transform(thing):
-    with pytest.raises(TypeError, match="forward and inverse"):
+    with pytest.raises(TypeError, match="an object with forward, inverse"):
         get_transform(thing)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astro_lpalm.transforms import Starlet, Wavelet, detail_matrix, photon_noise, replace_details
+from astro_lpalm.transforms import Starlet, Wavelet, detail_matrix, replace_details
 
 TRANSFORMS = [
     Starlet(),
@@ -123,7 +123,7 @@ def test_scales_stay_in_order(transform):
 @every_transform
 def test_noise_that_is_given_divides_and_multiplies(transform):
     x, counts = 100 + images(2, 32, 32), np.random.default_rng(1).poisson(20, size=(32, 32))
-    noise = photon_noise(transform, counts)
+    noise = transform.photon_noise(counts)
     matrix = detail_matrix(transform, x, noise=noise)
     details, _ = transform.forward(x)
     expected = np.concatenate([(d / level).reshape(2, -1) for d, level in zip(details, noise)], axis=1)
@@ -135,7 +135,7 @@ def test_noise_that_is_given_divides_and_multiplies(transform):
 def test_noise_that_is_given_beside_a_mask(transform):
     x, mask = 100 + images(2, 30, 33), holes(30, 33)
     counts = np.where(mask, np.nan, np.random.default_rng(1).poisson(20, size=(30, 33)))
-    noise = photon_noise(transform, counts, mask)
+    noise = transform.photon_noise(counts, mask)
     assert all(np.isfinite(level).all() and np.all(level > 0) for level in noise)
     matrix = detail_matrix(transform, np.where(mask, np.nan, x), mask, noise)
     assert np.isfinite(matrix).all()
@@ -148,7 +148,7 @@ def test_photon_noise_is_that_of_poisson_counts(transform):
     mean = np.geomspace(20, 2000, 200) * np.ones((160, 1))
     draws = np.random.default_rng(2).poisson(mean, size=(20, 160, 200)).astype(float)
     details, _ = transform.forward(draws - mean)
-    levels = photon_noise(transform, draws[0])
+    levels = transform.photon_noise(draws[0])
     for detail, level in zip(details, levels):
         scaled = (detail / level)[:, 20:-20, 20:-20]
         assert scaled.std() == pytest.approx(1, rel=0.05)
@@ -159,25 +159,25 @@ def test_photon_noise_is_that_of_poisson_counts(transform):
 def test_mean_that_photon_noise_is_taken_from():
     # Scale j has twice the extent of smooth image j: its noise follows smooth image j + 1, as far as there is one.
     counts = np.random.default_rng(3).poisson(np.geomspace(100, 1000, 48) * np.ones((40, 1)))
-    levels = photon_noise(Starlet(3), counts)
+    levels = Starlet(3).photon_noise(counts)
     for level, unit, n_scales in zip(levels, Starlet(3).noise, (2, 3, 3)):
         assert_allclose(level, unit * np.sqrt(Starlet(n_scales).forward(counts)[1]), rtol=1e-12)
 
 
 @every_starlet
 def test_photon_noise_of_hardly_any_photons_has_a_floor(transform):
-    floor = photon_noise(transform, np.zeros((30, 33)))
+    floor = transform.photon_noise(np.zeros((30, 33)))
     for level, unit in zip(floor, transform.noise):
         assert_allclose(level, np.sqrt(10) * unit**2)
     one = np.zeros((30, 33))
     one[10, 10] = 1
-    assert all(np.all(level >= least) for level, least in zip(photon_noise(transform, one), floor))
-    assert all(np.all(level > 0) for level in photon_noise(transform, np.full((30, 33), -5.0)))
+    assert all(np.all(level >= least) for level, least in zip(transform.photon_noise(one), floor))
+    assert all(np.all(level > 0) for level in transform.photon_noise(np.full((30, 33), -5.0)))
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS[3:], ids=lambda t: f"{t}-{t.n_scales}")
 def test_photon_noise_of_wavelets_is_their_own(transform):
-    assert photon_noise(transform, np.ones((32, 32))) == transform.noise
+    assert transform.photon_noise(np.ones((32, 32))) == transform.noise
 
 
 @every_starlet
@@ -190,7 +190,7 @@ def test_photon_noise_is_that_of_counts(transform, masked):
     mask[:, :4] = masked
     counts = rng.poisson(expected, (400, *expected.shape)).astype(float)
     details, _ = transform.forward(counts, mask)
-    maps = photon_noise(transform, counts[0], mask)
+    maps = transform.photon_noise(counts[0], mask)
     assert len(maps) == transform.n_scales
     for detail, noise in zip(details, maps):
         inner = (slice(12, -12), slice(16, -12))  # away from borders, where fewer pixels are averaged
@@ -202,17 +202,17 @@ def test_photon_noise_is_that_of_counts(transform, masked):
 
 
 def test_photon_noise_of_an_empty_image_is_positive():
-    assert all(np.all(noise > 0) for noise in photon_noise(Starlet(3), np.zeros((20, 20))))
+    assert all(np.all(noise > 0) for noise in Starlet(3).photon_noise(np.zeros((20, 20))))
 
 
 def test_photon_noise_of_a_wavelet_is_the_same_everywhere():
-    assert photon_noise(Wavelet("haar", 2), np.ones((16, 16))) == list(Wavelet("haar", 2).noise)
+    assert Wavelet("haar", 2).photon_noise(np.ones((16, 16))) == list(Wavelet("haar", 2).noise)
 
 
 @every_starlet
 def test_details_in_units_of_a_map_of_noise(transform):
     x, mask = 100 + images(3, 32, 32), holes(32, 32)
-    noise = photon_noise(transform, x.sum(axis=0), mask)
+    noise = transform.photon_noise(x.sum(axis=0), mask)
     matrix = detail_matrix(transform, x, mask, noise)
     assert_allclose(replace_details(transform, x, matrix, mask, noise)[:, ~mask], x[:, ~mask], rtol=1e-13)
     first = matrix[:, : np.count_nonzero(~mask)] * noise[0][~mask]
