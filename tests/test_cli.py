@@ -125,6 +125,7 @@ def test_bin(files, here, capsys):
         ("--center 350.866,58.815 --size 20", "--center 23:23:27.84,58:48:54 --size 20arcsec"),
         ("--center 350.866,58.815 --size 0.5arcmin 20", "--center 23h23m27.84s,58d48m54s --size 30 20"),
         ("--center 350.866,58.815 --size 20", "--center 350.866d,58.815d --size 20arcsec"),
+        ("--center 350.866,58.815 --size 20", "--center 23,23,27.84,+58,48,54 --size 20"),
     ],
 )
 def test_units_and_ways_to_write_them(files, here, given, same):
@@ -584,9 +585,9 @@ def test_bad_models(files, here, fails):
         ("photon_index", "photon_indx", "components.toml', component 'soft', parameters: unknown key 'photon_indx'"),
         ('model = "Synchrotron"', 'model = "Power"', "unknown model = 'Power'; choose from Synchrotron"),
         ("fraction = 0.5", "fraction = 1.5", "components.toml.*fraction"),
-        ("n_samples = 40", "n_sample = 40", r"\[training\] has the unknown key 'n_sample'; allowed are n_samples"),
+        ("n_samples = 40", "n_sample = 40", r"training: unknown key 'n_sample'; allowed are n_samples"),
         ("n_samples = 40", "n_samples = 1", "n_samples is 1"),
-        ("epochs = 2", "epochs = 0", "epochs is 0, but must be at least 1"),
+        ("epochs = 2", "epochs = 0", "epochs = 0 is not a positive whole number"),
         ("batch_size = 6", "batch_size = 60", "do not fill a batch of 60"),
     ],
 )

@@ -205,3 +205,22 @@ def test_fits_files_are_written_with_checksums(tmp_path):
     assert fits.getheader(path)["NAXIS"] == 0
     with pytest.raises(IndexError):
         fits.getheader(path, 1)
+
+
+def test_what_a_link_points_to_is_replaced(tmp_path):
+    target, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    with complete_or_nothing(link, overwrite=True) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_ordinary_file_is_kept(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="no ordinary file"):
+        check_output(pipe, overwrite=True)
+    assert not pipe.is_file()

@@ -318,3 +318,15 @@ def test_repr_says_what_it_is(model):
         "<Model 'toy': soft, hard; 12 energies from 1 keV to 4 keV; s_update='lista-cp', a_update='ista-ll', "
         "n_layers=3>"
     )
+
+
+def test_network_for_known_spectra():
+    rng = np.random.default_rng(0)
+    A = np.abs(rng.normal(size=(6, 2)))
+    A /= np.linalg.norm(A, axis=0)
+    S = rng.laplace(size=(2, 80))
+    model = Model(UnrolledPALM("lista-cp", "known", 5).initialize(A), component_names=["a", "b"])
+    found = model.separate(A @ S, A)
+    np.testing.assert_array_equal(found.spectra, A)
+    with pytest.raises(ValueError, match="needs the spectra"):
+        model.separate(A @ S)

@@ -111,9 +111,13 @@ def bounding_box(shapes, sky_wcs):
         x0, x1, y0, y1; None where nothing is included, so that exclusions are cut out of everything.
     """
     try:
-        boxes = [shape.bounding_box for shape in _in_pixels(shapes, sky_wcs)[0]]
+        with np.errstate(all="ignore"):
+            boxes = [shape.bounding_box for shape in _in_pixels(shapes, sky_wcs)[0]]
     except ValueError as error:  # positions on the other side of the sky are NaN
-        msg = f"the region cannot be projected on the image: {error}"
+        msg = (
+            "the region cannot be projected on the image, since it lies too far from it on the sky; check the region's "
+            "coordinates, their frame and their units."
+        )
         raise ValueError(msg) from error
     if not boxes:
         return None

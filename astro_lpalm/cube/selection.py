@@ -173,13 +173,18 @@ def _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes):
         if box is None:
             n_events, (low, high) = len(events.x), energy_edges[[0, -1]]
             msg = (
-                f"none of the {n_events} events lies between {low:.6g} and {high:.6g} and within the list's sky image."
+                f"none of the {n_events} events lies between {low:.6g} and {high:.6g} and within the list's sky image; "
+                f"their energies run from {np.min(events.energy):.6g} to {np.max(events.energy):.6g} "
+                f"{events.energy_unit}."
             )
             raise ValueError(msg)
     low = np.maximum(box[0::2], image[0::2])
     high = np.minimum(box[1::2], image[1::2])
     if (low > high).any():
-        msg = f"the region, x0, x1, y0, y1 = {box} in sky pixels, lies off the list's sky image, {tuple(image)}."
+        msg = (
+            f"the region, x0, x1, y0, y1 = {box} in sky pixels, lies off the list's sky image, {tuple(image)}; check "
+            "its coordinates, their frame and their units."
+        )
         raise ValueError(msg)
     origin = np.where(np.isfinite(image[0::2]), image[0::2], 0.5)  # sky pixel 1 begins at 0.5
     first = np.floor((low - origin) / bin_factor)

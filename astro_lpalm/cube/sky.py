@@ -128,7 +128,7 @@ def sky_cards(header, x_column, y_column):
 
 
 def _refuse_matrix(header, columns):
-    # TPn_k or TPCn_k stand for PCi_j, TCn_k or TCDn_k for CDi_j, TVn_m or TPVn_m and TSn_m or TPSn_m for PVi_m and PSi_m.
+    # TPn_k or TPCn_k stand for PCi_j, TCn_k or TCDn_k for CDi_j, T(P)Vn_m and T(P)Sn_m for PVi_m and PSi_m.
     for key in header:
         found = re.fullmatch(r"T(PC?|CD?|P?V|P?S)(\d+)_(\d+)", key)
         if found is None or int(found[2]) not in columns:

@@ -16,6 +16,7 @@ _NOISES = ("counts", "white")
 # What a components file may say under [training]: how the set is made, with defaults, and how it is learned.
 _SYNTHESIS = {"n_samples": 2000, "n_pixels": 500, "snr_db": (10.0, 40.0), "noise": "counts"}
 _TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
+_WHOLE_NUMBERS = ("n_samples", "n_pixels", "n_layers", "epochs", "batch_size")
 
 
 @dataclass(frozen=True)
@@ -165,16 +166,17 @@ class TrainingSet:
         if n_samples < 2 or n_pixels < 2:
             msg = f"n_samples is {n_samples} and n_pixels {n_pixels}; at least 2 of each are needed."
             raise ValueError(msg)
+        low, high = _snr_range(snr_db)
         rng = np.random.default_rng(seed)
         A = spectra_library.draw(n_samples, rng)
         S = source_library.draw(n_samples, n_pixels, rng)
-        snr = rng.uniform(*np.broadcast_to(snr_db, 2), size=n_samples)
+        snr = rng.uniform(low, high, size=n_samples)
         X = add_noise(A, S, snr, rng, noise=noise)
         description = {
             "N_SAMPLE": n_samples,
             "N_PIXEL": n_pixels,
-            "SNR_LOW": float(np.min(snr_db)),
-            "SNR_HIGH": float(np.max(snr_db)),
+            "SNR_LOW": float(low),
+            "SNR_HIGH": float(high),
             "NOISE": noise,
         }
         return cls.from_arrays(
@@ -215,15 +217,45 @@ class TrainingSet:
         """
         path, tables = read_components_file(path)
         table = tables.get("training", {})
-        unknown = sorted(set(table) - {*_SYNTHESIS, *_TRAINING})
-        if unknown:
-            allowed = ", ".join((*_SYNTHESIS, *_TRAINING))
-            msg = f"'{path}': [training] has the unknown key {unknown[0]!r}; allowed are {allowed}."
-            raise ValueError(msg)
+        try:
+            _check_training_table(table)
+        except ValueError as error:
+            msg = f"'{path}', training: {error}"
+            raise ValueError(msg) from error
         synthesis = _SYNTHESIS | {key: value for key, value in table.items() if key in _SYNTHESIS} | settings
         spectra, sources = SpectralLibrary.from_file(path), SourceLibrary.from_file(path)
         training_set = cls.synthesize(spectra, sources, seed=seed, **synthesis)
         return training_set, {key: value for key, value in table.items() if key in _TRAINING}
+
+
+def _check_training_table(table):
+    if not isinstance(table, dict):
+        msg = f"{table!r} is no table; write [training] and its keys below."
+        raise ValueError(msg)
+    for key, value in table.items():
+        if key not in (*_SYNTHESIS, *_TRAINING):
+            msg = f"unknown key {key!r}; allowed are {', '.join((*_SYNTHESIS, *_TRAINING))}."
+            raise ValueError(msg)
+        if key in _WHOLE_NUMBERS and (type(value) is not int or value < 1):
+            msg = f"{key} = {value!r} is not a positive whole number."
+            raise ValueError(msg)
+        if key == "learning_rate" and (type(value) not in (int, float) or not value > 0):
+            msg = f"{key} = {value!r} is not a positive number."
+            raise ValueError(msg)
+        if key == "snr_db":
+            _snr_range(value)
+
+
+def _snr_range(snr_db):
+    # the lowest and the highest of a range of decibels, or the same number twice
+    try:
+        low, high = np.broadcast_to(np.asarray(snr_db, dtype=float), 2)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not -100 <= low <= high <= 200:
+        msg = f"snr_db = {snr_db!r} is not a number of decibels or a range [low, high] of them, such as [10, 40]."
+        raise ValueError(msg)
+    return low, high
 
 
 def add_noise(A, S, snr_db, seed, *, noise="white"):

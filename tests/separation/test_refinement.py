@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from astro_lpalm.separation import Factorization, nmse, refine
+from astro_lpalm.separation import Factorization, least_squares, nmse, refine
 
 from .conftest import make_mixture
 
@@ -110,3 +110,14 @@ def test_precision_follows_the_data(mixture, rng):
     X, A, _ = mixture
     found = refine(X.astype(np.float32), start_near(A, rng))
     assert found.spectra.dtype == found.sources.dtype == np.float32
+
+
+def test_rows_without_a_variance_weigh_least(mixture):
+    # As in an energy where a background was over-subtracted: it must not outweigh the others.
+    X, A, S = mixture
+    variance = np.ones(len(A))
+    variance[3] = -0.1
+    spoiled = X.copy()
+    spoiled[3] += 0.5
+    expected = np.linalg.lstsq(A, spoiled, rcond=None)[0]
+    np.testing.assert_allclose(least_squares(spoiled, A, variance), expected, atol=1e-10)

@@ -76,8 +76,20 @@ def test_from_arrays_errors():
         TrainingSet.from_arrays(X, A, S, energy_edges=[1, 2, 3] * u.keV)
 
 
-def test_from_file_refuses_unknown_training_keys(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[training]\nsamples = 3", "training: unknown key 'samples'; allowed are n_samples"),
+        ("training = 3", "training: 3 is no table"),
+        ('[training]\nn_samples = "many"', "n_samples = 'many' is not a positive whole number"),
+        ("[training]\nepochs = 2.5", "epochs = 2.5 is not a positive whole number"),
+        ("[training]\nlearning_rate = 0", "learning_rate = 0 is not a positive number"),
+        ("[training]\nsnr_db = [40, 10]", r"snr_db = \[40, 10\] is not a number of decibels or a range"),
+        ('[training]\nsnr_db = ["a", 3]', "is not a number of decibels or a range"),
+    ],
+)
+def test_from_file_refuses(tmp_path, text, message):
     path = tmp_path / "components.toml"
-    path.write_text("[training]\nsamples = 3\n")
-    with pytest.raises(ValueError, match="unknown key 'samples'; allowed are n_samples"):
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
         TrainingSet.from_file(path)
