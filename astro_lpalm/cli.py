@@ -188,7 +188,8 @@ def _separate(options):
 
 def _print_diagnostics(result):
     print("\n".join(result.diagnostics.pformat(max_lines=-1, max_width=-1)))
-    print(", ".join(f"{key} {value:.4g}" for key, value in result.diagnostics.meta.items()))
+    meta = result.diagnostics.meta.items()
+    print(", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in meta))
 
 
 def _separate_options(command):
