@@ -1,0 +1,84 @@
+import re
+
+import astropy.units as u
+import pytest
+from astropy.coordinates import SkyCoord
+
+from astro_lpalm.cli import main
+from astro_lpalm.simulate import simulate_events
+
+from .. import toy
+
+CENTER = SkyCoord(350.866, 58.815, unit="deg")
+COMMANDS = ["demo", "bin", "train", "separate", "plot", "info"]
+COMPONENTS = """
+[energy]
+range = [1.0, 4.0]
+n_bins = 12
+[response]
+instrument = "acis-s"
+[[components]]
+name = "soft"
+model = "Synchrotron"
+[components.parameters]
+photon_index = [3.5, 4.5]
+[components.source]
+fraction = 0.5
+shape = 0.5
+[[components]]
+name = "hard"
+model = "Synchrotron"
+[components.parameters]
+photon_index = [0.5, 1.0]
+[components.source]
+fraction = 0.5
+shape = 0.5
+[training]
+n_samples = 40
+n_pixels = 60
+epochs = 2
+batch_size = 6
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """An event list, the cube and the model made for it, and the components file: what the commands work on."""
+    folder = tmp_path_factory.mktemp("files")
+    events = simulate_events(toy.images(), toy.spectra(), toy.EDGES, center=CENTER, pixel_scale=1 * u.arcsec, seed=0)
+    events.writeto(folder / "events.fits")
+    toy.cube().write(folder / "cube.fits")
+    toy.model().write(folder / "model.fits")
+    (folder / "components.toml").write_text(COMPONENTS)
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def fails(here, capsys):
+    """Run a command that cannot be done: it says why in one line, and leaves every file as it was."""
+
+    def check(message, *arguments):
+        before = contents(here)
+        assert run(*arguments, "--quiet") == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert err.startswith(f"astro-lpalm {arguments[0]}: ")
+        assert re.search(message, err), err
+        assert contents(here) == before
+
+    return check

@@ -1,0 +1,317 @@
+import logging
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astro_lpalm import EventCube, __version__, demo, separate
+from astro_lpalm.cli import main
+from astro_lpalm.model import Model
+from astro_lpalm.results import Separation
+
+from .. import toy
+from .conftest import CENTER, COMMANDS, contents, run
+
+
+def test_bin(files, here, capsys):
+    settings = ["--energy", 1, 4, "--n-energy", 12, "--pixel-scale", 1, "--center", "350.866 58.815", "--size", 33, 28]
+    assert run("bin", files / "events.fits", "-o", "cube.fits", *settings) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"\d+ of \d+ events counted; left out: .*\n", err)
+    expected = EventCube.from_events(
+        files / "events.fits", energy=(1, 4) * u.keV, n_energy=12, pixel_scale=1 * u.arcsec, center=CENTER,
+        size=(33, 28) * u.arcsec,
+    )  # fmt: skip
+    cube = EventCube.read("cube.fits")
+    np.testing.assert_array_equal(cube.data, expected.data)
+    np.testing.assert_array_equal(cube.energy_edges, expected.energy_edges)
+    assert cube.wcs.wcs.compare(expected.wcs.wcs)
+    assert cube.data.sum() > 0.99 * len(fits.getdata(files / "events.fits", "EVENTS"))
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ("--energy 1keV 4keV --bin-factor 3", "--energy 1000eV 4keV --bin-factor 3"),
+        ("--energy 1 4 --bin-factor 3", "--energy 1keV 0.004MeV --bin-factor 3"),
+        ("--energy-edges 1 2.5 4 --bin-factor 3", "--energy-edges 1000eV 2.5keV 4 --bin-factor 3"),
+        ("--energy 1 4 --pixel-scale 1.2", "--energy 1 4 --pixel-scale 0.02arcmin"),
+        ("--bounds 4060 4130 4060 4120", "--bounds 4060.0 4130 4.06e3 4120"),
+        ("--center 350.866,58.815 --size 20", "--center 23:23:27.84,58:48:54 --size 20arcsec"),
+        ("--center 350.866,58.815 --size 0.5arcmin 20", "--center 23h23m27.84s,58d48m54s --size 30 20"),
+        ("--center 350.866,58.815 --size 20", "--center 350.866d,58.815d --size 20arcsec"),
+        ("--center 350.866,58.815 --size 20", "--center 23,23,27.84,+58,48,54 --size 20"),
+    ],
+)
+def test_units_and_ways_to_write_them(files, here, given, same):
+    cubes = []
+    for name, settings in (("one.fits", given), ("two.fits", same)):
+        arguments = [argument.replace(",", " ") for argument in settings.split()]
+        assert run("bin", files / "events.fits", "-o", name, *arguments, "--quiet") == 0
+        cubes.append(EventCube.read(name))
+    np.testing.assert_array_equal(cubes[0].data, cubes[1].data)
+    np.testing.assert_allclose(cubes[0].energy_edges, cubes[1].energy_edges, rtol=1e-12)
+    np.testing.assert_allclose(cubes[0].wcs.wcs.crpix, cubes[1].wcs.wcs.crpix, atol=1e-4)
+
+
+def test_bin_in_a_region(files, here):
+    (here / "circle.reg").write_text('fk5\ncircle(350.866, 58.815, 8")\n')
+    assert run("bin", files / "events.fits", "-o", "cube.fits", "--region", "circle.reg", "--bin-factor", 2) == 0
+    cube = EventCube.read("cube.fits")
+    assert np.sum(~cube.pixel_mask) * 0.984**2 == pytest.approx(np.pi * 8**2, rel=0.03)
+    assert not cube.data[:, cube.pixel_mask].any()
+
+
+def test_train(files, here, capsys):
+    settings = ["--n-samples", 30, "--n-layers", 3, "--snr-db", 20, 30, "--seed", 5]
+    assert run("train", files / "components.toml", "-o", "mine.v2.fits", *settings) == 0
+    model = Model.read("mine.v2.fits")
+    assert model.name == "mine"
+    assert model.component_names == ("soft", "hard")
+    assert model.network.settings == {"s_update": "lista-cp", "a_update": "ista-ll", "n_layers": 3}
+    np.testing.assert_allclose(model.energy_edges, toy.EDGES)
+    assert len(model.history) == model.description["EPOCHS"] == 2
+    described = {"N_SAMPLE": 30, "N_PIXEL": 60, "SNR_LOW": 20, "SNR_HIGH": 30, "BATCH": 6, "SEED": 5}
+    assert model.description.items() >= described.items()
+    assert run("train", files / "components.toml", "-o", "same.fits", *settings, "--quiet") == 0
+    assert Model.read("same.fits").checksum == model.checksum
+    assert run("train", files / "components.toml", "-o", "other.fits", *settings, "--seed", 6, "--quiet") == 0
+    assert Model.read("other.fits").checksum != model.checksum
+
+
+def test_train_goes_on_from_a_checkpoint(files, here):
+    settings = ["--n-layers", 2, "--epochs", 3, "--quiet", "--checkpoint", "checkpoint.fits"]
+    assert run("train", files / "components.toml", "-o", "one.fits", *settings) == 0
+    assert (here / "checkpoint.fits").exists()
+    assert run("train", files / "components.toml", "-o", "two.fits", *settings) == 0
+    assert Model.read("two.fits").history == Model.read("one.fits").history
+
+
+def test_train_for_a_name_that_fits_headers_cannot_hold(files, here):
+    assert run("train", files / "components.toml", "-o", "modèle.fits", "--n-layers", 1, "--quiet") == 0
+    assert Model.read("modèle.fits").name == "mod?le"
+
+
+def test_separate(files, here, capsys):
+    assert run("separate", files / "cube.fits", files / "model.fits", "-o", "components.fits") == 0
+    out, err = capsys.readouterr()
+    result = Separation.read("components.fits")
+    expected = separate(files / "cube.fits", files / "model.fits")
+    np.testing.assert_allclose(result.sources, expected.sources, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(result.mixing, expected.mixing)
+    assert result.header["MODEL"] == "toy"
+    assert all(name in out for name in ("component", "counts", "soft", "hard"))
+    assert re.fullmatch(r"the solver ran \d+ iterations, converged: (True|False)\n", err)
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        (["--no-refine"], {"refine": False}),
+        (["--transform", "db4"], {"transform": "db4"}),
+        (["--device", "cpu"], {"device": "cpu"}),
+    ],
+)
+def test_separate_with_settings(files, here, options, settings):
+    assert run("separate", files / "cube.fits", files / "model.fits", "-o", "c.fits", *options, "--quiet") == 0
+    expected = separate(files / "cube.fits", files / "model.fits", **settings)
+    np.testing.assert_allclose(Separation.read("c.fits").sources, expected.sources, rtol=1e-5, atol=1e-4)
+
+
+def test_the_whole_journey(files, here, capsys):
+    settings = ["--energy", "1keV", "4keV", "--n-energy", 12, "--pixel-scale", "1arcsec"]
+    assert run("bin", files / "events.fits", "-o", "cube.fits", *settings) == 0
+    assert run("train", files / "components.toml", "-o", "model.fits", "--n-layers", 3) == 0
+    assert run("separate", "cube.fits", "model.fits", "-o", "components.fits") == 0
+    assert run("plot", "components.fits", "-o", "components.png") == 0
+    assert (here / "components.png").read_bytes().startswith(b"\x89PNG")
+    assert set(contents(here)) == {"cube.fits", "model.fits", "components.fits", "components.png"}
+    capsys.readouterr()
+    for name in ("cube.fits", "model.fits", "components.fits"):
+        assert run("info", name) == 0
+        assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["pdf", "svg"])
+def test_plot_of_another_kind(files, here, kind):
+    assert run("separate", files / "cube.fits", files / "model.fits", "-o", "components.fits", "--quiet") == 0
+    assert run("plot", "components.fits", "-o", f"figure.{kind}", "--quiet") == 0
+    assert {"pdf": b"%PDF", "svg": b"<?xml"}[kind] == (here / f"figure.{kind}").read_bytes()[: 4 + (kind == "svg")]
+
+
+def test_info(files, here, capsys):
+    assert run("info", files / "cube.fits") == 0
+    out = capsys.readouterr().out
+    assert "12 bins from 1 to 4 keV" in out
+    assert "33 x 28 pixels" in out
+    assert f"{toy.cube().data.sum()} counts" in out
+    assert run("info", files / "model.fits") == 0
+    assert toy.model().checksum in capsys.readouterr().out
+    assert run("separate", files / "cube.fits", files / "model.fits", "-o", "components.fits", "--quiet") == 0
+    assert run("info", "components.fits") == 0
+    out = capsys.readouterr().out
+    assert "<Separation of" in out
+    assert "share" in out
+
+
+def test_info_on_a_packaged_model(here, capsys):
+    assert run("info", "snr-acis") == 0
+    out = capsys.readouterr().out
+    assert "synchrotron, thermal, iron_red, iron_blue" in out
+    assert re.search(r"median NMSE .* sources \d\.\d\de-\d\d, spectra", out)
+
+
+def test_demo(here, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "_SIZE", 60)
+    monkeypatch.setattr(demo, "_COUNTS", {name: counts / 16 for name, counts in demo._COUNTS.items()})
+    assert run("demo", "--seed", 2) == 0
+    out, err = capsys.readouterr()
+    files = {"events.fits", "cube.fits", "components.fits", "components.png", "summary.ecsv"}
+    assert set(contents(here / "astro-lpalm-demo")) == files
+    for word in ("synchrotron", "iron_blue", "image_correlation", "spectral_cosine", "seconds: simulate"):
+        assert word in out
+    assert "events counted" in err
+    assert run("demo") == 1
+    assert "events.fits' exists already" in capsys.readouterr().err
+    assert run("demo", "--output", "elsewhere", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert set(contents(here / "elsewhere")) == files
+
+
+def test_quiet_is_silent(files, here, capfd):
+    assert run("bin", files / "events.fits", "-o", "cube.fits", "--bin-factor", 2, "--quiet") == 0
+    assert run("train", files / "components.toml", "-o", "model.fits", "--n-layers", 2, "--quiet") == 0
+    assert run("separate", files / "cube.fits", "model.fits", "-o", "components.fits", "--quiet") == 0
+    assert run("plot", "components.fits", "-o", "components.png", "--quiet") == 0
+    assert capfd.readouterr() == ("", "")
+
+
+# How it is called
+
+
+def run_in_a_shell(*arguments):
+    code = "import sys; from astro_lpalm.cli import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_in_a_shell(files, here):
+    done = run_in_a_shell("bin", files / "events.fits", "-o", "cube.fits", "--bin-factor", 4)
+    assert (done.returncode, done.stdout) == (0, "")
+    failed = run_in_a_shell("bin", files / "events.fits", "-o", "cube.fits", "--bin-factor", 4)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == (
+        "astro-lpalm bin: 'cube.fits' exists already; choose another name, or pass overwrite=True (--overwrite) to "
+        "replace it.\n"
+    )
+    assert run_in_a_shell("bin").returncode == 2
+
+
+def test_command_is_installed():
+    (command,) = entry_points(group="console_scripts", name="astro-lpalm")
+    assert command.load() is main
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--version")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"astro_lpalm {__version__}\n"
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--help")
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert all(re.search(rf"^ +{command} +\S", out, flags=re.MULTILINE) for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("demo", "--output --overwrite --seed --device"),
+        ("bin", "--output --overwrite --energy --n-energy --energy-edges --bin-factor --pixel-scale --bounds --center "
+                "--size --region"),
+        ("train", "--output --overwrite --n-samples --n-pixels --snr-db --n-layers --epochs --batch-size "
+                  "--learning-rate --checkpoint --seed --device"),
+        ("separate", "--output --overwrite --transform --no-refine --device"),
+        ("plot", "--output --overwrite"),
+        ("info", ""),
+    ],
+)  # fmt: skip
+def test_help_of_a_command(command, options, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(command, "--help")
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for option in [*options.split(), "--quiet", "--debug"]:
+        # Every option is explained.
+        assert re.search(rf"^  (-o, )?(-o OUTPUT, )?{option}\b[^\n]*(  |\n {{10,}})\S+", out, flags=re.MULTILINE), (
+            option
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "required: COMMAND"),
+        ("seperate", "invalid choice: 'seperate'"),
+        ("bin", "required: events, -o/--output"),
+        ("bin events.fits", "required: -o/--output"),
+        ("bin events.fits -o c.fits --energy 1", "expected 2 arguments"),
+        ("bin events.fits -o c.fits --energy 1pc 2pc", "'1pc' is not a number of keV"),
+        ("bin events.fits -o c.fits --energy low high", "'low' is not a number of keV .such as 1.5 or '1.5 keV'."),
+        ("bin events.fits -o c.fits --pixel-scale 1keV", "'1keV' is not a number of arcsec"),
+        ("bin events.fits -o c.fits --center pulsar", "'pulsar' is not a sky position"),
+        ("bin events.fits -o c.fits --center 350", "'350' is not a sky position"),
+        ("bin events.fits -o c.fits --bounds 1 2 3", "expected 4 arguments"),
+        ("bin events.fits -o c.fits --n-energy 6.5", "invalid int value: '6.5'"),
+        ("train c.toml -o m.fits --epochs many", "invalid int value: 'many'"),
+        ("separate cube.fits -o c.fits", "required: model"),
+        ("info", "required: file"),
+        ("info cube.fits --output c.fits", "unrecognized arguments: --output c.fits"),
+    ],
+)
+def test_wrong_usage(here, arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(*arguments.split())
+    assert stop.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert contents(here) == {}
+
+
+def test_debug_shows_where_it_went_wrong(here):
+    with pytest.raises(FileNotFoundError, match="there is no file 'missing.fits'"):
+        run("info", "missing.fits", "--debug")
+
+
+def test_faults_of_the_program_are_not_hidden(files, here, monkeypatch):
+    def faulty(*arguments, **settings):
+        return {}.missing
+
+    monkeypatch.setattr(EventCube, "from_events", faulty)
+    with pytest.raises(AttributeError):
+        run("bin", files / "events.fits", "-o", "cube.fits")
+
+
+def test_interruption_is_no_fault_of_the_program(files, fails, monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EventCube, "from_events", interrupted)
+    fails("KeyboardInterrupt", "bin", files / "events.fits", "-o", "cube.fits")
+
+
+@pytest.mark.parametrize("option", [[], ["--quiet"]])
+def test_logging_is_left_as_it_was(files, here, option):
+    root, own = logging.getLogger(), logging.getLogger("astro_lpalm")
+    before = list(root.handlers), root.level, list(own.handlers), own.level
+    run("bin", files / "events.fits", "-o", "cube.fits", "--bin-factor", 2, *option)
+    run("info", "missing.fits", *option)
+    assert (list(root.handlers), root.level, list(own.handlers), own.level) == before
