@@ -8,8 +8,8 @@ and they differ only in the small matrices M (n, n) and V (n, m) and in the step
 :mod:`astro_lpalm.separation.updates`). Written this way a layer needs X only in the two products V X and X S^T, and
 never forms the residual X - A S, which has the size of the data.
 
-The data are brought to unit mean power per pixel first, thresholds are in that unit (and in that of the noise), and
-steps on A are per pixel: scaling X scales S and leaves A as it is, and so does repeating the pixels.
+Thresholds are relative to the power and the noise that are measured on X, and the step on A to the sources at hand:
+scaling X scales S and leaves A as it is, and repeating the pixels repeats those of S.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
 """Component spectra as astropy models: what a source emits, before the instrument."""
 
+from abc import abstractmethod
 from functools import cache
 
 import astropy.units as u
@@ -94,9 +95,9 @@ class SpectralModel(Fittable1DModel):
         return {name: unit for name, unit in self.parameter_units.items() if unit is not u.dimensionless_unscaled}
 
     @classmethod
+    @abstractmethod
     def density(cls, energy, *parameters):
         """Photon flux density of plain arrays; energies in keV, parameters broadcast against them."""
-        raise NotImplementedError
 
     @classmethod
     def integral(cls, edges, *parameters):
