@@ -11,21 +11,23 @@ from .cube import EventCube
 from .model import Model, load_model
 from .results import Separation
 from .separation import least_squares
-from .transforms import detail_matrix, get_transform, replace_details
+from .transforms import detail_matrix, get_transform
 
 __all__ = ["separate"]
 
 log = logging.getLogger(__name__)
 
 _N_SCALES = 4
+# Spectra need no more details than this; more of them, taken at every pixel of a large image, only cost time.
+_ENOUGH = 50_000
 
 
 def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
     """Separate an observation into component images and spectra.
 
-    The transform's details of every energy, in units of their photon noise, go to the solver, which finds spectra A and
-    detail sources. The coarse part of the sources follows from A by least squares, weighted for photon noise, and the
-    inverse transform puts the two together (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694).
+    The transform's details of every energy, in units of their photon noise, go to the solver, which finds the spectra
+    A: in the details sources are sparse (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694). The images follow
+    from A by least squares, weighted for photon noise: without bias, and with all counts shared out.
 
     Parameters
     ----------
@@ -65,14 +67,10 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
     header["TRANSFRM"] = repr(transform)
     header.add_history(f"components found by astro_lpalm.separate with refine={refine}")
-    X = cube.matrix(dtype=np.float32)
-    mask = cube.pixel_mask if cube.pixel_mask.any() else None
-    noise = transform.photon_noise(cube.image_of(X.sum(axis=0)), mask)
-    found = solver.separate(detail_matrix(transform, cube.image_of(X), mask, noise), **options)
+    found = solver.separate(_details(transform, cube), **options)
     log.info("the solver ran %d iterations, converged: %s", found.n_iter, found.converged)
-    plain = least_squares(X, found.spectra, X.mean(axis=1))
-    images = replace_details(transform, cube.image_of(plain), found.sources, mask, noise)
-    sources = images.reshape(len(images), -1) if mask is None else images[:, ~mask]
+    X = cube.matrix(dtype=np.float32)
+    sources = least_squares(X, found.spectra, X.mean(axis=1))
     return Separation(
         cube,
         found.spectra,
@@ -81,6 +79,16 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         diagnostics=Table(meta={"n_iter": found.n_iter, "converged": found.converged}),
         header=header,
     )
+
+
+def _details(transform, cube):
+    mask = cube.pixel_mask if cube.pixel_mask.any() else None
+    noise = transform.photon_noise(cube.data.sum(axis=0, dtype=float), mask)
+    n_pixels, stride = np.count_nonzero(~cube.pixel_mask), 1
+    # A stride of s leaves a share 1 / s^2 of the finest details, and a quarter of that of each other scale's.
+    while n_pixels * (1 + (transform.n_scales - 1) / 4) / (2 * stride) ** 2 >= _ENOUGH:
+        stride *= 2
+    return detail_matrix(transform, cube.data, mask, noise, stride=stride, dtype=np.float32)
 
 
 def _as_cube(cube_hdu):

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from astro_lpalm import EventCube, load_model, separate
 from astro_lpalm.results import Separation
 from astro_lpalm.separation import LPALM, Factorization, refine
-from astro_lpalm.transforms import Starlet, Wavelet, get_transform
+from astro_lpalm.transforms import Starlet, Wavelet, detail_matrix, get_transform
 
 from . import toy
 
@@ -177,18 +177,28 @@ def test_ideal_solver_gives_the_true_images(n, transform):
     assert abs(result.residuals.data).max() < 1e-5 * truth.max()
 
 
-def test_coarse_part_is_least_squares_weighted_for_photon_noise():
-    class NoDetails:
-        def separate(self, X):
-            return Factorization(toy.spectra(), np.zeros((2, X.shape[1])))
-
-    A, cube, transform = toy.spectra(), toy.cube(), Starlet(3)
+def test_images_are_least_squares_weighted_for_photon_noise():
+    A, cube = toy.spectra(), toy.cube()
     weighted = A / cube.data.mean(axis=(1, 2))[:, np.newaxis]
-    plain = np.linalg.solve(A.T @ weighted, weighted.T @ cube.matrix()).reshape(2, 28, 33)
-    _, coarse = transform.forward(plain * A.sum(axis=0)[:, np.newaxis, np.newaxis])
-    assert_allclose(stack(separate(cube, NoDetails(), transform=transform)), coarse, rtol=1e-3, atol=1e-2)
+    expected = np.linalg.solve(A.T @ weighted, weighted.T @ cube.matrix()).reshape(2, 28, 33)
+    expected *= A.sum(axis=0)[:, np.newaxis, np.newaxis]
+    assert_allclose(stack(separate(cube, Ideal(A))), expected, rtol=1e-3, atol=1e-2)
     unweighted = np.einsum("ki,iyx->kyx", np.linalg.pinv(A), cube.data)
-    assert np.abs(unweighted - plain).max() > 10
+    assert np.abs(unweighted - expected).max() > 10
+
+
+def test_large_images_are_thinned_for_the_solver():
+    solver = Ideal(toy.spectra())
+    large = EventCube(np.tile(toy.cube().data, (1, 12, 12)), energy_edges=toy.EDGES, wcs=toy.wcs())
+    result = separate(large, solver)
+    # 336 x 396 pixels in four scales: every second pixel of the finest, every fourth of the others
+    assert solver.seen.shape == (12, 168 * 198 + 3 * 84 * 99)
+    assert result.sources.shape == (2, 336 * 396)
+    # What it finds is what it would have found in all of them.
+    transform, model = Starlet(4), toy.model()
+    noise = transform.photon_noise(large.data.sum(axis=0))
+    every = model.separate(detail_matrix(transform, large.data, None, noise)).spectra
+    assert np.all((every * separate(large, model).mixing).sum(axis=0) > 0.9999)
 
 
 def test_counts_of_the_components_within_noise():

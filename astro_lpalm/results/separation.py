@@ -142,8 +142,11 @@ class Separation:
         expected = (1 - leverage) @ (self.mixing @ self.sources.sum(axis=1))
         if len(self.mixing) <= len(self.names) or expected <= 0:
             return None  # as many spectra as energies fit anything: nothing is left to compare
-        residual = self.cube.matrix() - self.mixing @ self.sources
-        return float(np.vdot(residual, residual) / expected)
+        squares, kept = 0.0, ~self.cube.pixel_mask
+        for plane, spectrum in zip(self.cube.data, self.mixing):  # energy by energy: the cube may be large
+            residual = plane[kept] - spectrum @ self.sources
+            squares += np.vdot(residual, residual)
+        return float(squares / expected)
 
     @property
     def images(self):

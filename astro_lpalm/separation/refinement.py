@@ -10,6 +10,11 @@ __all__ = ["least_squares", "refine"]
 # near zero; no row is trusted more than this fraction of the largest variance allows.
 _VARIANCE_FLOOR = 1e-4
 _LEVERAGE_CEILING = 0.95
+# Standard deviation of what a measured spectrum has of another component's in it: at least this ...
+_LEAKAGE = 1e-3
+# ... and this much more for sources that are bright in the same places. Sparsity tells sources apart by where they are;
+# where it cannot, spectra come out as mixtures of the true ones, and the libraries must say which.
+_CORRELATED_LEAKAGE = 0.01
 
 
 def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, tolerance=1e-6):
@@ -23,7 +28,9 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
        in the round before (reweighted l1; Candes, Wakin and Boyd 2008).
     3. A is the least squares solution for that S, non-negative, with columns of unit norm.
     4. Each column becomes the most probable spectrum under the prior that its component's library gives: normal about
-       the library's mean, with the library's variance along each principal vector and in what these leave over.
+       the library's mean, with the library's variance along each principal vector and in what these leave over. The
+       measured column is taken to err by noise and by leakage, unknown multiples of the other columns, which are the
+       larger the more the sources' moduli are correlated and the stronger the other source is.
 
     The last S is that of step 1, without a threshold: unbiased, with noise.
 
@@ -132,18 +139,36 @@ def _fit_spectra(X, S, A, variance, library):
     spectra = np.where(found, spectra / np.sqrt(np.where(found, power, 1.0)), A)
     if library is not None:
         noise = np.diag(inverse) / np.where(found, power, np.inf)
+        leakage = _leakage(S)
+        measured = spectra.copy()
         for k in np.flatnonzero(found):
-            spectra[:, k] = _most_probable(spectra[:, k], variance * noise[k], library, k)
+            # What leaks along the column itself is lost with its norm.
+            others = (A - np.outer(A[:, k], A[:, k] @ A)) * leakage[:, k]
+            error = np.diag(np.maximum(variance * noise[k], np.finfo(float).tiny)) + others @ others.T
+            spectra[:, k] = _most_probable(measured[:, k], error, library, k)
     return spectra / np.linalg.norm(spectra, axis=0)
 
 
-def _most_probable(spectrum, noise, library, k):
+def _leakage(S):
+    # Entry (j, k): standard deviation of the multiple of spectrum j that is in the measured spectrum k.
+    moduli = np.abs(S)
+    mean = moduli.mean(axis=1, dtype=np.float64)
+    covariance = (moduli @ moduli.T).astype(np.float64) / S.shape[1] - np.outer(mean, mean)
+    width = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
+    chance = 2.0 / np.sqrt(S.shape[1])  # the correlation that independent sources may show
+    correlation = np.maximum(covariance / np.outer(width, width) - chance, 0.0)
+    strength = np.maximum(np.linalg.norm(S, axis=1).astype(np.float64), np.finfo(float).tiny)
+    leakage = _LEAKAGE + _CORRELATED_LEAKAGE * correlation * strength[:, np.newaxis] / strength
+    np.fill_diagonal(leakage, 0.0)
+    return leakage
+
+
+def _most_probable(spectrum, error, library, k):
     # Wiener estimate: a normal prior about the library's mean, its covariance exact along the principal vectors and
-    # diagonal in what they leave over, against measurement noise that is independent between energies.
+    # diagonal in what they leave over, against a measurement with this covariance of its errors.
     basis, mean = library.principal[k], library.mean[k]
     prior = (basis.T * library.spread[k] ** 2) @ basis + np.diag(library.remainder[k] ** 2)
-    total = prior + np.diag(np.maximum(noise, np.finfo(float).tiny))
-    return np.maximum(mean + prior @ np.linalg.solve(total, spectrum - mean), 0.0)
+    return np.maximum(mean + prior @ np.linalg.solve(prior + error, spectrum - mean), 0.0)
 
 
 def least_squares(X, spectra, variance=None):

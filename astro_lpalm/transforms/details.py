@@ -1,11 +1,13 @@
-"""The details of a stack of images as the matrix that a solver takes, and back."""
+"""The details of a stack of images as the matrix that a solver takes."""
 
 import numpy as np
 
-__all__ = ["detail_matrix", "replace_details"]
+__all__ = ["detail_matrix"]
+
+_BLOCK = 8  # images transformed at once: all scales of these are in memory together
 
 
-def detail_matrix(transform, images, mask=None, noise=None):
+def detail_matrix(transform, images, mask=None, noise=None, *, stride=1, dtype=None):
     """Transform images and lay their details out as a matrix, a row for each image.
 
     Details are divided by their noise, so that a row's noise is the same in all of its columns. Mixtures of images
@@ -20,6 +22,11 @@ def detail_matrix(transform, images, mask=None, noise=None):
     noise : list of float or `~numpy.ndarray`, optional
         Standard deviation of the noise in the details of each scale, such as the transform's ``photon_noise`` gives;
         by default that of white noise of unit variance in the images.
+    stride : int
+        Take every so manieth pixel along both axes at the finest scale of an undecimated transform, and half as many
+        at the others, whose details are smooth: neighbours tell much the same. 1 takes all.
+    dtype : dtype, optional
+        Of the matrix; by default that of the details.
 
     Returns
     -------
@@ -32,50 +39,28 @@ def detail_matrix(transform, images, mask=None, noise=None):
     >>> from astro_lpalm.transforms import Starlet, detail_matrix
     >>> detail_matrix(Starlet(2), np.zeros((3, 16, 16))).shape
     (3, 512)
+    >>> detail_matrix(Starlet(2), np.zeros((3, 16, 16)), stride=2).shape
+    (3, 80)
     """
-    details, _ = transform.forward(images, mask)
-    parts = []
-    for detail, level in zip(details, transform.noise if noise is None else noise):
-        detail /= level
-        parts.append(_unmasked(detail, mask))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    matrix = None
+    noise = transform.noise if noise is None else noise
+    for start in range(0, len(images), _BLOCK):
+        details, _ = transform.forward(images[start : start + _BLOCK], mask)
+        parts = [
+            _thinned(detail, level, mask, 1 if stride == 1 else stride * (1 + (scale > 0)), images.shape[1:])
+            for scale, (detail, level) in enumerate(zip(details, noise))
+        ]
+        if matrix is None:
+            matrix = np.empty((len(images), sum(part.shape[1] for part in parts)), dtype=dtype or parts[0].dtype)
+        np.concatenate(parts, axis=1, out=matrix[start : start + _BLOCK], casting="same_kind")
+    return matrix
 
 
-def replace_details(transform, images, matrix, mask=None, noise=None):
-    """Give images other details, laid out as `detail_matrix` does.
-
-    Parameters
-    ----------
-    transform : `Starlet`, `Wavelet` or alike
-    images : `~numpy.ndarray`, shape (k, ny, nx)
-        Images of which only the coarse part is kept.
-    matrix : `~numpy.ndarray`, shape (k, t)
-    mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
-    noise : list of float or `~numpy.ndarray`, optional
-        What `detail_matrix` was given.
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (k, ny, nx)
-    """
-    details, coarse = transform.forward(images, mask)
-    start = 0
-    for detail, level in zip(details, transform.noise if noise is None else noise):
-        size = _unmasked(detail, mask).shape[1]
-        part = matrix[:, start : start + size]
-        if _is_masked(detail, mask):
-            detail[:, ~mask] = part
-        else:
-            detail[...] = part.reshape(detail.shape)
-        detail *= level
-        start += size
-    return transform.inverse(details, coarse)
-
-
-def _is_masked(detail, mask):
+def _thinned(detail, level, mask, step, shape):
     # The details of an undecimated transform lie on the pixels of the images; others have no pixels to leave out.
-    return mask is not None and detail.shape[1:] == mask.shape
-
-
-def _unmasked(detail, mask):
-    return detail[:, ~mask] if _is_masked(detail, mask) else detail.reshape(len(detail), -1)
+    if detail.shape[1:] != shape:
+        return (detail / level).reshape(len(detail), -1)
+    grid = np.s_[::step, ::step]
+    level = np.broadcast_to(np.asarray(level, dtype=detail.dtype), shape)[grid]
+    detail = detail[(slice(None), *grid)] / level
+    return detail.reshape(len(detail), -1) if mask is None else detail[:, ~mask[grid]]

@@ -1,3 +1,4 @@
+import importlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,6 +7,9 @@ import pytest
 from astro_lpalm.separation import Factorization, least_squares, nmse, refine
 
 from .conftest import make_mixture
+
+# "refine" and its module have other names, but the package exports only the function.
+refinement = importlib.import_module("astro_lpalm.separation.refinement")
 
 
 def start_near(A, rng, distance=0.02):
@@ -53,6 +57,35 @@ def test_library_helps(rng):
     X, A, S = make_mixture(rng, t=300, snr_db=10)
     library, start = library_about(A, rng), start_near(A, rng)
     assert nmse(refine(X, start, library).spectra, A) < 0.5 * nmse(refine(X, start).spectra, A)
+
+
+def bright_together(rng, t=20000):
+    """Sources whose moduli are correlated, as those of maps of one remnant are."""
+    envelope = rng.gamma(0.3, size=t)
+    return rng.laplace(size=(3, t)) * np.sqrt(envelope) * (0.3 + rng.gamma(0.3, size=(3, t)))
+
+
+def test_library_tells_sources_apart_that_are_bright_together(rng, monkeypatch):
+    # Without noise, mixtures of the true columns fit as well as these themselves: thresholds prefer some mixture.
+    _, A, _ = make_mixture(rng)
+    S = bright_together(rng)
+    X, start, library = A @ S, start_near(A, rng), library_about(A, rng, spread=0.02)
+    error = nmse(refine(X, start, library).spectra, A)
+    monkeypatch.setattr(refinement, "_leakage", lambda S: np.zeros((3, 3)))
+    assert error < 0.3 * nmse(refine(X, start, library).spectra, A)
+
+
+def test_leakage(rng):
+    independent = rng.laplace(size=(3, 20000)) * np.array([[1.0], [1.0], [10.0]])
+    np.testing.assert_allclose(refinement._leakage(independent), 1e-3 * (1 - np.eye(3)), atol=1e-4)
+    S = bright_together(rng)
+    leakage = refinement._leakage(S * np.array([[1.0], [1.0], [10.0]]))
+    assert np.all(np.diag(leakage) == 0)
+    plain = refinement._leakage(S)
+    assert leakage[2, 0] - 1e-3 == pytest.approx(10 * (plain[2, 0] - 1e-3))  # from strong to weak
+    assert leakage[0, 2] - 1e-3 == pytest.approx(0.1 * (plain[0, 2] - 1e-3))
+    assert leakage[1, 0] > 1.5e-3
+    assert np.all(np.isfinite(refinement._leakage(np.zeros((3, 50)))))
 
 
 def test_library_without_spread_is_an_order(mixture, rng):

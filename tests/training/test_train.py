@@ -39,7 +39,7 @@ def test_learns_to_separate_what_it_has_not_seen(training_set):
 
 
 def test_history_and_best_weights(training_set):
-    model = train(training_set, **QUICK)
+    model = train(training_set, **QUICK, loss="sources+spectra")
     assert [row["epoch"] for row in model.history] == [1, 2, 3, 4]
     losses = [row["validation_loss"] for row in model.history]
     assert losses[-1] < losses[0]
@@ -59,16 +59,16 @@ def test_same_seed_same_weights(training_set):
 def test_resuming_changes_nothing(training_set, tmp_path, monkeypatch):
     uninterrupted = train(training_set, **QUICK)
     checkpoint = tmp_path / "checkpoint.fits"
-    forward, calls = UnrolledPALM.forward, []
+    layers, calls = UnrolledPALM.layers, []
 
-    def interrupted_forward(self, *arguments):
+    def interrupted_layers(self, *arguments):
         calls.append(1)
         if len(calls) == 20:  # in the third epoch
             raise KeyboardInterrupt
-        return forward(self, *arguments)
+        return layers(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(UnrolledPALM, "forward", interrupted_forward)
+        patch.setattr(UnrolledPALM, "layers", interrupted_layers)
         with pytest.raises(KeyboardInterrupt):
             train(training_set, **QUICK, checkpoint=checkpoint)
     assert checkpoint.exists()
@@ -99,6 +99,33 @@ def test_losses_fall(training_set, loss):
     assert model.history[-1]["training_loss"] < model.history[0]["training_loss"]
 
 
+def test_loss_of_every_layer(training_set):
+    deep = train(training_set, **QUICK, layer_decay=0.9)
+    X, truth = torch.as_tensor(training_set.X[:5]), training_set.S[:5]
+    errors = [np.median(nmse(S.detach(), truth)) for _, S in deep.network.layers(X)]
+    last_only = train(training_set, **QUICK).network
+    others = [np.median(nmse(S.detach(), truth)) for _, S in last_only.layers(X)]
+    assert errors[1] < others[1]  # what the early layers have learned to do by themselves
+    run = train_module._Run(training_set, train_module._Configuration("lista-cp", "ista-ll", 5, 1, 6, 1e-3,
+                            "log-sources", 0.5, 0.1, None, 0), None)  # fmt: skip
+    batch = np.arange(3)
+    losses = torch.stack([run._loss_of(batch, estimate) for estimate in run._layers(batch)])
+    weights = 0.5 ** torch.arange(4, -1, -1)[:, None]
+    torch.testing.assert_close(run._loss(batch), (weights * losses).sum(0) / weights.sum())
+
+
+def test_patience(training_set, monkeypatch):
+    losses = iter([5.0, 3.0, 4.0, 2.0, 2.5, 2.5, 2.5, 1.0])
+
+    def validate(self, training_loss, seconds):
+        self.history.append({"epoch": self.epoch, "validation_loss": next(losses), "nmse_s": 1.0, "nmse_a": 1.0})
+        self.best = self.network.state_dict()
+
+    monkeypatch.setattr(train_module._Run, "_validate", validate)
+    model = train(training_set, **QUICK | {"epochs": 8}, patience=3)
+    assert len(model.history) == 7
+
+
 @pytest.mark.parametrize("s_update", ["lista", "lista-cp", "ista-llt"])
 def test_known_spectra(training_set, s_update):
     model = train(training_set, **QUICK, s_update=s_update, a_update="known", loss="sources")
@@ -125,7 +152,9 @@ def test_divergence_keeps_the_best(training_set, monkeypatch):
         ({"epochs": 0}, "epochs is 0, but must be at least 1"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0, but must be positive"),
         ({"validation_fraction": 1.0}, "between 0 and 1"),
-        ({"loss": "mse"}, "loss is 'mse', but must be one of 'sources\\+spectra'"),
+        ({"layer_decay": 1.5}, "layer_decay is 1.5, but must lie between 0"),
+        ({"patience": 0}, "patience is 0, but must be a number of epochs"),
+        ({"loss": "mse"}, "loss is 'mse', but must be one of 'log-sources', 'sources\\+spectra'"),
         ({"batch_size": 100}, "do not fill a batch of 100"),
         ({"s_update": "fista"}, "s_update is 'fista'"),
     ],
