@@ -85,8 +85,8 @@ def _details(transform, cube):
     mask = cube.pixel_mask if cube.pixel_mask.any() else None
     noise = transform.photon_noise(cube.data.sum(axis=0, dtype=float), mask)
     n_pixels, stride = np.count_nonzero(~cube.pixel_mask), 1
-    # A stride of s leaves a share 1 / s^2 of the finest details, and a quarter of that of each other scale's.
-    while n_pixels * (1 + (transform.n_scales - 1) / 4) / (2 * stride) ** 2 >= _ENOUGH:
+    # A stride of s leaves 1 / s^2 of the details, four times as many of the finest.
+    while n_pixels * (transform.n_scales + 3) / (2 * stride) ** 2 >= _ENOUGH:
         stride *= 2
     return detail_matrix(transform, cube.data, mask, noise, stride=stride, dtype=np.float32)
 

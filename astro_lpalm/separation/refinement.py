@@ -17,7 +17,7 @@ _LEAKAGE = 1e-3
 _CORRELATED_LEAKAGE = 0.01
 
 
-def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, tolerance=1e-6):
+def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, tolerance=1e-5):
     """Bring spectra that are nearly right, such as a network's, to the least-squares bottom of their basin.
 
     Each round takes these steps:

@@ -4,7 +4,7 @@ import numpy as np
 
 __all__ = ["detail_matrix"]
 
-_BLOCK = 8  # images transformed at once: all scales of these are in memory together
+_BLOCK = 4  # images transformed at once: all scales of these are in memory together
 
 
 def detail_matrix(transform, images, mask=None, noise=None, *, stride=1, dtype=None):
@@ -23,8 +23,8 @@ def detail_matrix(transform, images, mask=None, noise=None, *, stride=1, dtype=N
         Standard deviation of the noise in the details of each scale, such as the transform's ``photon_noise`` gives;
         by default that of white noise of unit variance in the images.
     stride : int
-        Take every so manieth pixel along both axes at the finest scale of an undecimated transform, and half as many
-        at the others, whose details are smooth: neighbours tell much the same. 1 takes all.
+        Take every so manieth pixel along both axes from an undecimated transform, and twice as many at its finest
+        scale: at the others details are smooth, and neighbours tell much the same. 1 takes all.
     dtype : dtype, optional
         Of the matrix; by default that of the details.
 
@@ -39,7 +39,7 @@ def detail_matrix(transform, images, mask=None, noise=None, *, stride=1, dtype=N
     >>> from astro_lpalm.transforms import Starlet, detail_matrix
     >>> detail_matrix(Starlet(2), np.zeros((3, 16, 16))).shape
     (3, 512)
-    >>> detail_matrix(Starlet(2), np.zeros((3, 16, 16)), stride=2).shape
+    >>> detail_matrix(Starlet(2), np.zeros((3, 16, 16)), stride=4).shape
     (3, 80)
     """
     matrix = None
@@ -47,7 +47,7 @@ def detail_matrix(transform, images, mask=None, noise=None, *, stride=1, dtype=N
     for start in range(0, len(images), _BLOCK):
         details, _ = transform.forward(images[start : start + _BLOCK], mask)
         parts = [
-            _thinned(detail, level, mask, 1 if stride == 1 else stride * (1 + (scale > 0)), images.shape[1:])
+            _thinned(detail, level, mask, max(stride // 2, 1) if scale == 0 else stride, images.shape[1:])
             for scale, (detail, level) in enumerate(zip(details, noise))
         ]
         if matrix is None:

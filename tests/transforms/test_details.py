@@ -56,20 +56,21 @@ def test_masked_pixels_are_left_out(transform, fill):
 
 @pytest.mark.parametrize("transform", [Starlet(3), Wavelet("haar", 2, stationary=True)], ids=str)
 @pytest.mark.parametrize("masked", [False, True])
-def test_stride(transform, masked):
+@pytest.mark.parametrize("stride", [2, 4, 8])
+def test_stride(transform, masked, stride):
     masked = masked and isinstance(transform, Starlet)
     x, mask = images(10, 32, 36), holes(32, 36) if masked else None
     noise = transform.photon_noise(np.random.default_rng(1).poisson(20, size=(32, 36)), mask)
     details, _ = transform.forward(x, mask)
     parts = []
-    for step, detail, level in zip((2, 4, 4), details, noise):
+    for step, detail, level in zip((stride // 2, stride, stride), details, noise):
         chosen = np.zeros((32, 36), dtype=bool)
         chosen[::step, ::step] = True
         if detail.shape != x.shape:
             continue
         parts.append((detail / level)[:, chosen if mask is None else chosen & ~mask])
     if parts:
-        matrix = detail_matrix(transform, x, mask, noise, stride=2)
+        matrix = detail_matrix(transform, x, mask, noise, stride=stride)
         assert_allclose(matrix, np.concatenate(parts, axis=1), rtol=1e-12)
 
 
