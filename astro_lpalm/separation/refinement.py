@@ -1,10 +1,13 @@
 """Refinement of a factorization: alternating least squares, with what is known of the components' spectra."""
 
+import warnings
+
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
 
 from .base import Factorization, check_data
 
-__all__ = ["least_squares", "refine"]
+__all__ = ["least_squares", "library_distance", "refine"]
 
 # A row's noise is measured from its residual, which a model with too few components or a row without counts can bring
 # near zero; no row is trusted more than this fraction of the largest variance allows.
@@ -15,6 +18,10 @@ _LEAKAGE = 1e-3
 # ... and this much more for sources that are bright in the same places. Sparsity tells sources apart by where they are;
 # where it cannot, spectra come out as mixtures of the true ones, and the libraries must say which.
 _CORRELATED_LEAKAGE = 0.01
+
+# Distance from its library, in standard deviations, that no spectrum of the component should have: draws have up to 5.
+_FARTHEST = 10.0
+_SMALLEST_SPREAD = 1e-3  # errors of unit-norm spectra below this say nothing of a library
 
 
 def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, tolerance=1e-5):
@@ -32,7 +39,8 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
        measured column is taken to err by noise and by leakage, unknown multiples of the other columns, which are the
        larger the more the sources' moduli are correlated and the stronger the other source is.
 
-    The last S is that of step 1, without a threshold: unbiased, with noise.
+    The last S is that of step 1, without a threshold: unbiased, with noise. Spectra that end farther from the library
+    than the start, and farther than any of its draws, are not trusted: then those of the start are kept.
 
     Parameters
     ----------
@@ -60,6 +68,11 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     ------
     ValueError
         If shapes do not fit or X is not finite.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        If the spectra of the start are kept.
 
     Examples
     --------
@@ -93,14 +106,65 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
         A = spectra
         if changes[-1] < tolerance:
             break
+    kept = library is not None and _left_library(A, factorization.spectra, library)
+    if kept:
+        A = np.asarray(factorization.spectra, dtype=np.float64)
     demixing, _ = _demix(A, _row_variance(A, moments, variance))
     return Factorization(
         spectra=A.astype(X.dtype),
         sources=demixing.astype(X.dtype) @ X,
         n_iter=len(changes),
-        converged=bool(changes and changes[-1] < tolerance),
+        converged=bool(changes and changes[-1] < tolerance and not kept),
         history={"change": changes},
     )
+
+
+def library_distance(spectra, library):
+    """Measure how far spectra lie from what is known of their components.
+
+    Parameters
+    ----------
+    spectra : array_like, shape (m, n)
+        Columns of any norm.
+    library : object
+        See `refine`.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n,)
+        Root mean square distance from the mean, in standard deviations along the principal vectors that vary by more
+        than a thousandth of the norm, and in what they leave over: about 1 for spectra of the library.
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import library_distance
+    >>> from astro_lpalm.spectra import SpectralLibrary
+    >>> drawn = SpectralLibrary.from_file("snr-acis").draw(1, seed=0)[0]
+    >>> bool(library_distance(drawn, load_model("snr-acis").library).max() < 4)
+    True
+    """
+    spectra = np.asarray(spectra, dtype=np.float64)
+    deviation = (spectra / np.linalg.norm(spectra, axis=0)).T - library.mean
+    along = np.einsum("krm,km->kr", library.principal, deviation)
+    across = deviation - np.einsum("kr,krm->km", along, library.principal)
+    squares = np.column_stack([along**2, (across**2).sum(axis=1)])
+    variance = np.column_stack([library.spread**2, (library.remainder**2).sum(axis=1)])
+    limited = variance + _SMALLEST_SPREAD**2
+    return np.sqrt((squares / limited).sum(axis=1) / np.maximum((variance / limited).sum(axis=1), 1.0))
+
+
+def _left_library(A, start, library):
+    distance = library_distance(A, library)
+    far = distance > np.maximum(_FARTHEST, library_distance(start, library))
+    if far.any():
+        which = ", ".join(f"{k + 1} ({distance[k]:.0f} sigma)" for k in np.flatnonzero(far))
+        msg = (
+            f"refinement took component {which} out of the range of its library, so the spectra it started from are "
+            "kept: data of other components than the model's, of another instrument, or too few counts do this."
+        )
+        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+    return far.any()
 
 
 def _demix(A, variance):

@@ -3,8 +3,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.utils.exceptions import AstropyUserWarning
 
-from astro_lpalm.separation import Factorization, least_squares, nmse, refine
+from astro_lpalm.separation import Factorization, least_squares, library_distance, nmse, refine
 
 from .conftest import make_mixture
 
@@ -154,3 +155,38 @@ def test_rows_without_a_variance_weigh_least(mixture):
     spoiled[3] += 0.5
     expected = np.linalg.lstsq(A, spoiled, rcond=None)[0]
     np.testing.assert_allclose(least_squares(spoiled, A, variance), expected, atol=1e-10)
+
+
+def test_distance_from_the_library(rng):
+    _, A, _ = make_mixture(rng)
+    library = library_about(A, rng, spread=0.005)
+    for k, mean in enumerate(library.mean):
+        mean /= np.linalg.norm(mean)
+        library.principal[k] -= np.outer(library.principal[k] @ mean, mean)
+        library.principal[k] = np.linalg.svd(library.principal[k], full_matrices=False)[2]
+    assert np.all(library_distance(5 * library.mean.T, library) < 1e-10)
+    # Two sigma along each of three principal vectors; the norm hardly changes.
+    shifted = library.mean + 2 * np.einsum("kr,krm->km", library.spread, library.principal)
+    shifted[1] = library.mean[1]
+    distance = library_distance(shifted.T, library)
+    np.testing.assert_allclose(distance[[0, 2]], 2, rtol=0.05)
+    assert distance[1] < 1e-10
+    # Across, where the library knows no spread, a hundredth is ten times the error that is let pass.
+    across = rng.standard_normal(20)
+    across -= library.principal[0].T @ (library.principal[0] @ across)
+    across -= library.mean[0] * (library.mean[0] @ across)
+    away = library.mean.T.copy()
+    away[:, 0] += 0.01 * across / np.linalg.norm(across)
+    assert library_distance(away, library)[0] == pytest.approx(10 / np.sqrt(3), rel=0.1)
+
+
+def test_what_leaves_the_library_is_not_trusted(rng):
+    X, A, S = make_mixture(rng, t=5000)
+    library = library_about(A, rng, spread=0.002)
+    X = (A + 0.1 * np.eye(20)[:, :3]) @ S  # spectra that no component has
+    start = Factorization(A, None)
+    with pytest.warns(AstropyUserWarning, match=r"refinement took component 1 \(\d+ sigma\).* out of the range"):
+        found = refine(X, start, library)
+    np.testing.assert_array_equal(found.spectra, A)
+    np.testing.assert_allclose(found.sources, np.linalg.lstsq(A, X, rcond=None)[0], atol=0.2 * np.abs(S).max())
+    assert not found.converged
