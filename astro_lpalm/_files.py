@@ -10,7 +10,7 @@ from pathlib import Path
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-__all__ = ["check_output", "complete_or_nothing", "open_fits", "write_fits"]
+__all__ = ["check_output", "complete_or_nothing", "open_fits", "save_figure", "write_fits"]
 
 
 def check_output(path, *, overwrite=False):
@@ -186,3 +186,27 @@ def _verify_checksums(hdulist, path):
                 "file has been changed or damaged since it was written; get a fresh copy or make it again."
             )
             raise OSError(msg)
+
+
+def save_figure(figure, path, *, overwrite=False):
+    """Save a matplotlib figure at 150 dots an inch, complete or not at all.
+
+    Parameters
+    ----------
+    figure : `~matplotlib.figure.Figure`
+    path : str or `os.PathLike`
+        Its ending gives the format, PNG without one.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or exists and may not be replaced.
+    ValueError
+        If the ending is not one of matplotlib's formats.
+    """
+    # Given outright, as a name without an ending would be changed behind our back.
+    kind = Path(path).suffix[1:] or "png"
+    with complete_or_nothing(path, overwrite=overwrite) as temporary:
+        figure.savefig(temporary, dpi=150, format=kind)

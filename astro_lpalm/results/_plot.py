@@ -1,16 +1,12 @@
 """The figure of a Separation."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from .._files import complete_or_nothing
-
-__all__ = ["plot_separation", "save_figure"]
+__all__ = ["plot_separation"]
 
 # Okabe & Ito (2008), told apart by colour-blind readers too; black and grey are left to data and model.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -29,14 +25,6 @@ _COLUMN_GAP, _ROW_GAP, _TALLEST_BLOCK = 0.6, 0.6, 6.5
 _LABELS_GAP, _LEGEND_ROW, _SPECTRUM, _RESIDUAL = 0.65, 0.22, 2.9, 1.0
 _BAR_GAP, _BAR_WIDTH, _BAR_TICK_GAP = 0.06, 0.1, 0.17
 _LETTER, _LEGEND_HANDLE = 0.6 * _FONT / 72, 0.55  # a letter is about 0.6 times as wide as its size in points
-
-
-def save_figure(figure, path, *, overwrite=False):
-    """Save a figure at 150 dots an inch, complete or not at all."""
-    # Given outright, as a name without an ending would be changed behind our back.
-    kind = Path(path).suffix[1:] or "png"
-    with complete_or_nothing(path, overwrite=overwrite) as temporary:
-        figure.savefig(temporary, dpi=150, format=kind)
 
 
 def plot_separation(separation, figure=None):

@@ -10,6 +10,7 @@ from astropy.io import fits
 from astropy.nddata import NDData
 from astropy.table import QTable, Table
 
+from .._files import save_figure
 from .._names import check_component_names
 from ..cube import EventCube
 from ._fits import read_separation, write_separation
@@ -313,7 +314,7 @@ class Separation:
         ValueError
             If the ending of ``path`` is not one of matplotlib's formats.
         """
-        from ._plot import plot_separation, save_figure  # matplotlib only where something is drawn
+        from ._plot import plot_separation  # matplotlib only where something is drawn
 
         figure = plot_separation(self, figure)
         if path is not None:
