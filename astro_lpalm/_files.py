@@ -2,15 +2,17 @@
 
 import gzip
 import os
+import re
 import tempfile
 import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-__all__ = ["check_output", "complete_or_nothing", "open_fits", "save_figure", "write_fits"]
+__all__ = ["check_output", "complete_or_nothing", "open_fits", "read_image", "save_figure", "write_fits"]
 
 
 def check_output(path, *, overwrite=False):
@@ -165,6 +167,39 @@ def open_fits(path, *, checksum=False, **kwargs):
         if checksum:
             _verify_checksums(hdulist, path)
         yield hdulist
+
+
+def read_image(name, directory="."):
+    """Read a two-dimensional image from a FITS file.
+
+    Parameters
+    ----------
+    name : str or `os.PathLike`
+        The file, "file.fits", of which the first image is taken, or "file.fits[EXTENSION]".
+    directory : str or `os.PathLike`
+        Where a relative name starts from.
+
+    Returns
+    -------
+    image : `~numpy.ndarray` of float64, shape (ny, nx)
+    header : `~astropy.io.fits.Header`
+
+    Raises
+    ------
+    OSError
+        See `open_fits`.
+    ValueError
+        If there is no such image in it.
+    """
+    file, extension = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(name)).groups()
+    with open_fits(Path(directory) / file) as hdulist:
+        for hdu in hdulist:
+            wanted = extension is None or hdu.name == extension.upper()
+            if wanted and hdu.is_image and hdu.header["NAXIS"] == 2:
+                return np.array(hdu.data, dtype=float), hdu.header.copy()
+    where = f" called '{extension}'" if extension else ""
+    msg = f"'{Path(directory) / file}' has no two-dimensional image{where}."
+    raise ValueError(msg)
 
 
 def _read_through_compressed(path):

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass, fields
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from . import __version__
 from ._files import open_fits, write_fits
 from ._names import check_component_names
 from .cube import ebounds_hdu, read_ebounds
+from .data import packaged_files
 from .separation import UnrolledPALM
 from .separation import refine as refine_spectra
 
@@ -250,9 +250,7 @@ def packaged_models():
     -------
     list of str
     """
-    return sorted(
-        entry.name[: -len(".fits")] for entry in files("astro_lpalm.data").iterdir() if entry.name.endswith(".fits")
-    )
+    return list(packaged_files(".fits"))
 
 
 def load_model(name_or_path):
@@ -261,7 +259,8 @@ def load_model(name_or_path):
     Parameters
     ----------
     name_or_path : str or `os.PathLike`
-        One of `packaged_models`, or a file.
+        One of `packaged_models`, which always means that one; anything else, as a name with a suffix or a directory
+        (``snr-acis.fits``, ``./snr-acis``), is a path.
 
     Returns
     -------
@@ -280,11 +279,10 @@ def load_model(name_or_path):
     >>> load_model("snr-acis").network.n_layers
     25
     """
-    if str(name_or_path) in packaged_models():
-        with as_file(files("astro_lpalm.data") / f"{name_or_path}.fits") as path:
-            return Model.read(path)
-    if not Path(name_or_path).is_file():
-        known = ", ".join(packaged_models())
+    packaged = packaged_files(".fits")
+    path = packaged.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        known = ", ".join(packaged)
         msg = f"'{name_or_path}' is neither a file nor a packaged model; the packaged ones are: {known}."
         raise FileNotFoundError(msg)
-    return Model.read(name_or_path)
+    return Model.read(path)

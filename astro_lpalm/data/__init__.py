@@ -6,7 +6,7 @@ from pathlib import Path
 
 from astropy.table import QTable
 
-__all__ = ["find_components_file", "read_components_file", "read_table"]
+__all__ = ["find_components_file", "packaged_files", "read_components_file", "read_table"]
 
 
 def read_table(name):
@@ -15,7 +15,7 @@ def read_table(name):
     Parameters
     ----------
     name : str
-        Its name without ``.ecsv``: "absorption", "acis_effective_area" or "lines".
+        Its name without ``.ecsv``: "absorption", "acis_effective_area", "continuum", "gaunt" or "lines".
 
     Returns
     -------
@@ -32,13 +32,37 @@ def read_table(name):
     return QTable.read(text.splitlines(), format="ascii.ecsv")
 
 
+def packaged_files(suffix):
+    """Find the packaged files of a kind.
+
+    Parameters
+    ----------
+    suffix : str
+        ".toml" for components files, ".fits" for models.
+
+    Returns
+    -------
+    files : dict of str to `pathlib.Path`
+        By name, which has no suffix.
+
+    Examples
+    --------
+    >>> from astro_lpalm.data import packaged_files
+    >>> list(packaged_files(".toml"))
+    ['pwn-acis', 'snr-acis']
+    """
+    folder = Path(str(resources.files(__name__)))
+    return {path.stem: path for path in sorted(folder.glob(f"*{suffix}"))}
+
+
 def find_components_file(name_or_path):
     """Find a components file by its path, or a packaged one by its name.
 
     Parameters
     ----------
     name_or_path : str or `os.PathLike`
-        A file, or the name of a packaged one without ``.toml``.
+        The name of a packaged file without ``.toml``, which always means that one; anything else, as a name with a
+        suffix or a directory (``snr-acis.toml``, ``./snr-acis``), is a path.
 
     Returns
     -------
@@ -55,18 +79,15 @@ def find_components_file(name_or_path):
     >>> find_components_file("snr-acis").name
     'snr-acis.toml'
     """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    folder = Path(str(resources.files(__name__)))
-    packaged = folder / f"{name_or_path}.toml"
-    if path.name == str(name_or_path) and packaged.is_file():
-        return packaged
-    names = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
-    msg = (
-        f"there is no components file '{name_or_path}'; give the path of a TOML file, or one of the packaged: {names}."
-    )
-    raise FileNotFoundError(msg)
+    packaged = packaged_files(".toml")
+    path = packaged.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        msg = (
+            f"there is no components file '{name_or_path}'; give the path of a TOML file, or one of the packaged: "
+            f"{', '.join(packaged)}."
+        )
+        raise FileNotFoundError(msg)
+    return path
 
 
 def read_components_file(name_or_path):

@@ -2,22 +2,37 @@
 
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 
+import astropy.units as u
 import numpy as np
+from astropy.modeling.models import RedshiftScaleFactor
 
-from .._names import check_component_names
 from ..data import read_components_file
+from .components import ModelComponent, check_library_names
 from .integration import check_energy_edges
-from .models import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal
+from .models import (
+    EmissionLine,
+    PhotoelectricAbsorption,
+    Synchrotron,
+    SynchrotronRolloff,
+    Thermal,
+    photon_flux_density,
+)
 from .priors import Prior
-from .response import approximate_acis_response
+from .response import Response, approximate_acis_response
+from .table_model import read_table_model
 
-__all__ = ["MODELS", "SpectraSettings", "read_spectra_settings"]
+__all__ = ["FACTORS", "MODELS", "SpectraSettings", "read_spectra_settings"]
 
-MODELS = {model.__name__: model for model in (Synchrotron, Thermal, EmissionLine)}
-"""Models that a components file may name."""
+MODELS = {model.__name__: model for model in (Synchrotron, SynchrotronRolloff, Thermal, EmissionLine)}
+"""Models that a component of a components file may name."""
+
+FACTORS = {model.__name__: model for model in (PhotoelectricAbsorption,)}
+"""Models that a factor of a component may name."""
 
 _NOT_DRAWN = "amplitude"  # spectra have unit norm; how bright a source is belongs to its source table
+_REDSHIFTS = (-0.9, None)
 
 
 @dataclass(frozen=True)
@@ -28,27 +43,36 @@ class SpectraSettings:
     ----------
     energy_edges : array
         keV, shape (m + 1,).
-    instrument : str
+    response : Response
+        With the bins of ``energy_edges`` as its channels.
+    instrument : str or None
+        Of an approximate response.
+    arf, rmf : `pathlib.Path` or None
+        The files of any other; ``arf`` is None where the RMF holds the effective area.
     nh : Prior or None
-    components : list of tuple
-        Name, model class and dict of `Prior` of each.
+    components : list of ModelComponent
     """
 
     energy_edges: np.ndarray
-    instrument: str
+    response: Response
+    instrument: str | None
+    arf: Path | None
+    rmf: Path | None
     nh: Prior | None
     components: list
 
 
-def read_spectra_settings(components_toml):
+def read_spectra_settings(components_toml, *, energy_edges=None):
     """Read and check the parts of a components file that describe spectra.
 
-    The tables ``[training]`` and ``[components.source]`` are left to their own readers.
+    The tables ``[training]``, ``[simulation]`` and ``[components.source]`` are left to their own readers.
 
     Parameters
     ----------
     components_toml : str or `os.PathLike`
-        A TOML file, or the name of a packaged one.
+        A TOML file, or the name of a packaged one. Names of files in it are relative to its directory.
+    energy_edges : `~astropy.units.Quantity`, optional
+        Energy bins to use instead of the file's, shape (m + 1,).
 
     Returns
     -------
@@ -57,7 +81,9 @@ def read_spectra_settings(components_toml):
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or none of a name in it.
+    OSError
+        If a response or a table model cannot be read.
     ValueError
         If it is not TOML, or a key or value in it is not allowed; says which, and what is.
 
@@ -68,7 +94,7 @@ def read_spectra_settings(components_toml):
     'acis-i'
     """
     path, content = read_components_file(components_toml)
-    return _Reader(path).settings(content)
+    return _Reader(path).settings(content, energy_edges)
 
 
 class _Reader:
@@ -77,9 +103,9 @@ class _Reader:
     def __init__(self, path):
         self.path = path
 
-    def fail(self, key, problem):
+    def fail(self, key, problem, kind=ValueError):
         msg = f"'{self.path}', {key}: {problem}"
-        raise ValueError(msg)
+        raise kind(msg)
 
     def table(self, content, key, allowed, required=()):
         """Check that ``content`` is a table without unknown keys."""
@@ -95,78 +121,163 @@ class _Reader:
 
     def prior(self, key, value, bounds):
         try:
-            prior = Prior.parse(value)
+            return Prior.parse(value, bounds)
         except ValueError as error:
-            self.fail(key, error)
-        low, high = (-np.inf if bounds[0] is None else bounds[0]), (np.inf if bounds[1] is None else bounds[1])
-        if prior.low < low or prior.high > high:
-            self.fail(key, f"{value!r} goes beyond what it may be, {low:g} to {high:g}.")
-        return prior
+            return self.fail(key, error)
 
-    def settings(self, content):
-        keys = ("energy", "response", "absorption", "components", "training")
-        self.table(content, "top level", keys, ("energy", "response", "components"))
-        edges = self.energy_edges(content["energy"])
-        instrument = self.table(content["response"], "response", ("instrument",), ("instrument",))["instrument"]
+    def file(self, key, name):
+        """Path of a file that the components file names."""
+        if not isinstance(name, str) or not name:
+            self.fail(key, f"{name!r} is not the name of a file; give a text.")
+        path = self.path.parent / name
+        if not path.is_file():
+            self.fail(
+                key, f"there is no file '{path}'; names are relative to the components file.", kind=FileNotFoundError
+            )
+        return path
+
+    def read(self, key, function, *paths):
         try:
-            approximate_acis_response(edges, instrument)
-        except (TypeError, ValueError) as error:
-            self.fail(f"response.instrument = {instrument!r}", error)
+            return function(*paths)
+        except (OSError, ValueError) as error:
+            return self.fail(key, error, kind=OSError if isinstance(error, OSError) else ValueError)
+
+    def settings(self, content, energy_edges):
+        keys = ("energy", "response", "absorption", "components", "training", "simulation")
+        self.table(content, "top level", keys, ("energy", "response", "components"))
+        instrument, arf, rmf = self.response_names(content["response"])
+        whole = None if rmf is None else self.read("response", Response.read, arf, rmf)
+        key, edges = self.energy_edges(content["energy"], whole)
+        if energy_edges is not None:
+            key, edges = "energy_edges, given in place of the file's", check_energy_edges(energy_edges)
+        response = self.rebinned(key, edges, whole) if instrument is None else self.approximate(edges, instrument)
         nh = None
         if "absorption" in content:
             value = self.table(content["absorption"], "absorption", ("nh",), ("nh",))["nh"]
             nh = self.prior("absorption.nh", value, PhotoelectricAbsorption.nh.bounds)
-        return SpectraSettings(edges, instrument, nh, self.components(content["components"]))
+        return SpectraSettings(edges, response, instrument, arf, rmf, nh, self.components(content["components"]))
 
-    def energy_edges(self, content):
-        energy = self.table(content, "energy", ("range", "n_bins", "edges"))
-        if ("edges" in energy) == ("range" in energy or "n_bins" in energy):
-            self.fail("energy", f"got {', '.join(energy) or 'nothing'}; give either edges, or range and n_bins.")
-        if "edges" in energy:
-            key, value = "energy.edges", energy["edges"]
-        else:
-            self.table(energy, "energy", ("range", "n_bins"), ("range", "n_bins"))
-            n_bins, key, value = energy["n_bins"], "energy.range", energy["range"]
-            if isinstance(n_bins, bool) or not isinstance(n_bins, int) or n_bins < 1:
-                self.fail("energy.n_bins", f"{n_bins!r} is not a number of bins; give a whole number, 1 or more.")
-            if not isinstance(value, list) or len(value) != 2:
-                self.fail(key, f"{value!r} is not a range; give [low, high] in keV.")
-        numbers = isinstance(value, list) and all(isinstance(v, Real) and not isinstance(v, bool) for v in value)
-        if not numbers:
+    def response_names(self, content):
+        response = self.table(content, "response", ("instrument", "arf", "rmf"))
+        if ("instrument" in response) == ("rmf" in response) or {"instrument", "arf"} <= set(response):
+            given = ", ".join(response) or "nothing"
+            self.fail(
+                "response", f"got {given}; give either instrument, or arf and rmf (rmf alone if it holds the area)."
+            )
+        arf, rmf = (self.file(f"response.{k}", response[k]) if k in response else None for k in ("arf", "rmf"))
+        return response.get("instrument"), arf, rmf
+
+    def approximate(self, edges, instrument):
+        try:
+            return approximate_acis_response(edges, instrument)
+        except (TypeError, ValueError) as error:
+            return self.fail(f"response.instrument = {instrument!r}", error)
+
+    def rebinned(self, key, edges, response):
+        try:
+            return response.rebin(edges)
+        except ValueError as error:
+            channels = response.channel_edges.to_value(u.keV)
+            if edges[0] >= channels[0] and edges[-1] <= channels[-1]:
+                count = max(1, round(np.mean(np.diff(edges)) / np.median(np.diff(channels))))
+                error = (
+                    f"{error} Or let the channels make the bins: range = [{edges[0]:g}, {edges[-1]:g}] with "
+                    f"channels_per_bin = {count}."
+                )
+            return self.fail(key, error)
+
+    def energy_edges(self, content, response):
+        """Key and edges, of whole channels of ``response`` where the file asks for that."""
+        energy = self.table(content, "energy", ("range", "n_bins", "edges", "channels_per_bin"))
+        given = ", ".join(energy) or "nothing"
+        if set(energy) not in ({"edges"}, {"range", "n_bins"}, {"range", "channels_per_bin"}):
+            self.fail("energy", f"got {given}; give either edges, or range and n_bins, or range and channels_per_bin.")
+        key = "energy.edges" if "edges" in energy else "energy.range"
+        value = energy.get("edges", energy.get("range"))
+        if "range" in energy and (not isinstance(value, list) or len(value) != 2):
+            self.fail(key, f"{value!r} is not a range; give [low, high] in keV.")
+        if not isinstance(value, list) or not all(isinstance(v, Real) and not isinstance(v, bool) for v in value):
             self.fail(key, f"{value!r} are not energies; give numbers in keV.")
         try:
             edges = check_energy_edges(value)
         except ValueError as error:
             self.fail(key, error)
-        return edges if "edges" in energy else np.round(np.linspace(*edges, n_bins + 1), 12)
+        for name in ("n_bins", "channels_per_bin"):
+            count = energy.get(name, 1)
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                what = "of bins" if name == "n_bins" else "of channels"
+                self.fail(f"energy.{name}", f"{count!r} is not a number {what}; give a whole number, 1 or more.")
+        if "n_bins" in energy:
+            return key, np.round(np.linspace(*edges, energy["n_bins"] + 1), 12)
+        if "channels_per_bin" in energy:
+            return key, self.whole_channels(edges, energy["channels_per_bin"], response)
+        return key, edges
+
+    def whole_channels(self, edges, count, response):
+        key = "energy.channels_per_bin"
+        if response is None:
+            self.fail(key, "channels are those of an RMF; give arf and rmf in [response], or n_bins in place of it.")
+        try:
+            return response.group(*edges, count).to_value(u.keV)
+        except ValueError as error:
+            return self.fail(key, error)
 
     def components(self, content):
         if not isinstance(content, list) or not content:
             self.fail("components", "there are none; write a [[components]] table for each.")
         read = [self.component(number, each) for number, each in enumerate(content, 1)]
-        names = [name for name, *_ in read]
         try:
-            check_component_names(names)
+            check_library_names([component.name for component in read])
         except ValueError as error:
             self.fail("components", error)
         return read
 
     def component(self, number, content):
-        keys = ("name", "model", "parameters", "source")
-        self.table(content, f"component {number}", keys, ("name", "model"))
-        name, model_name = content["name"], content["model"]
+        keys = ("name", "model", "table", "redshift", "parameters", "factors", "source")
+        self.table(content, f"component {number}", keys, ("name",))
+        name, factors = content["name"], content.get("factors", [])
         if not isinstance(name, str) or not name:
             self.fail(f"component {number}", f"name = {name!r} is not a name; give a text.")
-        if not isinstance(model_name, str) or model_name not in MODELS:
-            self.fail(f"component '{name}'", f"unknown model = {model_name!r}; choose from {', '.join(MODELS)}.")
-        model = MODELS[model_name]
+        key = f"component '{name}'"
+        if not isinstance(factors, list):
+            self.fail(f"{key}, factors", f"{factors!r} is no list; write [[components.factors]] for each.")
+        model, priors = self.model(key, content, MODELS)
+        expression, parts = model, [(model.param_names, priors)]
+        if "redshift" in content:
+            expression = RedshiftScaleFactor() | model()
+            parts.insert(0, (("z",), {"z": self.prior(f"{key}, redshift", content["redshift"], _REDSHIFTS)}))
+        for number, factor in reversed(list(enumerate(factors, 1))):
+            factor_key = f"{key}, factor {number}"
+            self.table(factor, factor_key, ("model", "table", "parameters"))
+            model, priors = self.model(factor_key, factor, FACTORS)
+            expression = model() * (expression() if isinstance(expression, type) else expression)
+            parts.insert(0, (model.param_names, priors))
+        if not any(priors for _, priors in parts):
+            some = ", ".join(parameter for parameter in expression.param_names if parameter != _NOT_DRAWN)
+            self.fail(key, f"no priors: write [components.parameters] with ranges of some of {some}.")
+        # the parameters of an expression are those of its parts in their order, under names of their own
+        names, named = iter(expression.param_names), {}
+        for own, priors in parts:
+            name_of = dict(zip(own, names))
+            named |= {name_of[parameter]: prior for parameter, prior in priors.items()}
+        return ModelComponent(name, expression, named)
+
+    def model(self, key, content, choices):
+        """Class of a model that is named, or tabulated in a file, and the priors of its parameters."""
+        if ("model" in content) == ("table" in content):
+            self.fail(key, f"give either model (one of {', '.join(choices)}) or table (a file).")
+        if "table" in content:
+            path = self.file(f"{key}, table", content["table"])
+            model = self.read(f"{key}, table", read_table_model, path)
+            if (model.output_unit == photon_flux_density) != (choices is MODELS):
+                wanted, found = ("a spectrum", "a factor") if choices is MODELS else ("a factor", "a spectrum")
+                self.fail(f"{key}, table", f"'{path}' is {found}, but here stands {wanted}.")
+        else:
+            name = content["model"]
+            if not isinstance(name, str) or name not in choices:
+                self.fail(key, f"unknown model = {name!r}; choose from {', '.join(choices)}.")
+            model = choices[name]
+        key = f"{key}, parameters"
         allowed = [parameter for parameter in model.param_names if parameter != _NOT_DRAWN]
-        if not content.get("parameters"):
-            self.fail(
-                f"component '{name}'",
-                f"no priors: write [components.parameters] with ranges of some of {', '.join(allowed)}.",
-            )
-        key = f"component '{name}', parameters"
-        parameters = self.table(content["parameters"], key, allowed)
-        priors = {k: self.prior(f"{key}.{k}", v, getattr(model, k).bounds) for k, v in parameters.items()}
-        return name, model, priors
+        parameters = self.table(content.get("parameters", {}), key, allowed)
+        return model, {k: self.prior(f"{key}.{k}", v, getattr(model, k).bounds) for k, v in parameters.items()}

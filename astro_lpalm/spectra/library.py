@@ -1,105 +1,24 @@
 """Libraries of template spectra: what the columns of A may look like."""
 
-from dataclasses import dataclass, field
-
 import astropy.units as u
 import numpy as np
+from astropy.io import fits
+from astropy.table import Table
 
+from .._files import open_fits, write_fits
+from ..cube import ebounds_hdu, read_ebounds
+from ..data import find_components_file
+from .components import ModelComponent, SampleComponent, check_library_names
 from .components_file import read_spectra_settings
-from .integration import check_energy_edges
+from .integration import check_energy_edges, split_bins
 from .models import PhotoelectricAbsorption
 from .priors import Prior
-from .response import approximate_acis_response
+from .response import Response
+from .statistics import LibraryStatistics
 
-__all__ = ["LibraryStatistics", "ModelComponent", "SampleComponent", "SpectralLibrary"]
+__all__ = ["SpectralLibrary"]
 
 _CHUNK = 500  # draws folded at once: bounds the memory, and stays in the processor's cache
-
-
-@dataclass(frozen=True)
-class LibraryStatistics:
-    """Mean and principal vectors of the unit-norm spectra of each component.
-
-    Attributes
-    ----------
-    mean : array
-        Shape (n_components, m).
-    principal : array
-        Shape (n_components, rank, m), orthonormal rows, in decreasing order of variance.
-    spread : array
-        Shape (n_components, rank), the standard deviation along each principal vector.
-    remainder : array
-        Shape (n_components, m), the standard deviation at each energy of what the principal vectors leave over.
-    share : array
-        Shape (n_components, rank), the fraction of the variance about the mean that each explains; zeros where
-        spectra do not vary.
-    """
-
-    mean: np.ndarray
-    principal: np.ndarray
-    spread: np.ndarray
-    remainder: np.ndarray
-    share: np.ndarray
-
-
-@dataclass(frozen=True)
-class ModelComponent:
-    """A component whose spectra come from a model with priors on its parameters.
-
-    Parameters
-    ----------
-    name : str
-    model : type
-        A subclass of `SpectralModel`.
-    priors : dict
-        `Prior` of each drawn parameter by its name; others keep the model's default.
-
-    Examples
-    --------
-    >>> from astro_lpalm.spectra import ModelComponent, Prior, Synchrotron
-    >>> nonthermal = ModelComponent("nonthermal", Synchrotron, {"photon_index": Prior(1.4, 2.4)})
-    >>> sorted(nonthermal.draw_parameters(2, seed=0))
-    ['photon_index']
-    """
-
-    name: str
-    model: type
-    priors: dict = field(default_factory=dict)
-
-    def draw_parameters(self, n, seed=None):
-        """Draw parameters: a dict of arrays of shape (n,)."""
-        rng = np.random.default_rng(seed)
-        return {name: prior.draw(n, rng) for name, prior in self.priors.items()}
-
-    def spectra(self, parameters, response, transmission):
-        """Fold drawn parameters (arrays of shape (n,)) into count spectra, shape (n, m)."""
-        defaults = dict(zip(self.model.param_names, self.model().plain_parameters))
-        columns = {name: np.asarray(values)[:, None] for name, values in parameters.items()}
-        flux = self.model.integral(response.energy_edges.value, *(columns.get(k, v) for k, v in defaults.items()))
-        return response.fold(flux * transmission)
-
-
-@dataclass(frozen=True)
-class SampleComponent:
-    """A component whose spectra are rows of an array.
-
-    Parameters
-    ----------
-    name : str
-    samples : array
-        Shape (N, m), non-negative and none of them zero.
-    """
-
-    name: str
-    samples: np.ndarray
-
-    def draw_parameters(self, n, seed=None):
-        """Draw the rows: a dict of one array of shape (n,)."""
-        return {"row": np.random.default_rng(seed).integers(len(self.samples), size=n)}
-
-    def spectra(self, parameters, response, transmission):
-        """Rows of the array, shape (n, m), as they are: no instrument, no absorption."""
-        return self.samples[parameters["row"]]
 
 
 class SpectralLibrary:
@@ -112,19 +31,25 @@ class SpectralLibrary:
     components : list of ModelComponent or SampleComponent
     energy_edges : `~astropy.units.Quantity` or array
         Shape (m + 1,); keV where there is no unit.
-    response : ApproximateResponse, optional
-        Folds the models into the bins of ``energy_edges``; not needed for samples.
+    response : Response, optional
+        Folds the models into the bins of ``energy_edges``, which are its channels; not needed for samples.
     nh : Prior, optional
         Column density in 1e22 / cm2, drawn once for all components of a mixing matrix.
 
     Raises
     ------
     ValueError
-        If there is no component, two have the same name, or the response has other channels.
+        If there is no component, names cannot be used or are given twice, or the response has other channels.
 
     Examples
     --------
-    >>> from astro_lpalm.spectra import SpectralLibrary
+    >>> from astro_lpalm.spectra import ModelComponent, Prior, SpectralLibrary, Synchrotron, Thermal
+    >>> from astro_lpalm.spectra import approximate_acis_response
+    >>> response = approximate_acis_response([0.5, 1, 2, 4, 7])
+    >>> hard = ModelComponent("hard", Synchrotron, {"photon_index": Prior(1.5, 2.5)})
+    >>> both = ModelComponent("both", Thermal() + Synchrotron(), {"kT_0": Prior(0.5, 2.0), "amplitude_1": Prior(0, 3)})
+    >>> SpectralLibrary([hard, both], response.channel_edges, response=response).draw(10, seed=0).shape
+    (10, 4, 2)
     >>> library = SpectralLibrary.from_file("snr-acis")
     >>> library.component_names
     ['synchrotron', 'thermal', 'iron_red', 'iron_blue']
@@ -136,31 +61,41 @@ class SpectralLibrary:
         edges = check_energy_edges(energy_edges)
         self.components = list(components)
         self.component_names = [component.name for component in self.components]
-        if not self.components or len(set(self.component_names)) < len(self.components):
-            msg = f"a library needs one or more components with names of their own; got {self.component_names}."
-            raise ValueError(msg)
+        check_library_names(self.component_names)
         if response is None and any(isinstance(component, ModelComponent) for component in self.components):
             msg = "components with a model need a response; pass response=approximate_acis_response(energy_edges)."
             raise ValueError(msg)
-        if response is not None and not np.array_equal(response.channel_edges.value, edges):
+        if response is not None and not _same_bins(response.channel_edges.to_value(u.keV), edges):
             msg = (
-                f"the channels of {response!r} are not the bins of energy_edges ({len(edges) - 1}); use the same edges."
+                f"the channels of {response!r} are not the bins of energy_edges ({len(edges) - 1}); use the same "
+                "edges, as response.rebin(energy_edges) makes them."
             )
             raise ValueError(msg)
+        for component in self.components:
+            if isinstance(component, SampleComponent) and component.samples.shape[1] != len(edges) - 1:
+                msg = (
+                    f"the spectra of {component.name!r} have shape {component.samples.shape}; energy_edges ask for "
+                    f"(N, {len(edges) - 1})."
+                )
+                raise ValueError(msg)
         self.energy_edges = edges * u.keV
         self.response = response
+        self._fine = None if response is None else _refined(response)
         self.nh = nh or Prior(0.0, 0.0)
 
     @classmethod
-    def from_file(cls, components_toml, *, energy_edges=None):
-        """Read a components file.
+    def from_file(cls, path, *, energy_edges=None):
+        """Read a components file, or a FITS file of template spectra.
 
         Parameters
         ----------
-        components_toml : str or `os.PathLike`
-            A TOML file, or the name of a packaged one ("snr-acis", "pwn-acis").
+        path : str or `os.PathLike`
+            A TOML file, or the name of a packaged one ("snr-acis", "pwn-acis"); or a FITS file with an image of
+            shape (N, m) for each component, N spectra of m energies, in an extension of its name, and an ``EBOUNDS``
+            table, as `write` makes it.
         energy_edges : `~astropy.units.Quantity`, optional
-            Energy bins to use instead of the file's, shape (m + 1,).
+            Energy bins to use instead of those of a components file, shape (m + 1,); or the energies of the spectra
+            of a FITS file that has no ``EBOUNDS``.
 
         Returns
         -------
@@ -170,14 +105,52 @@ class SpectralLibrary:
         ------
         FileNotFoundError
             If there is no such file.
+        OSError
+            If a file cannot be read.
         ValueError
-            If it is not TOML, or a key or value in it is not allowed; says which, and what is.
+            If it is not TOML, or a key or value in it is not allowed; says which, and what is. If a FITS file has
+            no spectra, or no energies.
+
+        Examples
+        --------
+        >>> from astro_lpalm.spectra import SpectralLibrary
+        >>> library = SpectralLibrary.from_file("snr-acis")
+        >>> library.component_names
+        ['synchrotron', 'thermal', 'iron_red', 'iron_blue']
+        >>> library.draw(10, seed=0).shape
+        (10, 65, 4)
         """
-        settings = read_spectra_settings(components_toml)
-        components = [ModelComponent(name, model, priors) for name, model, priors in settings.components]
-        edges = settings.energy_edges if energy_edges is None else energy_edges
-        response = approximate_acis_response(edges, settings.instrument)
-        return cls(components, edges, response=response, nh=settings.nh)
+        path = find_components_file(path)
+        with path.open("rb") as file:
+            start = file.read(9)
+        if start.startswith((b"SIMPLE  =", b"\x1f\x8b")):  # FITS, or gzip
+            return cls._from_templates(path, energy_edges)
+        settings = read_spectra_settings(path, energy_edges=energy_edges)
+        return cls(settings.components, settings.energy_edges, response=settings.response, nh=settings.nh)
+
+    @classmethod
+    def _from_templates(cls, path, energy_edges):
+        with open_fits(path) as hdulist:
+            images = [hdu for hdu in hdulist if hdu.is_image and hdu.data is not None]
+            names = [hdu.header.get("EXTNAME", "") for hdu in images]
+            spectra = {name: np.array(hdu.data, dtype=float) for name, hdu in zip(names, images)}
+            ebounds = hdulist["EBOUNDS"].copy() if "EBOUNDS" in hdulist else None
+        try:
+            if len(spectra) < len(names):
+                msg = f"the extension '{max(names, key=names.count)}' is there twice; each component has one."
+                raise ValueError(msg)
+            own = None if ebounds is None else read_ebounds(ebounds)
+            edges = own if energy_edges is None else check_energy_edges(energy_edges) * u.keV
+            if edges is None:
+                msg = "there is no EBOUNDS table that gives the energies of the spectra; pass energy_edges."
+                raise ValueError(msg)
+            if own is not None and not _same_bins(own.value, edges.value):
+                msg = "energy_edges are not those of its EBOUNDS table; leave them out."
+                raise ValueError(msg)
+            return cls.from_arrays(spectra, edges)
+        except ValueError as error:
+            msg = f"'{path}': {error}"
+            raise ValueError(msg) from error
 
     @classmethod
     def from_arrays(cls, spectra, energy_edges):
@@ -208,20 +181,7 @@ class SpectralLibrary:
         >>> library.draw(2, seed=0).shape
         (2, 4, 2)
         """
-        m = len(check_energy_edges(energy_edges)) - 1
-        components = []
-        for name, values in spectra.items():
-            samples = np.array(values, dtype=float)
-            if samples.ndim != 2 or samples.shape[1] != m or len(samples) == 0:
-                msg = (
-                    f"the spectra of {name!r} have shape {samples.shape}; energy_edges ask for (N, {m}), N at least 1."
-                )
-                raise ValueError(msg)
-            if not np.all(np.isfinite(samples)) or samples.min() < 0 or not np.all(samples.any(axis=1)):
-                msg = f"the spectra of {name!r} must be finite and non-negative, and none of them zero everywhere."
-                raise ValueError(msg)
-            components.append(SampleComponent(name, samples))
-        return cls(components, energy_edges)
+        return cls([SampleComponent(name, samples) for name, samples in spectra.items()], energy_edges)
 
     def draw_parameters(self, n, seed=None):
         """Draw what `draw` makes spectra of, with the same seed.
@@ -273,26 +233,33 @@ class SpectralLibrary:
         spectra = np.empty((n, len(self.energy_edges) - 1, len(self.components)))
         for start in range(0, n, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            transmission = self._transmission(parameters["nh"][chunk])
+            instrument = self._instrument(parameters["nh"][chunk])
             for k, component in enumerate(self.components):
                 drawn = {name: values[chunk] for name, values in parameters[component.name].items()}
-                spectra[chunk, :, k] = component.spectra(drawn, self.response, transmission)
+                spectra[chunk, :, k] = component.spectra(drawn, *instrument)
         norm = np.linalg.norm(spectra, axis=1, keepdims=True)
-        if not np.all(norm > 0):
-            name = self.component_names[int(np.argmin(norm.min(axis=(0, 1))))]
-            low, high = self.energy_edges[[0, -1]].value
-            msg = f"{name!r} has no photons between {low:g} and {high:g} keV for some parameters; change its ranges."
-            raise ValueError(msg)
+        low, high = self.energy_edges[[0, -1]].value
+        for k, name in enumerate(self.component_names):
+            if not (np.all(spectra[:, :, k] >= 0) and np.all(norm[:, :, k] < np.inf)):
+                msg = f"{name!r} has negative or infinite spectra for some parameters; change its model or its ranges."
+                raise ValueError(msg)
+            if not np.all(norm[:, :, k] > 0):
+                msg = (
+                    f"{name!r} has no photons between {low:g} and {high:g} keV for some parameters; change its ranges."
+                )
+                raise ValueError(msg)
         return spectra / norm
 
-    def _transmission(self, nh):
-        if self.response is None:
-            return 1.0
-        true = self.response.energy_edges.value
-        return PhotoelectricAbsorption.integral(true, nh[:, None]) / np.diff(true)
+    def _instrument(self, nh):
+        """Edges of narrow bins of true energies, and the function that makes counts of photons in these bins."""
+        if self._fine is None:
+            return None, None
+        edges = self._fine.energy_edges.value
+        transmission = PhotoelectricAbsorption.integral(edges, nh[:, None]) / np.diff(edges) if nh.any() else 1.0
+        return edges, lambda photons: self._fine.fold(photons * transmission)
 
     def statistics(self, rank=10, *, n=1000, seed=0):
-        """Mean and principal vectors of each component, from draws.
+        """Mean, principal vectors and the share of the variance that they explain, of each component, from draws.
 
         Parameters
         ----------
@@ -322,26 +289,90 @@ class SpectralLibrary:
         if not 1 <= rank <= m:
             msg = f"rank is {rank}; give a number between 1 and {m}, the number of energy bins."
             raise ValueError(msg)
-        spectra = np.moveaxis(self.draw(n, seed), 2, 0)
-        mean = spectra.mean(axis=1)
-        deviations = spectra - mean[:, None]
-        # The right singular vectors of the deviations, as eigenvectors (m, m): orthonormal however few the draws.
-        variance, vectors = np.linalg.eigh(np.swapaxes(deviations, 1, 2) @ deviations)
-        variance = np.clip(variance[:, ::-1], 0.0, None)
-        total = variance.sum(axis=1, keepdims=True)
-        varies = total > n * np.finfo(float).eps ** 2 * m
-        share = np.divide(variance, total, out=np.zeros_like(variance), where=varies)
-        principal = np.swapaxes(vectors[:, :, ::-1], 1, 2)
-        left_over = np.einsum("kr,krm->km", variance[:, rank:] / n, principal[:, rank:] ** 2)
-        return LibraryStatistics(
-            mean=mean,
-            principal=principal[:, :rank].copy(),
-            spread=np.sqrt(variance[:, :rank] / n),
-            remainder=np.sqrt(left_over),
-            share=share[:, :rank].copy(),
-        )
+        return LibraryStatistics.of_draws(self.draw(n, seed), rank)
+
+    def summary(self, rank=5, *, n=1000, seed=0):
+        """Tabulate the components, what is drawn, and how few principal vectors describe the draws.
+
+        Parameters
+        ----------
+        rank : int
+            Up to how many principal vectors.
+        n : int
+            Number of draws the shares are computed from.
+        seed : int or `numpy.random.Generator`, optional
+
+        Returns
+        -------
+        table : `~astropy.table.Table`
+            A row for each component: its name, the number of its drawn parameters, and ``explained_1`` to
+            ``explained_<rank>``, the fraction of the variance about the mean that so many principal vectors explain
+            together. ``meta`` tells the ranges of the parameters of each, and of the common absorption (``nh``).
+
+        Raises
+        ------
+        ValueError
+            See `statistics`.
+
+        Examples
+        --------
+        >>> from astro_lpalm.spectra import SpectralLibrary
+        >>> templates = {"varied": [[2, 1, 0], [1, 2, 0], [0, 0, 1]], "fixed": [[1, 2, 1]]}
+        >>> table = SpectralLibrary.from_arrays(templates, energy_edges=[1, 2, 3, 4]).summary(rank=2)
+        >>> print(table)
+        component n_drawn explained_1 explained_2
+        --------- ------- ----------- -----------
+           varied       1      0.8710      1.0000
+            fixed       1      0.0000      0.0000
+        >>> table.meta["varied"]
+        'row one of 3'
+        """
+        share = np.cumsum(self.statistics(rank, n=n, seed=seed).share, axis=1)
+        drawn = {component.name: component.drawn for component in self.components}
+        table = Table({"component": self.component_names, "n_drawn": [len(each) for each in drawn.values()]})
+        for k in range(rank):
+            table[f"explained_{k + 1}"] = share[:, k]
+            table[f"explained_{k + 1}"].info.format = ".4f"
+        table.meta["nh"] = str(self.nh)
+        table.meta |= {name: ", ".join(f"{key} {value}" for key, value in each.items()) for name, each in drawn.items()}
+        return table
+
+    def write(self, path, *, n=1000, seed=0, overwrite=False):
+        """Write draws to a FITS file of template spectra, which `from_file` reads.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+        n : int
+            Number of spectra of each component.
+        seed : int or `numpy.random.Generator`, optional
+        overwrite : bool
+
+        Raises
+        ------
+        OSError
+            If the file exists and may not be overwritten, or cannot be written.
+        """
+        hdus = [fits.PrimaryHDU()]
+        for name, spectra in zip(self.component_names, np.moveaxis(self.draw(n, seed), 2, 0)):
+            hdus.append(fits.ImageHDU(spectra.astype(np.float32)))
+            hdus[-1].header["EXTNAME"] = name  # as it is: the attribute name would be in capitals
+        write_fits(fits.HDUList([*hdus, ebounds_hdu(self.energy_edges)]), path, overwrite=overwrite)
 
     def __repr__(self):
         low, high = self.energy_edges[[0, -1]].value
         names = ", ".join(self.component_names)
         return f"<SpectralLibrary: {names}; {len(self.energy_edges) - 1} bins, {low:g} to {high:g} keV>"
+
+
+def _same_bins(edges, others):
+    """Whether edges agree but for the rounding of single precision."""
+    return len(edges) == len(others) and np.all(np.abs(edges - others) < 1e-3 * np.diff(edges).min())
+
+
+def _refined(response):
+    """Give the bins in which models are integrated the rows of the true bins that they are parts of."""
+    fine, starts = split_bins(response.energy_edges.to_value(u.keV))
+    pieces = np.diff(np.append(starts, len(fine) - 1))
+    rows = np.repeat(np.arange(len(pieces)), pieces)
+    return Response(response.matrix[rows], fine, response.channel_edges)

@@ -7,6 +7,8 @@ import numpy as np
 
 __all__ = ["Prior"]
 
+_ROUNDING = 1e-6  # relative: files of table models keep bounds as float32
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -47,13 +49,15 @@ class Prior:
             raise ValueError(msg)
 
     @classmethod
-    def parse(cls, value):
+    def parse(cls, value, bounds=(None, None)):
         """Read a prior as a components file writes it.
 
         Parameters
         ----------
         value : float, list or dict
             A number, ``[low, high]`` or ``{range = [low, high], scale = "log"}``.
+        bounds : (float, float), optional
+            What the parameter may be, None for no bound.
 
         Returns
         -------
@@ -62,16 +66,52 @@ class Prior:
         Raises
         ------
         ValueError
-            If it is none of the three, or `Prior` refuses it.
+            If it is none of the three, `Prior` refuses it, or it goes beyond the bounds.
+
+        Examples
+        --------
+        >>> from astro_lpalm.spectra import Prior
+        >>> Prior.parse({"range": [0.5, 2.0], "scale": "log"})
+        Prior(low=0.5, high=2.0, scale='log')
         """
         given = value if isinstance(value, dict) else {"range": value}
-        bounds = given.get("range")
-        bounds = bounds if isinstance(bounds, list) else [bounds, bounds]
-        numbers = all(isinstance(each, Real) and not isinstance(each, bool) for each in bounds)
-        if set(given) - {"range", "scale"} or len(bounds) != 2 or not numbers:
+        limits = given.get("range")
+        limits = limits if isinstance(limits, list | tuple) else [limits, limits]
+        numbers = all(isinstance(each, Real) and not isinstance(each, bool) for each in limits)
+        if set(given) - {"range", "scale"} or len(limits) != 2 or not numbers:
             msg = f"{value!r} is not a prior; give a number, [low, high] or {{range = [low, high], scale = 'log'}}."
             raise ValueError(msg)
-        return cls(float(bounds[0]), float(bounds[1]), given.get("scale", "linear"))
+        return cls(float(limits[0]), float(limits[1]), given.get("scale", "linear")).within(bounds)
+
+    def within(self, bounds):
+        """Check that no value lies beyond the bounds of a parameter.
+
+        Parameters
+        ----------
+        bounds : (float, float)
+            As `astropy.modeling.Parameter` has them: None for no bound.
+
+        Returns
+        -------
+        prior : Prior
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If one does.
+        """
+        low, high = (-np.inf if bounds[0] is None else bounds[0]), (np.inf if bounds[1] is None else bounds[1])
+        rounding = [_ROUNDING * abs(bound) if np.isfinite(bound) else 0.0 for bound in (low, high)]
+        if self.low < low - rounding[0] or self.high > high + rounding[1]:
+            msg = f"{self} goes beyond what it may be, {low:g} to {high:g}."
+            raise ValueError(msg)
+        return self
+
+    def __str__(self):
+        if self.low == self.high:
+            return f"{self.low:g}"
+        return f"{self.low:g} to {self.high:g}" + (" (log)" if self.scale == "log" else "")
 
     def draw(self, n, seed=None):
         """Draw ``n`` values.

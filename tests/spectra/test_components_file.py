@@ -44,9 +44,9 @@ def test_a_file_is_read(write):
     settings = read_spectra_settings(write(GOOD))
     np.testing.assert_allclose(settings.energy_edges, np.linspace(0.5, 7, 14))
     assert (settings.instrument, settings.nh) == ("acis-s", Prior(0.8, 1.6))
-    name, model, priors = settings.components[0]
-    assert (name, model) == ("hot", Thermal)
-    assert priors == {"kT": Prior(0.5, 2.0, "log"), "Si": Prior(1.0, 3.0), "Fe": Prior(0.5, 0.5)}
+    hot = settings.components[0]
+    assert (hot.name, hot.model) == ("hot", Thermal)
+    assert hot.priors == {"kT": Prior(0.5, 2.0, "log"), "Si": Prior(1.0, 3.0), "Fe": Prior(0.5, 0.5)}
     drawn = SpectralLibrary.from_file(write(GOOD)).draw_parameters(50, seed=0)
     assert np.all(drawn["hot"]["Fe"] == 0.5)
     assert drawn["hot"]["Si"].min() >= 1
@@ -65,7 +65,7 @@ def test_absorption_may_be_left_out_and_edges_given(write):
 BAD = {
     "unknown model": (
         ('"Thermal"', '"Apec"'),
-        "component 'hot': unknown model = 'Apec'; choose from Synchrotron, Thermal, EmissionLine",
+        "component 'hot': unknown model = 'Apec'; choose from Synchrotron, SynchrotronRolloff, Thermal, EmissionLine",
     ),
     "unknown parameter": (("kT =", "kt ="), "component 'hot', parameters: unknown key 'kt' = .*allowed are kT, O, Ne"),
     "amplitude": (("Fe = 0.5", "amplitude = 0.5"), "unknown key 'amplitude' = 0.5"),
@@ -79,21 +79,59 @@ BAD = {
     "unknown scale": (('"log"', '"ln"'), "parameters.kT: scale is 'ln'; choose 'linear' or 'log'"),
     "unknown key of a prior": (('scale = "log"', 'step = "log"'), "parameters.kT: .*is not a prior"),
     "log of zero": (("[0.5, 2.0], scale", "[0, 2.0], scale"), r"parameters.kT: range is \[0.0, 2.0\] with scale 'log'"),
-    "beyond bounds": (("[1, 3]", "[-1, 3]"), r"parameters.Si: \[-1, 3\] goes beyond what it may be, 0 to inf"),
+    "beyond bounds": (("[1, 3]", "[-1, 3]"), "parameters.Si: -1 to 3 goes beyond what it may be, 0 to inf"),
     "negative column": (("[0.8, 1.6]", "-1"), "absorption.nh: -1 goes beyond"),
     "unknown key of absorption": (("nh =", "NH ="), r"absorption: unknown key 'NH' = \[0.8, 1.6\]; allowed are nh"),
     "unknown table": (("[training]", "[trainin]"), "top level: unknown key 'trainin' = .*allowed are energy, response"),
     "unknown key of a component": (('model = "Th', 'modle = 1\nmodel = "Th'), "component 1: unknown key 'modle' = 1"),
-    "unknown key of the response": (('instrument = "acis-s"', 'arf = "a"'), "response: unknown key 'arf' = 'a'"),
-    "no instrument": (('instrument = "acis-s"', ""), "response: 'instrument' is missing"),
+    "unknown key of the response": (
+        ('instrument = "acis-s"', 'arff = "a"'),
+        "response: unknown key 'arff' = 'a'; allowed are instrument, arf, rmf",
+    ),
+    "no instrument": (('instrument = "acis-s"', ""), "response: got nothing; give either instrument, or arf and rmf"),
+    "no rmf": (('instrument = "acis-s"', 'arf = "a"'), "response: got arf; give either instrument, or arf and rmf"),
+    "instrument and rmf": (('"acis-s"', '"acis-s"\nrmf = "a"'), "response: got instrument, rmf; give either"),
+    "rmf no text": (('instrument = "acis-s"', "rmf = 3"), "response.rmf: 3 is not the name of a file"),
+    "channels of no file": (
+        ("n_bins = 13", "channels_per_bin = 3"),
+        "energy.channels_per_bin: channels are those of an RMF; give arf and rmf",
+    ),
     "unknown instrument": (('"acis-s"', '"pn"'), "response.instrument = 'pn': .*choose from acis-s, acis-i"),
     "instrument a list": (('"acis-s"', "[1]"), r"response.instrument = \[1\]"),
     "beyond the response": (("[0.5, 7.0]", "[0.1, 7.0]"), "tabulated from 0.3 to 10 keV"),
-    "unknown key of energy": (("n_bins", "bins"), "energy: unknown key 'bins' = 13; allowed are range, n_bins, edges"),
-    "no bins": (("n_bins = 13", ""), "energy: 'n_bins' is missing"),
+    "unknown key of energy": (
+        ("n_bins", "bins"),
+        "energy: unknown key 'bins' = 13; allowed are range, n_bins, edges, channels_per_bin",
+    ),
+    "no bins": (("n_bins = 13", ""), "energy: got range; give either edges, or range and n_bins, or range and chan"),
+    "model and table": (('model = "EmissionLine"', 'model = "EmissionLine"\ntable = "a"'), "give either model .one of"),
+    "neither": (
+        ('model = "EmissionLine"', ""),
+        r"'line': give either model \(one of Synchrotron, .* or table \(a file\)",
+    ),
+    "table no text": (('model = "EmissionLine"', "table = 1"), "component 'line', table: 1 is not the name of a file"),
+    "redshift": (("Fe = 0.5", "Fe = 0.5\n[components.redshift]\nz = 1"), "component 'hot', redshift: {'z': 1} is not"),
+    "beyond redshift": (('model = "T', 'redshift = -1\nmodel = "T'), "'hot', redshift: -1 goes beyond .*-0.9 to inf"),
+    "no list of factors": (
+        ('model = "T', 'factors = 3\nmodel = "T'),
+        r"component 'hot', factors: 3 is no list; write \[\[components.factors\]\]",
+    ),
+    "no factor": (('model = "T', 'factors = [3]\nmodel = "T'), "component 'hot', factor 1: 3 is not a table"),
+    "unknown factor": (
+        ('model = "T', 'factors = [{model = "Thermal"}]\nmodel = "T'),
+        "component 'hot', factor 1: unknown model = 'Thermal'; choose from PhotoelectricAbsorption",
+    ),
+    "unknown parameter of a factor": (
+        ('model = "T', 'factors = [{model = "PhotoelectricAbsorption", parameters = {nH = 1}}]\nmodel = "T'),
+        "component 'hot', factor 1, parameters: unknown key 'nH' = 1; allowed are nh",
+    ),
+    "unknown key of a factor": (
+        ('model = "T', 'factors = [{name = "x", model = "PhotoelectricAbsorption"}]\nmodel = "T'),
+        "component 'hot', factor 1: unknown key 'name' = 'x'; allowed are model, table, parameters",
+    ),
     "bins and edges": (
         ("n_bins = 13", "edges = [1, 2]"),
-        "energy: got range, edges; give either edges, or range and n_bins",
+        "energy: got range, edges; give either edges, or range and n_bins, or range and channels_per_bin",
     ),
     "energies reversed": (("[0.5, 7.0]", "[7.0, 0.5]"), "energy.range: .*increasing energies"),
     "energies of text": (("[0.5, 7.0]", '["a", "b"]'), r"energy.range: \['a', 'b'\] are not energies"),
@@ -101,6 +139,7 @@ BAD = {
     "half a bin": (("n_bins = 13", "n_bins = 6.5"), "energy.n_bins: 6.5 is not a number of bins"),
     "duplicate names": (('name = "line"', 'name = "hot"'), "components: component names must differ in more than case"),
     "name a number": (('name = "line"', "name = 1"), "component 2: name = 1 is not a name"),
+    "name of the absorption": (('name = "line"', 'name = "nh"'), "components: component name 'nh' is taken"),
     "no name": (('name = "line"', ""), "component 2: 'name' is missing"),
     "no components": ((GOOD[GOOD.index("[[components]]") :], ""), "top level: 'components' is missing"),
     "no energy": (("[energy]\nrange = [0.5, 7.0]\nn_bins = 13", ""), "top level: 'energy' is missing"),

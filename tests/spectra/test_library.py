@@ -4,7 +4,9 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.modeling.models import RedshiftScaleFactor
 
+from astro_lpalm.cube import ebounds_hdu
 from astro_lpalm.spectra import (
     EmissionLine,
     ModelComponent,
@@ -12,6 +14,7 @@ from astro_lpalm.spectra import (
     Prior,
     SpectralLibrary,
     Synchrotron,
+    Thermal,
     approximate_acis_response,
     integrate,
 )
@@ -139,8 +142,8 @@ def test_the_arrays_given_are_not_touched():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (np.ones(4), r"'a' have shape \(4,\); energy_edges ask for \(N, 4\)"),
-        (np.ones((2, 5)), r"'a' have shape \(2, 5\)"),
+        (np.ones(4), r"'a' have shape \(4,\); give \(N, m\), N at least 1"),
+        (np.ones((2, 5)), r"'a' have shape \(2, 5\); energy_edges ask for \(N, 4\)"),
         (np.ones((0, 4)), r"'a' have shape \(0, 4\)"),
         (-np.ones((2, 4)), "'a' must be finite and non-negative"),
         (np.zeros((2, 4)), "none of them zero everywhere"),
@@ -155,11 +158,11 @@ def test_arrays_that_are_refused(rows, message):
 def test_no_components_and_a_missing_response_are_refused():
     edges = np.linspace(1, 3, 5)
     line = ModelComponent("line", EmissionLine, {"energy": Prior(2.0, 2.1)})
-    with pytest.raises(ValueError, match=r"one or more components with names of their own; got \[\]"):
+    with pytest.raises(ValueError, match="there are no component names"):
         SpectralLibrary.from_arrays({}, edges)
     with pytest.raises(ValueError, match="components with a model need a response"):
         SpectralLibrary([line], edges)
-    with pytest.raises(ValueError, match=r"got \['line', 'line'\]"):
+    with pytest.raises(ValueError, match=r"must differ .*they are \('line', 'line'\)"):
         SpectralLibrary([line, line], edges, response=approximate_acis_response(edges))
     with pytest.raises(ValueError, match="are not the bins of energy_edges .4.; use the same edges"):
         SpectralLibrary([line], edges, response=approximate_acis_response(edges[1:]))
@@ -182,23 +185,114 @@ def test_n_must_be_a_number_of_draws(n):
         SpectralLibrary.from_file("pwn-acis").draw(n)
 
 
+def test_an_expression_is_drawn_absorbed_and_folded_as_its_parameters_say():
+    response = approximate_acis_response(np.linspace(0.5, 7, 14))
+    model = PhotoelectricAbsorption() * (RedshiftScaleFactor(0.2) | Thermal() + Synchrotron(photon_index=1.5))
+    priors = {"nh_0": 0.3, "z_1": Prior(0.1, 0.3), "kT_2": [0.5, 3.0], "amplitude_3": Prior(1e-3, 1.0, "log")}
+    library = SpectralLibrary(
+        [ModelComponent("all", model, priors)], response.channel_edges, response=response, nh=Prior(0.2, 1.0)
+    )
+    spectra, parameters = library.draw(4, seed=5), library.draw_parameters(4, seed=5)
+    for i in range(4):
+        one = model.copy()
+        for name, values in parameters["all"].items():
+            setattr(one, name, values[i])
+        absorbed = PhotoelectricAbsorption(nh=parameters["nh"][i]) * one
+        rate = response.fold(integrate(absorbed, response.energy_edges)).value
+        np.testing.assert_allclose(spectra[i, :, 0], rate / np.linalg.norm(rate), rtol=1e-9)
+
+
+def test_spectra_below_zero_are_refused():
+    response = approximate_acis_response([1, 2, 3])
+    model = Synchrotron(photon_index=1.0) - Synchrotron(photon_index=2.0)
+    library = SpectralLibrary([ModelComponent("rest", model, {"amplitude_1": 5.0})], [1, 2, 3], response=response)
+    with pytest.raises(ValueError, match="'rest' has negative or infinite spectra for some parameters"):
+        library.draw(2, seed=0)
+
+
+def test_the_name_of_the_absorption_is_taken():
+    with pytest.raises(ValueError, match="component name 'nh' is taken"):
+        SpectralLibrary.from_arrays({"nh": np.ones((1, 2))}, [1, 2, 3])
+
+
+def test_a_summary_tells_what_is_drawn_and_how_much_is_explained(packaged):
+    name, library = packaged
+    table, statistics = library.summary(rank=4, n=100, seed=1), library.statistics(rank=4, n=100, seed=1)
+    assert list(table["component"]) == PACKAGED[name]
+    assert table.colnames == ["component", "n_drawn", "explained_1", "explained_2", "explained_3", "explained_4"]
+    np.testing.assert_allclose(table["explained_1"], statistics.share[:, 0])
+    np.testing.assert_allclose(table["explained_4"], statistics.share.sum(axis=1))
+    for component in library.components:
+        assert all(parameter in table.meta[component.name] for parameter in component.priors)
+    assert table.meta["nh"] == str(library.nh)
+    assert len(max(table.pformat(), key=len)) <= 80
+
+
+def test_draws_are_written_and_read_back(tmp_path, packaged):
+    _, library = packaged
+    path = tmp_path / "templates.fits"
+    library.write(path, n=30, seed=4)
+    again = SpectralLibrary.from_file(path)
+    assert again.component_names == library.component_names
+    np.testing.assert_allclose(again.energy_edges.value, library.energy_edges.value, rtol=1e-12)
+    for k, component in enumerate(again.components):
+        np.testing.assert_allclose(component.samples, library.draw(30, seed=4)[:, :, k], atol=1e-7)
+    np.testing.assert_allclose(np.linalg.norm(again.draw(5, seed=0), axis=1), 1, rtol=1e-6)
+    with pytest.raises(OSError, match="exists"):
+        library.write(path, n=2)
+
+
+@pytest.fixture
+def write_templates(tmp_path):
+    def write(*hdus):
+        path = tmp_path / "templates.fits.gz"
+        fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+        return path
+
+    return write
+
+
+def test_a_file_of_templates_without_energies_needs_them(write_templates):
+    path = write_templates(fits.ImageHDU(np.ones((3, 2)), name="A"), fits.ImageHDU(np.ones((5, 2)), name="B"))
+    with pytest.raises(ValueError, match="templates.fits.gz': there is no EBOUNDS table.*; pass energy_edges"):
+        SpectralLibrary.from_file(path)
+    library = SpectralLibrary.from_file(path, energy_edges=[1000, 2000, 4000] * u.eV)
+    assert library.component_names == ["A", "B"]
+    np.testing.assert_allclose(library.energy_edges.value, [1, 2, 4])
+    with pytest.raises(ValueError, match=r"templates.fits.gz': .*'A' have shape \(3, 2\); energy_edges ask for \(N, 3"):
+        SpectralLibrary.from_file(path, energy_edges=[1, 2, 3, 4])
+
+
+def test_energies_of_a_file_of_templates_are_not_replaced(write_templates):
+    path = write_templates(fits.ImageHDU(np.ones((3, 2)), name="A"), ebounds_hdu([1, 2, 3] * u.keV))
+    assert SpectralLibrary.from_file(path, energy_edges=[1, 2, 3]).component_names == ["A"]
+    with pytest.raises(ValueError, match="energy_edges are not those of its EBOUNDS table; leave them out"):
+        SpectralLibrary.from_file(path, energy_edges=[1, 2, 4])
+
+
 @pytest.mark.parametrize(
-    ("prior", "expected"),
-    [(Prior(2.0, 4.0), 3.0), (Prior(1.0, 100.0, "log"), 99 / np.log(100)), (Prior(5.0, 5.0), 5.0)],
+    ("hdus", "message"),
+    [
+        ([], "there are no component names"),
+        ([fits.ImageHDU(np.ones((3, 2)))], "component name '' cannot name"),
+        ([fits.ImageHDU(np.ones((2, 2, 2)), name="A")], r"'A' have shape \(2, 2, 2\); give \(N, m\)"),
+        ([fits.ImageHDU(-np.ones((2, 2)), name="A")], "'A' must be finite and non-negative"),
+        ([fits.ImageHDU(np.ones((2, 2)), name="A")] * 2, "the extension 'A' is there twice"),
+    ],
 )
-def test_priors_have_their_mean_and_range(prior, expected):
-    values = prior.draw(40000, seed=0)
-    assert values.mean() == pytest.approx(expected, rel=0.02)
-    assert values.min() >= prior.low
-    assert values.max() <= prior.high
+def test_files_of_templates_that_are_refused(write_templates, hdus, message):
+    with pytest.raises(ValueError, match=f"templates.fits.gz': .*{message}"):
+        SpectralLibrary.from_file(write_templates(*hdus), energy_edges=[1, 2, 3])
 
 
 def test_library_takes_the_published_spectra(shared_data):
-    with fits.open(shared_data / "casa" / "spectra.fits") as hdus:
-        spectra = {hdu.name: hdu.data for hdu in hdus[1:]}
-    library = SpectralLibrary.from_arrays(spectra, np.linspace(5, 8, 66))
-    drawn = library.draw(100, seed=0)
-    rows = library.draw_parameters(100, seed=0)
-    for k, name in enumerate(spectra):
-        np.testing.assert_allclose(drawn[:, :, k], spectra[name][rows[name]["row"]], atol=1e-6)
+    path = shared_data / "casa" / "spectra.fits"
+    library = SpectralLibrary.from_file(path, energy_edges=np.linspace(5, 8, 66))
+    assert library.component_names == ["SYNC", "THERM", "FE1", "FE2"]
+    drawn, rows = library.draw(100, seed=0), library.draw_parameters(100, seed=0)
+    with fits.open(path) as hdus:
+        for k, name in enumerate(library.component_names):
+            np.testing.assert_allclose(drawn[:, :, k], hdus[name].data[rows[name]["row"]], atol=1e-6)
     assert np.all(library.statistics(rank=10).share.sum(axis=1) > 0.9)
+    with pytest.raises(ValueError, match="spectra.fits': there is no EBOUNDS table"):
+        SpectralLibrary.from_file(path)

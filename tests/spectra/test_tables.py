@@ -2,27 +2,90 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from scipy.special import k0e
 
 from astro_lpalm.data import find_components_file, read_table
 
 FOLDER = resources.files("astro_lpalm.data")
 
 
-@pytest.mark.parametrize("name", ["absorption", "acis_effective_area", "lines"])
-def test_tables_are_small_positive_and_say_where_they_come_from(name):
+@pytest.mark.parametrize("name", ["absorption", "acis_effective_area", "continuum", "gaunt", "lines"])
+def test_tables_are_small_and_say_where_they_come_from(name):
     table = read_table(name)
     assert {"source", "sources", "method"} & set(table.meta)
     assert len(FOLDER.joinpath(f"{name}.ecsv").read_bytes()) < 100_000
+
+
+@pytest.mark.parametrize("name", ["absorption", "acis_effective_area"])
+def test_energies_increase(name):
+    table = read_table(name)
     first = next(column for column in ("energy", "energy_lo") if column in table.colnames)
     assert table[first].unit == "keV"
-    if name == "lines":
-        assert all(np.min(np.asarray(table[column])) > 0 for column in ("energy", "emissivity", "peak_kT", "width_low"))
-    else:
-        assert np.all(np.diff(table[first].value) > 0)
+    assert np.all(np.diff(table[first].value) > 0)
 
 
-def test_a_file_beside_is_preferred_to_a_packaged_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["lines", "continuum"])
+def test_emissivities_are_positive_against_temperature(name):
+    table = read_table(name)
+    kT = np.array(table.meta["kT"])
+    emissivity = np.array(table["emissivity"])
+    assert table["energy"].unit == "keV"
+    assert emissivity.shape == (len(table), kT.size)
+    assert emissivity.min() > 0
+    assert table["energy"].value.min() > 0
+    np.testing.assert_allclose(np.diff(np.log10(kT)), 0.1, atol=1e-5)
+    assert set(table["element"]) <= set(table.meta["solar"])
+    assert "CHIANTI 10.1" in table.meta["source"]
+
+
+def test_gaunt_factors_are_borns_where_the_charge_matters_little():
+    # Born's approximation is the limit of small gamma^2 = Z^2 Ry / kT (Greene 1959)
+    table = read_table("gaunt")
+    u = 10 ** np.array(table.meta["log_u"])
+    assert table["gaunt"].shape == (len(table), u.size)
+    born = np.sqrt(3) / np.pi * k0e(u / 2)
+    np.testing.assert_allclose(np.array(table["gaunt"])[0][u < 1], born[u < 1], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("log_gamma2", "log_u", "published"),
+    [(0, 0, 1.2939), (0, 2, 0.5171), (1, -1, 1.5088), (1, 0, 1.1988), (2, -3, 2.7008), (2, 1, 1.0825), (-2, 0, 0.9697)],
+)
+def test_gaunt_factors_are_those_of_sutherland(log_gamma2, log_u, published):
+    table = read_table("gaunt")
+    row = np.argmin(np.abs(table["log_gamma2"] - log_gamma2))
+    column = np.argmin(np.abs(np.array(table.meta["log_u"]) - log_u))
+    assert np.array(table["gaunt"])[row, column] == pytest.approx(published, rel=1e-3)
+
+
+def test_gaunt_factors_of_all_frequencies_are_those_of_karzas_and_latter():
+    # Karzas & Latter 1961: 2 sqrt(3) / pi in Born's limit, 1.44 at most, where Z^2 Ry is about kT
+    table = read_table("gaunt")
+    log_u = np.log(10) * np.array(table.meta["log_u"])
+    u, gaunt = np.exp(log_u), np.array(table["gaunt"])
+    total = np.trapezoid(gaunt * np.exp(-u) * u, log_u, axis=1) + gaunt[:, 0] * u[0]
+    assert total[0] == pytest.approx(2 * np.sqrt(3) / np.pi, rel=0.015)
+    assert total.max() == pytest.approx(1.44, rel=0.015)
+    assert -1 < table["log_gamma2"][np.argmax(total)] < 0.5
+
+
+def test_absorption_rises_at_the_edges_of_shells_only():
+    # Morrison & McCammon 1983, table 2: between two shells' edges the pieces join
+    table = read_table("absorption")
+    edge = table["energy_lo"].value[1:]
+    c0, c1, c2 = (np.array(table[name]) for name in ("c0", "c1", "c2"))
+    below, above = (c0[k] + c1[k] * edge + c2[k] * edge**2 for k in (slice(0, -1), slice(1, None)))
+    jump = above / below - 1
+    assert np.all(jump > -0.01)
+    assert set(edge[np.argsort(jump)[-2:]]) == {0.532, 7.111}  # K shells of oxygen and iron
+
+
+def test_a_packaged_name_means_the_packaged_file_and_a_path_means_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("snr-acis", "snr-acis.toml"):
+        (tmp_path / name).write_text("mine")
     assert find_components_file("snr-acis").parent != tmp_path
-    (tmp_path / "snr-acis").write_text("mine")
-    assert find_components_file("snr-acis").read_text() == "mine"
+    for path in ("./snr-acis", "snr-acis.toml", tmp_path / "snr-acis"):
+        assert find_components_file(path).read_text() == "mine"
+    with pytest.raises(FileNotFoundError, match="no components file './pwn-acis'; .*packaged: pwn-acis, snr-acis"):
+        find_components_file("./pwn-acis")
