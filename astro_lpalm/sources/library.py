@@ -1,19 +1,27 @@
 """A library of sources: for every component, the statistics that its rows of S are drawn from."""
 
-from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
 
-from ..data import read_components_file
-from ..transforms import get_transform
+from ..transforms import Starlet, get_transform
 from .generalized_gaussian import GeneralizedGaussian
+from .images import ImageStatistics
+from .source_tables import read_source_tables
 
 __all__ = ["SourceLibrary"]
 
+_N_SCALES = 4
+_CHUNK = 64  # draws of images in memory at once
+_SMALLEST_SIDE = 64  # of images that details are taken from: smaller ones have no large scales
+
 
 class SourceLibrary:
-    """Named components and the distribution of their sources' detail coefficients.
+    """Named components and the statistics of their sources: detail coefficients, and images.
+
+    `draw` makes sources of independent pixels, as Fahes et al. (2022) do. `draw_images` makes images with structure,
+    bright in part in the same places, as those of the components of one object are, and `draw_details` sources from
+    the details of such images.
 
     Parameters
     ----------
@@ -22,6 +30,11 @@ class SourceLibrary:
     amplitudes : mapping of str to float or (float, float), optional
         The l2 norm of each component's source relative to the others', or a range from which it is drawn uniformly in
         its logarithm. 1 for components that are not named.
+    scales : mapping of str to sequence of `GeneralizedGaussian`, optional
+        The distribution at each scale, the finest first, where it was fitted.
+    images : `ImageStatistics`, optional
+        What images are drawn with. Without it, brightness is lognormal, of a contrast that follows from the shape of
+        the details, and structure and correlation are those of maps of Cassiopeia A.
 
     Attributes
     ----------
@@ -31,6 +44,9 @@ class SourceLibrary:
         The distribution of each.
     amplitudes : dict of str to (float, float)
         The range of relative l2 norms of each.
+    scales : dict of str to tuple of `GeneralizedGaussian`
+        The distribution of each at every scale that was fitted.
+    images : `ImageStatistics`
 
     Raises
     ------
@@ -50,7 +66,7 @@ class SourceLibrary:
     (5, 2, 300)
     """
 
-    def __init__(self, components, amplitudes=None):
+    def __init__(self, components, amplitudes=None, *, scales=None, images=None):
         self.components = dict(components)
         if not self.components:
             msg = "a source library needs at least one component."
@@ -64,6 +80,11 @@ class SourceLibrary:
             msg = f"amplitudes are given for {sorted(unknown)}, but the components are {self.component_names}."
             raise ValueError(msg)
         self.amplitudes = {name: _range_of(name, amplitudes.get(name, 1.0)) for name in self.components}
+        self.scales = {name: tuple((scales or {}).get(name, (each,))) for name, each in self.components.items()}
+        if images is None:
+            each = self.components.values()
+            images = ImageStatistics.typical([c.fraction for c in each], [c.shape for c in each])
+        self.images = images
 
     def __repr__(self):
         return f"<{type(self).__name__} of {', '.join(self.component_names)}>"
@@ -77,14 +98,14 @@ class SourceLibrary:
     def from_images(
         cls, images, transform="starlet", *, mask=None, method="moments", negligible=1e-12, amplitudes=None
     ):
-        """Fit each component to the finest details of a reference image.
+        """Fit each component to a reference image: its details at every scale, and its structure.
 
         Parameters
         ----------
         images : mapping of str to array_like, shape (ny, nx)
-            A reference image of each component.
+            A reference image of each component, all on the same pixels.
         transform : str or transform
-            What `~astro_lpalm.transforms.get_transform` takes.
+            What `~astro_lpalm.transforms.get_transform` takes. Its finest scale gives ``components``.
         mask : array_like of bool, shape (ny, nx), optional
             True for pixels to leave out of every image.
         method : {"moments", "likelihood"}
@@ -103,18 +124,25 @@ class SourceLibrary:
         ------
         ValueError
             If an image is not two-dimensional, is constant (or zero), has a NaN or infinite value outside the mask, or
-            its details cannot be fitted; the message names the component.
+            its details cannot be fitted, or the images have different shapes; the message names the component.
         """
         transform = get_transform(transform)
-        components = {}
+        scales, planes = {}, []
         for name, image in dict(images).items():
             try:
-                details = _finest_details(image, transform, mask)
-                components[name] = GeneralizedGaussian.fit(details, method=method, negligible=negligible)
+                details, plane = _details_of(image, transform, mask)
+                fits = [GeneralizedGaussian.fit(each, method=method, negligible=negligible) for each in details]
+                if planes and plane.shape != planes[0].shape:
+                    msg = f"its shape is {plane.shape}, but that of '{next(iter(scales))}' is {planes[0].shape}."
+                    raise ValueError(msg)
             except ValueError as error:
                 msg = f"reference image of component '{name}': {error}"
                 raise ValueError(msg) from error
-        return cls(components, amplitudes)
+            scales[name] = fits
+            planes.append(plane)
+        components = {name: fits[0] for name, fits in scales.items()}
+        statistics = ImageStatistics.of_images(np.stack(planes)) if planes else None
+        return cls(components, amplitudes, scales=scales, images=statistics)
 
     @classmethod
     def from_file(cls, path):
@@ -124,24 +152,32 @@ class SourceLibrary:
         ----------
         path : str or `os.PathLike`
             TOML file, or the name of a packaged one ("snr-acis", "pwn-acis"), with ``[[components]]``, each with a
-            ``name`` and a ``[components.source]`` of ``fraction`` (of pixels that are not zero), ``shape``, and
-            optionally ``amplitude`` (relative l2 norm, or a range of two).
+            ``name`` and a ``[components.source]`` of ``fraction`` (of pixels that are not zero) and ``shape``, or of
+            ``image`` (a FITS file that both are fitted to, "file.fits" or "file.fits[EXTENSION]", relative to the TOML
+            file), and optionally ``amplitude`` (relative l2 norm, or a range of two).
 
         Returns
         -------
         library : `SourceLibrary`
+            Images are drawn with the statistics of the reference images where every component has one.
 
         Raises
         ------
         FileNotFoundError
-            If there is no such file.
+            If there is no such file, or an image is not there.
         ValueError
             If it is not TOML, or a key is missing, unknown or has a value that is not allowed; the message names file,
             component and key.
         """
-        path, tables = read_components_file(path)
+        path, tables = read_source_tables(path)
         try:
-            return cls(*_read_tables(tables.get("components")))
+            images = {name: table["image"] for name, table in tables.items() if "image" in table}
+            fitted = cls.from_images(images, Starlet(_N_SCALES)) if images else None
+            components = {name: table["distribution"] or fitted.components[name] for name, table in tables.items()}
+            amplitudes = {name: table.get("amplitude", 1.0) for name, table in tables.items()}
+            scales = fitted.scales if images else None
+            statistics = fitted.images if len(images) == len(tables) else None
+            return cls(components, amplitudes, scales=scales, images=statistics)
         except ValueError as error:
             msg = f"'{path}': {error}"
             raise ValueError(msg) from error
@@ -168,18 +204,135 @@ class SourceLibrary:
         ValueError
             If ``n`` or ``t`` is less than 1.
         """
-        if n < 1 or t < 1:
-            msg = f"n and t must be at least 1, to draw n={n} samples of t={t} pixels."
-            raise ValueError(msg)
+        _check_numbers(n, t)
         rng = np.random.default_rng(seed)
         sources = np.empty((n, len(self.components), t))
-        for index, (name, component) in enumerate(self.components.items()):
+        for index, component in enumerate(self.components.values()):
             # A row is all zeros only where less than one value is expected: to draw until there is one is to take one.
-            rows = component._draw_rows(n, t, rng, fewest=1)
+            sources[:, index] = component._draw_rows(n, t, rng, fewest=1)
+        return self._with_amplitudes(sources, rng)
+
+    def draw_images(self, n, shape, seed, *, correlation=1.0):
+        """Draw images of all components.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        shape : (int, int)
+            Shape (ny, nx) of the images.
+        seed : int or `numpy.random.Generator`
+            The same seed gives the same images.
+        correlation : float
+            How much the components are bright in the same places: from 0, not at all, to 1, as the reference images
+            are (or maps of Cassiopeia A, where there were none).
+
+        Returns
+        -------
+        images : `~numpy.ndarray`, shape (n, n_components, ny, nx)
+            Not negative, each of unit l2 norm times its relative amplitude.
+
+        Raises
+        ------
+        ValueError
+            If ``n`` or a side is less than 1, or ``correlation`` is not between 0 and 1.
+
+        Examples
+        --------
+        >>> from astro_lpalm.sources import SourceLibrary
+        >>> images = SourceLibrary.from_file("snr-acis").draw_images(2, (64, 64), seed=0)
+        >>> images.shape, bool(images.min() >= 0)
+        ((2, 4, 64, 64), True)
+        """
+        _check_numbers(n, *shape)
+        _check_correlation(correlation)
+        rng = np.random.default_rng(seed)
+        images = np.empty((n, len(self.components), *shape))
+        for start in range(0, n, _CHUNK):
+            part = images[start : start + _CHUNK]
+            part[:] = self._drawn(len(part), shape, rng, correlation)
+        flat = images.reshape(n, len(self.components), -1)
+        self._with_amplitudes(flat, rng)
+        return images
+
+    def draw_details(self, n, t, seed, *, correlation=1.0, transform=None):
+        """Draw samples of all sources from the details of images, at every scale.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples.
+        t : int
+            Number of pixels: random places at random scales, the same for all components of a sample. Coarser scales
+            have stronger details, so components that are independent at each scale are not so all in all.
+        seed : int or `numpy.random.Generator`
+            The same seed gives the same samples.
+        correlation : float
+            See `draw_images`.
+        transform : transform, optional
+            An undecimated one; by default a starlet of four scales.
+
+        Returns
+        -------
+        sources : `~numpy.ndarray`, shape (n, n_components, t)
+            Details in units of their noise, then each row of unit l2 norm times its relative amplitude.
+
+        Raises
+        ------
+        ValueError
+            If ``n`` or ``t`` is less than 1, or ``correlation`` is not between 0 and 1.
+        """
+        _check_numbers(n, t)
+        _check_correlation(correlation)
+        rng = np.random.default_rng(seed)
+        transform = Starlet(_N_SCALES) if transform is None else transform
+        side = max(_SMALLEST_SIDE, int(np.ceil(np.sqrt(t))))
+        sources = np.empty((n, len(self.components), t))
+        for start in range(0, n, _CHUNK):
+            part = sources[start : start + _CHUNK]
+            details, _ = transform.forward(self._drawn(len(part), (side, side), rng, correlation))
+            stacked = np.stack([each / noise for each, noise in zip(details, transform.noise)], axis=2)
+            stacked = stacked.reshape(*part.shape[:2], -1)
+            for row, values in zip(part, stacked):
+                row[:] = self._chosen(values, t, rng)
+        return self._with_amplitudes(sources, rng)
+
+    def _drawn(self, n, shape, rng, correlation):
+        images = self.images.draw(n, shape, rng, correlation)
+        for k in range(len(self.components)):
+            # A component that fills little of an image may miss a small one altogether.
+            while len(empty := np.flatnonzero(~images[:, k].any(axis=(1, 2)))):
+                images[empty, k] = self.images.draw(len(empty), shape, rng, correlation)[:, k]
+        return images
+
+    def _chosen(self, values, t, rng):
+        # Places where some component has no detail at all would leave its row empty.
+        chosen = values[:, rng.choice(values.shape[1], t, replace=t > values.shape[1])]
+        for row, every in zip(chosen, values):
+            if not row.any():
+                row[rng.integers(t)] = every[np.abs(every).argmax()]
+        return chosen
+
+    def _with_amplitudes(self, rows, rng):
+        # In place: unit norm, times an amplitude drawn for each row
+        for index, name in enumerate(self.components):
             low, high = np.log(self.amplitudes[name])
-            amplitudes = np.exp(rng.uniform(low, high, size=(n, 1)))
-            np.multiply(rows, amplitudes / np.linalg.norm(rows, axis=1, keepdims=True), out=sources[:, index])
-        return sources
+            amplitudes = np.exp(rng.uniform(low, high, size=(len(rows), 1)))
+            rows[:, index] *= amplitudes / np.linalg.norm(rows[:, index], axis=1, keepdims=True)
+        return rows
+
+
+def _check_numbers(n, *sizes):
+    if n < 1 or min(sizes) < 1:
+        what = f"samples of t={sizes[0]} pixels" if len(sizes) == 1 else f"images of {sizes[0]} x {sizes[1]} pixels"
+        msg = f"n and {'t' if len(sizes) == 1 else 'both sides'} must be at least 1, to draw n={n} {what}."
+        raise ValueError(msg)
+
+
+def _check_correlation(correlation):
+    if not (isinstance(correlation, Real) and 0 <= correlation <= 1):
+        msg = f"correlation is {correlation!r}, but must lie between 0 (none) and 1 (as in the reference images)."
+        raise ValueError(msg)
 
 
 def _range_of(name, amplitude):
@@ -195,12 +348,14 @@ def _range_of(name, amplitude):
     return float(low), float(high)
 
 
-def _finest_details(image, transform, mask):
+def _details_of(image, transform, mask):
+    """Details of an image at every scale, and the image with zeros under the mask."""
     image = np.asarray(image, dtype=float)
     if image.ndim != 2:
         msg = f"it must have shape (ny, nx), but its shape is {image.shape}."
         raise ValueError(msg)
-    kept = image.ravel() if mask is None else image[~np.asarray(mask, dtype=bool)]
+    mask = None if mask is None else np.asarray(mask, dtype=bool)
+    kept = image.ravel() if mask is None else image[~mask]
     if not np.isfinite(kept).all():
         msg = f"{np.count_nonzero(~np.isfinite(kept))} pixels are NaN or infinite; mask them."
         raise ValueError(msg)
@@ -208,45 +363,6 @@ def _finest_details(image, transform, mask):
         msg = f"it is {'constant' if kept[0] else 'all zeros'}, so it has no details to fit."
         raise ValueError(msg)
     details, _ = transform.forward(image, mask)
-    return details[0] if mask is None else details[0][..., ~np.asarray(mask, dtype=bool)]
-
-
-def _read_tables(tables):
-    """Distributions and amplitudes from the [[components]] of a components file."""
-    if not isinstance(tables, list) or not tables or not all(isinstance(table, Mapping) for table in tables):
-        msg = "it has no [[components]]; each component needs one, with a name and a [components.source]."
-        raise ValueError(msg)
-    components, amplitudes = {}, {}
-    for index, table in enumerate(tables):
-        name = table.get("name")
-        if not isinstance(name, str) or not name:
-            msg = f"component {index + 1}: name must be a text that is not empty, not {name!r}."
-            raise ValueError(msg)
-        if name in components:
-            msg = f"component {index + 1}: name '{name}' is another component's already."
-            raise ValueError(msg)
-        try:
-            source = _checked_source(table.get("source"))
-            # Rows are brought to unit norm, so the scale of the distribution does not matter.
-            components[name] = GeneralizedGaussian(source["fraction"], 1.0, source["shape"])
-        except ValueError as error:
-            msg = f"component '{name}', [components.source]: {error}"
-            raise ValueError(msg) from error
-        amplitudes[name] = source.get("amplitude", 1.0)
-    return components, amplitudes
-
-
-def _checked_source(source):
-    """Raise unless this table has the keys it needs and no others."""
-    if not isinstance(source, Mapping):
-        msg = "there is no such table; it needs the keys fraction and shape, and may have amplitude."
-        raise ValueError(msg)
-    for key in source:
-        if key not in ("fraction", "shape", "amplitude"):
-            msg = f"unknown key '{key}'; allowed are fraction, shape and amplitude."
-            raise ValueError(msg)
-    for key in ("fraction", "shape"):
-        if key not in source:
-            msg = f"the key '{key}' is missing."
-            raise ValueError(msg)
-    return source
+    if mask is None:
+        return details, image
+    return [each[..., ~mask] for each in details], np.where(mask, 0.0, image)

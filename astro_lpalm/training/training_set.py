@@ -13,9 +13,18 @@ from ..spectra import SpectralLibrary
 __all__ = ["TrainingSet", "add_noise"]
 
 _NOISES = ("counts", "white")
+_SOURCES = ("pixels", "images")
 # What a components file may say under [training]: how the set is made, with defaults, and how it is learned.
-_SYNTHESIS = {"n_samples": 2000, "n_pixels": 500, "snr_db": (10.0, 40.0), "noise": "counts"}
+_SYNTHESIS = {
+    "n_samples": 2000,
+    "n_pixels": 500,
+    "snr_db": (10.0, 40.0),
+    "noise": "counts",
+    "sources": "pixels",
+    "correlation": (0.0, 1.0),
+}
 _TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
+_DEGREES = 16  # of correlation in a range
 _WHOLE_NUMBERS = ("n_samples", "n_pixels", "n_layers", "epochs", "batch_size")
 
 
@@ -123,6 +132,8 @@ class TrainingSet:
         *,
         n_pixels=500,
         noise="counts",
+        sources="pixels",
+        correlation=(0.0, 1.0),
         rank=10,
     ):
         """Make a training set from a library of spectra and a library of sources.
@@ -144,6 +155,12 @@ class TrainingSet:
         noise : {"counts", "white"}
             Whether the noise variance of an energy is proportional to the signal's share in it, as photon counting
             has it, or the same at all energies.
+        sources : {"pixels", "images"}
+            Whether sources are independent pixels (`SourceLibrary.draw <astro_lpalm.sources.SourceLibrary.draw>`) or
+            details of images that may be bright in the same places (`SourceLibrary.draw_details
+            <astro_lpalm.sources.SourceLibrary.draw_details>`).
+        correlation : float or (float, float)
+            How alike such images are: from 0 (independent) to 1, or a range within.
         rank : int
             Number of principal vectors of each component that a model trained on this set will know.
 
@@ -169,7 +186,7 @@ class TrainingSet:
         low, high = _snr_range(snr_db)
         rng = np.random.default_rng(seed)
         A = spectra_library.draw(n_samples, rng)
-        S = source_library.draw(n_samples, n_pixels, rng)
+        S = _draw_sources(source_library, n_samples, n_pixels, rng, sources, correlation)
         snr = rng.uniform(low, high, size=n_samples)
         X = add_noise(A, S, snr, rng, noise=noise)
         description = {
@@ -178,6 +195,7 @@ class TrainingSet:
             "SNR_LOW": float(low),
             "SNR_HIGH": float(high),
             "NOISE": noise,
+            "SOURCES": sources,
         }
         return cls.from_arrays(
             X,
@@ -198,8 +216,8 @@ class TrainingSet:
         path : str or `os.PathLike`
             A TOML file with the tables of `astro_lpalm.spectra.SpectralLibrary.from_file` and
             `astro_lpalm.sources.SourceLibrary.from_file`, and optionally ``[training]`` with any of ``n_samples``,
-            ``n_pixels``, ``snr_db`` and ``noise`` (see `synthesize`), ``n_layers``, ``epochs``, ``batch_size`` and
-            ``learning_rate`` (see `train`).
+            ``n_pixels``, ``snr_db``, ``noise``, ``sources`` and ``correlation`` (see `synthesize`), ``n_layers``,
+            ``epochs``, ``batch_size`` and ``learning_rate`` (see `train`).
         seed : int or `numpy.random.Generator`
         **settings
             Settings of `synthesize` that take the place of the file's.
@@ -242,8 +260,29 @@ def _check_training_table(table):
         if key == "learning_rate" and (type(value) not in (int, float) or not value > 0):
             msg = f"{key} = {value!r} is not a positive number."
             raise ValueError(msg)
-        if key == "snr_db":
-            _snr_range(value)
+        if key in _CHECKS:
+            _CHECKS[key](value)
+
+
+def _draw_sources(library, n_samples, n_pixels, rng, kind, correlation):
+    _check_sources(kind)
+    if kind == "pixels":
+        return library.draw(n_samples, n_pixels, rng)
+    degrees = np.linspace(*_correlation_range(correlation), min(n_samples, _DEGREES))
+    sizes = [len(part) for part in np.array_split(np.arange(n_samples), len(degrees))]
+    drawn = [library.draw_details(size, n_pixels, rng, correlation=value) for size, value in zip(sizes, degrees)]
+    return rng.permutation(np.concatenate(drawn))
+
+
+def _correlation_range(correlation):
+    try:
+        low, high = np.broadcast_to(np.asarray(correlation, dtype=float), 2)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not 0 <= low <= high <= 1:
+        msg = f"correlation = {correlation!r} is not a number from 0 to 1, or a range [low, high] of them."
+        raise ValueError(msg)
+    return low, high
 
 
 def _snr_range(snr_db):
@@ -283,9 +322,7 @@ def add_noise(A, S, snr_db, seed, *, noise="white"):
     ValueError
         If ``noise`` is not one of the two.
     """
-    if noise not in _NOISES:
-        msg = f"noise is {noise!r}, but must be one of {', '.join(map(repr, _NOISES))}."
-        raise ValueError(msg)
+    _check_noise(noise)
     rng = np.random.default_rng(seed)
     A, S = np.asarray(A, dtype=np.float32), np.asarray(S, dtype=np.float32)
     X = A @ S
@@ -297,3 +334,23 @@ def add_noise(A, S, snr_db, seed, *, noise="white"):
     ratio = 10.0 ** (-np.broadcast_to(snr_db, len(X)) / 20.0)
     signal, present = (np.linalg.norm(array.reshape(len(X), -1), axis=1) for array in (X, disturbance))
     return X + disturbance * (ratio * signal / present).astype(np.float32)[:, np.newaxis, np.newaxis]
+
+
+def _check_noise(noise):
+    if noise not in _NOISES:
+        msg = f"noise is {noise!r}, but must be one of {', '.join(map(repr, _NOISES))}."
+        raise ValueError(msg)
+
+
+def _check_sources(sources):
+    if sources not in _SOURCES:
+        msg = f"sources is {sources!r}, but must be one of {', '.join(map(repr, _SOURCES))}."
+        raise ValueError(msg)
+
+
+_CHECKS = {
+    "snr_db": _snr_range,
+    "noise": _check_noise,
+    "sources": _check_sources,
+    "correlation": _correlation_range,
+}

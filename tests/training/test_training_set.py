@@ -58,6 +58,23 @@ def test_synthesize_errors(libraries):
         TrainingSet.synthesize(spectra, sources, 1, 30.0, 0)
     with pytest.raises(ValueError, match="noise is 'pink', but must be one of 'counts', 'white'"):
         TrainingSet.synthesize(spectra, sources, 5, 30.0, 0, noise="pink")
+    with pytest.raises(ValueError, match="sources is 'maps', but must be one of 'pixels', 'images'"):
+        TrainingSet.synthesize(spectra, sources, 5, 30.0, 0, sources="maps")
+
+
+def test_sources_from_images(libraries):
+    def moduli_correlation(correlation):
+        drawn = TrainingSet.synthesize(
+            *libraries, 40, 30.0, 2, n_pixels=3000, sources="images", correlation=correlation
+        )
+        assert drawn.S.shape == (40, 2, 3000)
+        assert drawn.description["SOURCES"] == "images"
+        return [np.corrcoef(np.abs(S))[0, 1] for S in drawn.S]
+
+    none, full, some = (moduli_correlation(correlation) for correlation in (0.0, 1.0, (0.0, 1.0)))
+    assert np.mean(none) < np.mean(some) < np.mean(full)
+    pixels = TrainingSet.synthesize(*libraries, 40, 30.0, 2, n_pixels=3000)
+    assert np.mean([np.corrcoef(np.abs(S))[0, 1] for S in pixels.S]) == pytest.approx(0, abs=0.02)
 
 
 def test_from_arrays_errors():
@@ -86,6 +103,9 @@ def test_from_arrays_errors():
         ("[training]\nlearning_rate = 0", "learning_rate = 0 is not a positive number"),
         ("[training]\nsnr_db = [40, 10]", r"snr_db = \[40, 10\] is not a number of decibels or a range"),
         ('[training]\nsnr_db = ["a", 3]', "is not a number of decibels or a range"),
+        ('[training]\nsources = "maps"', "training: sources is 'maps', but must be one of 'pixels', 'images'"),
+        ('[training]\nnoise = "pink"', "training: noise is 'pink', but must be one of"),
+        ("[training]\ncorrelation = [0.5, 2]", r"correlation = \[0.5, 2\] is not a number from 0 to 1"),
     ],
 )
 def test_from_file_refuses(tmp_path, text, message):
