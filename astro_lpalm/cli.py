@@ -43,6 +43,7 @@ def main(arguments=None):
         if options.debug:
             raise
         message = " ".join(str(error).split()) or type(error).__name__
+        message = message.replace("EventCube.from_events", "astro-lpalm bin")  # what it is called here
         print(f"astro-lpalm {options.command}: {message}", file=sys.stderr)
         return 1
     finally:
@@ -90,6 +91,29 @@ def _sky(text):
         raise argparse.ArgumentTypeError(msg) from None
 
 
+def _each(text):
+    # One number for all, or NAME=NUMBER
+    name, _, number = text.rpartition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        msg = f"'{text}' is not a number, nor a component's as in 'thermal=2e5'"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def _check_device(name):
+    """Refuse a device that PyTorch cannot use, which it says in a different way for each reason."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name).sum().item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        devices = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        devices += ["mps"] if torch.backends.mps.is_available() else []
+        msg = f"PyTorch cannot compute on the device '{name}' here; the devices are: {', '.join(devices)}."
+        raise ValueError(msg) from error
+
+
 def _add_output(command, what, default=None):
     command.add_argument("-o", "--output", type=Path, default=default, required=default is None, help=what)
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -99,6 +123,7 @@ def _demo(options):
     """Simulate a remnant's event list, separate it, and compare with the truth."""
     from .demo import run_demo
 
+    _check_device(options.device)
     summary = run_demo(options.output, seed=options.seed, device=options.device, overwrite=options.overwrite)
     if not options.quiet:
         print("\n".join(summary.pformat(max_lines=-1, max_width=-1)))
@@ -108,7 +133,7 @@ def _demo(options):
 
 def _demo_options(command):
     _add_output(command, "directory for the files (default: %(default)s)", Path("astro-lpalm-demo"))
-    command.add_argument("--seed", type=int, default=0, help="decides the remnant and its photons")
+    command.add_argument("--seed", type=int, default=0, help="decides remnant and photons (default: %(default)s)")
     command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
 
 
@@ -129,15 +154,72 @@ def _bin_options(command):
     command.add_argument("events", help="event list")
     _add_output(command, "cube file to write")
     kev, arcsec = _quantity(u.keV), _quantity(u.arcsec)
-    command.add_argument("--energy", nargs=2, type=kev, metavar=("LOW", "HIGH"), help="energy range (keV)")
-    command.add_argument("--n-energy", type=int, help="number of equal energy bins")
+    command.add_argument("--energy", nargs=2, type=kev, metavar=("LOW", "HIGH"), help="range (keV; default: 0.5 7)")
+    command.add_argument("--n-energy", type=int, help="number of equal energy bins (default: 65)")
     command.add_argument("--energy-edges", nargs="+", type=kev, help="edges of the energy bins (keV)")
-    command.add_argument("--bin-factor", type=float, help="sky pixels along the side of an image pixel")
+    command.add_argument("--bin-factor", type=float, help="sky pixels to the side of an image pixel (default: 1)")
     command.add_argument("--pixel-scale", type=arcsec, help="side of an image pixel (arcsec)")
-    command.add_argument("--bounds", nargs=4, type=float, metavar=("X0", "X1", "Y0", "Y1"), help="range in sky pixels")
+    command.add_argument("--bounds", nargs=4, type=float, metavar=("X0", "X1", "Y0", "Y1"),
+                         help="range in sky pixels (default: that of the selected events)")  # fmt: skip
     command.add_argument("--center", type=_sky, help="middle of the image, as one argument: 'RA DEC'")
     command.add_argument("--size", nargs="+", type=arcsec, help="side, or width and height, of the image (arcsec)")
     command.add_argument("--region", help="DS9 or CIAO region file; pixels outside it are masked")
+
+
+def _simulate(options):
+    """Simulate an event list of the components that a TOML file describes."""
+    from ._files import write_fits
+    from .simulate import simulate_from_file
+
+    for path in filter(None, (options.output, options.truth)):
+        check_output(path, overwrite=options.overwrite)
+    if options.truth is not None and options.truth.resolve() == options.output.resolve():
+        msg = f"--output and --truth are both '{options.output}'; give each a name of its own."
+        raise ValueError(msg)
+    names = ("exposure", "center", "pixel_scale", "psf", "exposure_map", "background", "correlation")
+    chosen = {name: getattr(options, name) for name in names}
+    chosen["size"] = None if options.size is None else u.Quantity(options.size)
+    for name in ("counts", "flux"):
+        chosen[name] = _brightness(getattr(options, name))
+    events, truth = simulate_from_file(options.components, seed=options.seed, **chosen)
+    write_fits(events, options.output, overwrite=options.overwrite)
+    if options.truth is not None:
+        truth.write(options.truth, overwrite=options.overwrite)
+    if not options.quiet:
+        print(truth)
+
+
+def _brightness(given):
+    if given is None:
+        return None
+    return given[0][1] if len(given) == 1 and not given[0][0] else dict(given)
+
+
+def _length_or_file(text):
+    try:
+        return _quantity(u.arcsec)(text)
+    except argparse.ArgumentTypeError:
+        return Path(text)
+
+
+def _simulate_options(command):
+    command.add_argument("components", help="TOML file with the components, or name of a packaged one")
+    _add_output(command, "event list to write")
+    command.add_argument("--truth", type=Path, help="file for the images and spectra that were simulated")
+    arcsec, own = _quantity(u.arcsec), "default: the file's, or"
+    command.add_argument("--exposure", type=_quantity(u.ks), help=f"exposure time (ks; {own} 50)")
+    command.add_argument("--center", type=_sky, help=f"middle of the images, as one argument: 'RA DEC' ({own} 0 0)")
+    command.add_argument("--pixel-scale", type=arcsec, help=f"side of the images' pixels (arcsec; {own} 0.984)")
+    command.add_argument("--size", nargs="+", type=arcsec, help=f"side, or width and height (arcsec; {own} 240)")
+    command.add_argument("--counts", nargs="+", type=_each, metavar="NAME=NUMBER",
+                         help=f"expected counts of each component, or one number, of all ({own} 1e6)")  # fmt: skip
+    command.add_argument("--flux", nargs="+", type=_each, metavar="NAME=NUMBER", help="photon / (cm2 s) instead")
+    command.add_argument("--psf", type=_length_or_file, help="FWHM (arcsec), or a file with an image, of the point "
+                         f"spread function ({own} none)")  # fmt: skip
+    command.add_argument("--exposure-map", type=Path, help=f"file with an image of the exposure ({own} flat)")
+    command.add_argument("--background", type=float, help=f"count / s of a flat background ({own} none)")
+    command.add_argument("--correlation", type=float, help=f"how alike drawn images are, from 0 to 1 ({own} 1)")
+    command.add_argument("--seed", type=int, default=0, help="decides spectra, images, photons (default: %(default)s)")
 
 
 def _train(options):
@@ -145,6 +227,7 @@ def _train(options):
     from .training import TrainingSet, train
 
     check_output(options.output, overwrite=options.overwrite)
+    _check_device(options.device)
     given = {name: getattr(options, name) for name in ("n_samples", "n_pixels", "snr_db")}
     given = {name: value for name, value in given.items() if value is not None}
     training_set, settings = TrainingSet.from_file(options.components, seed=options.seed, **given)
@@ -161,14 +244,16 @@ def _train(options):
 def _train_options(command):
     command.add_argument("components", help="TOML file with the components, their spectra and sources")
     _add_output(command, "model file to write")
-    command.add_argument("--n-samples", type=int, help="number of training examples")
-    command.add_argument("--n-pixels", type=int, help="pixels of an example")
-    command.add_argument("--snr-db", nargs=2, type=float, metavar=("LOW", "HIGH"), help="range of signal to noise (dB)")
-    command.add_argument("--n-layers", type=int, help="number of layers")
-    command.add_argument("--epochs", type=int, help="how often every example is seen")
-    command.add_argument("--batch-size", type=int, help="examples to a step")
-    command.add_argument("--learning-rate", type=float, help="its peak")
-    command.add_argument("--checkpoint", type=Path, help="file to go on from, written after every epoch")
+    own = "default: the file's, or"
+    command.add_argument("--n-samples", type=int, help=f"number of training examples ({own} 2000)")
+    command.add_argument("--n-pixels", type=int, help=f"pixels of an example ({own} 500)")
+    command.add_argument("--snr-db", nargs=2, type=float, metavar=("LOW", "HIGH"),
+                         help=f"range of signal to noise (dB; {own} 10 40)")  # fmt: skip
+    command.add_argument("--n-layers", type=int, help=f"number of layers ({own} 25)")
+    command.add_argument("--epochs", type=int, help=f"how often every example is seen ({own} 60)")
+    command.add_argument("--batch-size", type=int, help=f"examples to a step ({own} 8)")
+    command.add_argument("--learning-rate", type=float, help=f"its peak ({own} 3e-3)")
+    command.add_argument("--checkpoint", type=Path, help="file to go on from, written every epoch (default: none)")
     command.add_argument("--seed", type=int, default=0, help="decides examples and order (default: %(default)s)")
     command.add_argument("--device", help="where to train, such as cuda (default: cpu)")
 
@@ -178,6 +263,7 @@ def _separate(options):
     from .pipeline import separate
 
     check_output(options.output, overwrite=options.overwrite)
+    _check_device(options.device)
     result = separate(
         options.cube, options.model, transform=options.transform, refine=not options.no_refine, device=options.device
     )
@@ -256,6 +342,7 @@ def _info_options(command):
 _COMMANDS = {
     "demo": (_demo, _demo_options),
     "bin": (_bin, _bin_options),
+    "simulate": (_simulate, _simulate_options),
     "train": (_train, _train_options),
     "separate": (_separate, _separate_options),
     "plot": (_plot, _plot_options),

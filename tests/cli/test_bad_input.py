@@ -226,14 +226,50 @@ def test_bad_settings_of_a_training(files, here, fails, settings, message):
     fails(message, "train", files / "components.toml", "-o", "model.fits", *settings.split())
 
 
-def test_missing_components_file(here, fails):
-    fails("there is no components file 'missing.toml'", "train", "missing.toml", "-o", "model.fits")
+@pytest.mark.parametrize("command", ["train", "simulate"])
+def test_missing_components_file(here, fails, command):
+    fails("there is no components file 'missing.toml'", command, "missing.toml", "-o", "new.fits")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("--exposure -5", "exposure=.* must be a positive time"),
+        ("--exposure-map missing.fits", "there is no file 'missing.fits'"),
+        ("--psf missing.fits", "there is no file 'missing.fits'"),
+        ("--psf -1", "is not a positive angle"),
+        ("--counts soft=1", "components.toml', simulation.counts: 'hard' is missing"),
+        ("--counts soft=1 lumpy=1", "simulation.counts: unknown key 'lumpy'; allowed are soft, hard"),
+        ("--counts 1 --flux 1", "simulation: give either counts or flux, not both"),
+        ("--counts -3", "simulation.counts: -3.0 is not a number of counts, 0 or more"),
+        ("--counts 1e13", "events are expected, more than"),
+        ("--background -1", "simulation.background.rate: -1.0 is not a number"),
+        ("--correlation 2", "simulation.correlation: 2.0 is not a number from 0 to 1"),
+        ("--size 1 2 3", "size=.* must be one or two positive angles"),
+        ("--size 0", r"size=\[0.\] arcsec must be one or two positive angles"),
+        ("--size 9deg", "size=.* makes 32927 x 32927 pixels of 0.984 arcsec; at most 8192 to a side"),
+        ("--size 9deg --pixel-scale 1arcmin", "do not fit on Chandra's sky image"),
+        ("--seed -1", "seed|negative"),
+        ("--truth new.fits", "--output and --truth are both 'new.fits'; give each a name of its own"),
+        ("--truth missing/truth.fits", "no directory 'missing'"),
+    ],
+)
+def test_bad_settings_of_a_simulation(files, fails, settings, message):
+    fails(message, "simulate", files / "components.toml", "-o", "new.fits", *settings.split())
+
+
+def test_truth_is_not_replaced_either(files, here, fails, nothing_is_done):
+    (here / "truth.fits").write_text("mine")
+    fails(
+        "truth.fits' exists already", "simulate", files / "components.toml", "-o", "new.fits", "--truth", "truth.fits"
+    )
 
 
 def commands(files):
     """All that write a file, with what they read in place."""
     return {
         "bin": [files / "events.fits"],
+        "simulate": [files / "components.toml"],
         "train": [files / "components.toml"],
         "separate": [files / "cube.fits", files / "model.fits"],
         "plot": [files / "components.fits"],
@@ -245,6 +281,7 @@ def nothing_is_done(monkeypatch):
     """What would take long fails the test."""
     for target in (
         "astro_lpalm.cube.EventCube.from_events",
+        "astro_lpalm.simulate.simulate_from_file",
         "astro_lpalm.training.TrainingSet.from_file",
         "astro_lpalm.training.train",
         "astro_lpalm.pipeline.separate",
@@ -253,7 +290,7 @@ def nothing_is_done(monkeypatch):
         monkeypatch.setattr(target, lambda *arguments, **settings: pytest.fail("nothing must be computed"))
 
 
-@pytest.mark.parametrize("command", ["bin", "train", "separate", "plot"])
+@pytest.mark.parametrize("command", ["bin", "simulate", "train", "separate", "plot"])
 def test_output_is_checked_first(files, here, fails, nothing_is_done, command):
     (here / "there.fits").write_text("mine")
     for output, message in [
@@ -266,7 +303,7 @@ def test_output_is_checked_first(files, here, fails, nothing_is_done, command):
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
-@pytest.mark.parametrize("command", ["bin", "train", "separate", "plot"])
+@pytest.mark.parametrize("command", ["bin", "simulate", "train", "separate", "plot"])
 def test_directory_without_permission(files, here, fails, nothing_is_done, command):
     (here / "locked").mkdir(mode=0o500)
     fails(
@@ -291,8 +328,10 @@ def test_other_failures(files, here, fails):
     fails("nodevice", *separation, "--device", "nodevice")
     fails("there is no transform 'curvelet'; choose 'starlet'", *separation, "--transform", "curvelet")
     fails("is not a file written by Separation.write", "plot", files / "cube.fits", "-o", "new.png")
-    fails("a cube is a 3-D image", "info", files / "events.fits")
-    fails("nodevice", "demo", "--device", "nodevice")
+    fails("a cube is a 3-D image .* to bin an event list: astro-lpalm bin", "info", files / "events.fits")
+    fails("to bin an event list: astro-lpalm bin", "separate", files / "events.fits", *separation[2:])
+    for command in (separation, ["demo"], ["train", files / "components.toml", "-o", "new.fits"]):
+        fails("device 'nodevice' here; the devices are: cpu", *command, "--device", "nodevice")
     assert run(*separation[:3], "-o", "components.fits", "--quiet") == 0
     fails("xyz", "plot", "components.fits", "-o", "figure.xyz")
 
@@ -304,5 +343,12 @@ def test_device_that_torch_was_not_built_for(files, here, fails):
     if torch.cuda.is_available():
         pytest.skip("this machine has the device")
     fails(
-        "CUDA|cuda|NVIDIA", "separate", files / "cube.fits", files / "model.fits", "-o", "new.fits", "--device", "cuda"
+        "device 'cuda' here; the devices are: cpu",
+        "separate",
+        files / "cube.fits",
+        files / "model.fits",
+        "-o",
+        "new.fits",
+        "--device",
+        "cuda",
     )

@@ -1,3 +1,4 @@
+import inspect
 import logging
 import re
 import subprocess
@@ -13,6 +14,8 @@ from astro_lpalm import EventCube, __version__, demo, separate
 from astro_lpalm.cli import main
 from astro_lpalm.model import Model
 from astro_lpalm.results import Separation
+from astro_lpalm.simulate import simulate_from_file
+from astro_lpalm.training import train
 
 from .. import toy
 from .conftest import CENTER, COMMANDS, contents, run
@@ -66,6 +69,58 @@ def test_bin_in_a_region(files, here):
     cube = EventCube.read("cube.fits")
     assert np.sum(~cube.pixel_mask) * 0.984**2 == pytest.approx(np.pi * 8**2, rel=0.03)
     assert not cube.data[:, cube.pixel_mask].any()
+
+
+def test_simulate(files, here, capsys):
+    place = ["--center", "350.866 58.815", "--pixel-scale", "1arcsec", "--size", 33, "28arcsec"]
+    light = ["--exposure", 20, "--counts", "soft=3e4", "hard=2e4", "--psf", 1.5, "--background", 0.1]
+    settings = [*place, *light, "--correlation", 0.5]
+    files_out = ["-o", "events.fits", "--truth", "truth.fits"]
+    assert run("simulate", files / "components.toml", *files_out, *settings, "--seed", 4) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("<Separation of ")
+    assert re.match(r"\d+ events simulated; \d+ more photons went beyond", err)
+    events, expected = simulate_from_file(
+        files / "components.toml", seed=4, exposure=20 * u.ks, center=CENTER, pixel_scale=1 * u.arcsec,
+        size=(33, 28) * u.arcsec, counts={"soft": 3e4, "hard": 2e4}, psf=1.5 * u.arcsec, background=0.1,
+        correlation=0.5,
+    )  # fmt: skip
+    with fits.open("events.fits", checksum=True) as hdulist:
+        np.testing.assert_array_equal(hdulist["EVENTS"].data, events["EVENTS"].data)
+    truth = Separation.read("truth.fits")
+    assert truth.names == ("soft", "hard", "background")
+    np.testing.assert_allclose(truth.sources, expected.sources, rtol=1e-5, atol=1e-4)
+    assert run("simulate", files / "components.toml", "-o", "same.fits", *settings, "--seed", 4, "--quiet") == 0
+    when = {"ignore_keywords": ["DATE", "CHECKSUM"], "ignore_comments": ["DATASUM"]}
+    assert fits.FITSDiff("events.fits", "same.fits", **when).identical
+    # What comes out goes on: it is binned onto the truth's own pixels.
+    grid = ["--energy", 1, 4, "--n-energy", 12, "--pixel-scale", 1, "--center", "350.866 58.815", "--size", 33, 28]
+    assert run("bin", "events.fits", "-o", "cube.fits", *grid, "--quiet") == 0
+    mean = truth.model_cube().data
+    assert EventCube.read("cube.fits").data.shape == mean.shape
+    assert abs(EventCube.read("cube.fits").data.sum() - mean.sum()) < 4 * np.sqrt(mean.sum())
+
+
+@pytest.mark.parametrize(
+    ("option", "setting"),
+    [
+        (["--counts", 2e4], {"counts": 2e4}),
+        (["--flux", 1e-3], {"flux": 1e-3}),
+        (["--flux", "soft=1e-3", "hard=0"], {"flux": {"soft": 1e-3, "hard": 0.0}}),
+        (["--size", "0.5arcmin"], {"size": 30 * u.arcsec}),
+        (["--psf", "psf.fits"], {"psf": "psf.fits"}),
+        (["--exposure-map", "map.fits"], {"exposure_map": "map.fits"}),
+    ],
+)
+def test_simulate_with_settings(files, here, option, setting):
+    fits.writeto("psf.fits", np.array([[0.0, 0, 0], [0, 3, 1], [0, 0, 0]]))
+    fits.writeto("map.fits", np.arange(31.0 * 31).reshape(31, 31) / 961)
+    settings = {"size": 30.5 * u.arcsec, "pixel_scale": 1 * u.arcsec, "counts": None if "flux" in setting else 1e3}
+    common = ["--size", 30.5, "--pixel-scale", 1, "--quiet", *([] if "flux" in setting else ["--counts", 1e3])]
+    assert run("simulate", files / "components.toml", "-o", "events.fits", *common, *option) == 0
+    expected, _ = simulate_from_file(files / "components.toml", **settings | setting)
+    with fits.open("events.fits") as hdulist:
+        np.testing.assert_array_equal(hdulist["EVENTS"].data, expected["EVENTS"].data)
 
 
 def test_train(files, here, capsys):
@@ -238,6 +293,8 @@ def test_help(capsys):
         ("demo", "--output --overwrite --seed --device"),
         ("bin", "--output --overwrite --energy --n-energy --energy-edges --bin-factor --pixel-scale --bounds --center "
                 "--size --region"),
+        ("simulate", "--output --overwrite --truth --exposure --center --pixel-scale --size --counts --flux --psf "
+                     "--exposure-map --background --correlation --seed"),
         ("train", "--output --overwrite --n-samples --n-pixels --snr-db --n-layers --epochs --batch-size "
                   "--learning-rate --checkpoint --seed --device"),
         ("separate", "--output --overwrite --transform --no-refine --device"),
@@ -258,6 +315,28 @@ def test_help_of_a_command(command, options, capsys):
 
 
 @pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        ("bin", "0.5 7, 65, 1"),
+        ("simulate", "50, 0 0, 0.984, 240, 1e6, none, flat, 1, 0"),
+        ("train", "2000, 500, 10 40, 25, 60, 8, 3e-3, 0, cpu"),
+    ],
+)
+def test_help_states_the_defaults(command, defaults, capsys):
+    with pytest.raises(SystemExit):
+        run(command, "--help")
+    out = " ".join(capsys.readouterr().out.split())
+    for default in defaults.split(", "):
+        assert re.search(rf"default: (the file's, or )?{re.escape(default)}\)", out), default
+
+
+def test_defaults_are_those_of_the_functions():
+    # The help says them in words of its own.
+    defaults = {name: each.default for name, each in inspect.signature(train).parameters.items()}
+    assert [defaults[name] for name in ("n_layers", "epochs", "batch_size", "learning_rate")] == [25, 60, 8, 3e-3]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("", "required: COMMAND"),
@@ -272,6 +351,11 @@ def test_help_of_a_command(command, options, capsys):
         ("bin events.fits -o c.fits --center 350", "'350' is not a sky position"),
         ("bin events.fits -o c.fits --bounds 1 2 3", "expected 4 arguments"),
         ("bin events.fits -o c.fits --n-energy 6.5", "invalid int value: '6.5'"),
+        ("simulate", "required: components, -o/--output"),
+        ("simulate c.toml -o e.fits --exposure 20arcsec", "'20arcsec' is not a number of ks"),
+        ("simulate c.toml -o e.fits --counts many", "'many' is not a number, nor a component's as in 'thermal=2e5'"),
+        ("simulate c.toml -o e.fits --flux soft=", "'soft=' is not a number, nor a component's"),
+        ("simulate c.toml -o e.fits --background low", "invalid float value: 'low'"),
         ("train c.toml -o m.fits --epochs many", "invalid int value: 'many'"),
         ("separate cube.fits -o c.fits", "required: model"),
         ("info", "required: file"),
