@@ -25,13 +25,13 @@ META = {
 }
 
 
-def overlap(l, before, after):
-    """Sutherland's I_l, for an electron of these Z / sqrt(E / Ry) before and after."""
+def overlap(order, before, after):
+    """Give Sutherland's I_0 or I_1, for an electron of these Z / sqrt(E / Ry) before and after."""
     product, difference = before * after, (before - after) ** 2
-    f = mp.hyp2f1(mp.mpc(l + 1, -after), mp.mpc(l + 1, -before), 2 * l + 2, -4 * product / difference)
+    f = mp.hyp2f1(mp.mpc(order + 1, -after), mp.mpc(order + 1, -before), 2 * order + 2, -4 * product / difference)
     g = mp.re(mp.power(abs((before - after) / (before + after)), mp.mpc(0, before + after)) * f)
-    gamma = abs(mp.gamma(mp.mpc(l + 1, before)) * mp.gamma(mp.mpc(l + 1, after))) / mp.gamma(2 * l + 2)
-    return mp.power(4 * product / difference, l + 1) / 4 * mp.exp(mp.pi * abs(before - after) / 2) * gamma * g
+    gamma = abs(mp.gamma(mp.mpc(order + 1, before)) * mp.gamma(mp.mpc(order + 1, after))) / mp.gamma(2 * order + 2)
+    return mp.power(4 * product / difference, order + 1) / 4 * mp.exp(mp.pi * abs(before - after) / 2) * gamma * g
 
 
 def gaunt(before, after):

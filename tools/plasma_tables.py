@@ -8,7 +8,6 @@ few that no CCD tells apart, and its recombination continua into steps at their 
 """
 
 import argparse
-import os
 import warnings
 from pathlib import Path
 

@@ -150,9 +150,7 @@ best = int(np.argmin([norm for _, norm in fits_of_draws]))
 weights, norm = fits_of_draws[best]
 
 centers, colors = 0.5 * (edges[1:] + edges[:-1]), ("#0072B2", "#D55E00", "#009E73")
-fig, (upper, lower) = plt.subplots(
-    2, 1, sharex=True, figsize=(7, 5.5), height_ratios=(3, 1), layout="constrained"
-)
+fig, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 5.5), height_ratios=(3, 1), layout="constrained")
 for k, (name, color) in enumerate(zip(library.component_names, colors)):
     band = np.quantile(weights[k] * draws[..., k], [0.05, 0.95], axis=0)
     upper.fill_between(centers, *np.maximum(band, 1), color=color, alpha=0.25, lw=0, step="mid")
