@@ -33,8 +33,7 @@ class SourceLibrary:
     scales : mapping of str to sequence of `GeneralizedGaussian`, optional
         The distribution at each scale, the finest first, where it was fitted.
     images : `ImageStatistics`, optional
-        What images are drawn with. Without it, brightness is lognormal, of a contrast that follows from the shape of
-        the details, and structure and correlation are those of maps of Cassiopeia A.
+        What images are drawn with. Without it, structure and correlation are those of maps of Cassiopeia A.
 
     Attributes
     ----------
@@ -79,11 +78,12 @@ class SourceLibrary:
         if unknown := set(amplitudes) - set(self.components):
             msg = f"amplitudes are given for {sorted(unknown)}, but the components are {self.component_names}."
             raise ValueError(msg)
-        self.amplitudes = {name: _range_of(name, amplitudes.get(name, 1.0)) for name in self.components}
+        self.amplitudes = {
+            name: _range_of(f"component '{name}': amplitude", amplitudes.get(name, 1.0)) for name in self.components
+        }
         self.scales = {name: tuple((scales or {}).get(name, (each,))) for name, each in self.components.items()}
         if images is None:
-            each = self.components.values()
-            images = ImageStatistics.typical([c.fraction for c in each], [c.shape for c in each])
+            images = ImageStatistics.typical(*_statistics(self.components))
         self.images = images
 
     def __repr__(self):
@@ -127,10 +127,12 @@ class SourceLibrary:
             its details cannot be fitted, or the images have different shapes; the message names the component.
         """
         transform = get_transform(transform)
+        mask = None if mask is None else np.asarray(mask, dtype=bool)
         scales, planes = {}, []
         for name, image in dict(images).items():
             try:
-                details, plane = _details_of(image, transform, mask)
+                plane = np.asarray(image, dtype=float)
+                details = _details_of(plane, transform, mask)
                 fits = [GeneralizedGaussian.fit(each, method=method, negligible=negligible) for each in details]
                 if planes and plane.shape != planes[0].shape:
                     msg = f"its shape is {plane.shape}, but that of '{next(iter(scales))}' is {planes[0].shape}."
@@ -141,7 +143,7 @@ class SourceLibrary:
             scales[name] = fits
             planes.append(plane)
         components = {name: fits[0] for name, fits in scales.items()}
-        statistics = ImageStatistics.of_images(np.stack(planes)) if planes else None
+        statistics = ImageStatistics.of_images(np.stack(planes), *_statistics(components), mask) if planes else None
         return cls(components, amplitudes, scales=scales, images=statistics)
 
     @classmethod
@@ -210,7 +212,8 @@ class SourceLibrary:
         for index, component in enumerate(self.components.values()):
             # A row is all zeros only where less than one value is expected: to draw until there is one is to take one.
             sources[:, index] = component._draw_rows(n, t, rng, fewest=1)
-        return self._with_amplitudes(sources, rng)
+        _scale(sources, self._amplitudes(n, rng))
+        return sources
 
     def draw_images(self, n, shape, seed, *, correlation=1.0):
         """Draw images of all components.
@@ -250,12 +253,11 @@ class SourceLibrary:
         images = np.empty((n, len(self.components), *shape))
         for start in range(0, n, _CHUNK):
             part = images[start : start + _CHUNK]
-            part[:] = self._drawn(len(part), shape, rng, correlation)
-        flat = images.reshape(n, len(self.components), -1)
-        self._with_amplitudes(flat, rng)
+            part[:] = self.images.draw(len(part), shape, rng, correlation)
+        _scale(images.reshape(n, len(self.components), -1), self._amplitudes(n, rng))
         return images
 
-    def draw_details(self, n, t, seed, *, correlation=1.0, transform=None):
+    def draw_details(self, n, t, seed, *, correlation=1.0, transform=None, counts=(1.0, 100.0)):
         """Draw samples of all sources from the details of images, at every scale.
 
         Parameters
@@ -271,6 +273,10 @@ class SourceLibrary:
             See `draw_images`.
         transform : transform, optional
             An undecimated one; by default a starlet of four scales.
+        counts : float or (float, float), optional
+            Mean number of counts in a pixel, or a range from which it is drawn uniformly in its logarithm. It decides
+            how much more noise there is where it is bright: details are divided by the photon noise that the counts
+            around them make, as those of an observation are before they are separated. With None, noise is white.
 
         Returns
         -------
@@ -280,46 +286,62 @@ class SourceLibrary:
         Raises
         ------
         ValueError
-            If ``n`` or ``t`` is less than 1, or ``correlation`` is not between 0 and 1.
+            If ``n`` or ``t`` is less than 1, ``correlation`` is not between 0 and 1, or ``counts`` is not positive.
+
+        Examples
+        --------
+        >>> from astro_lpalm.sources import SourceLibrary
+        >>> SourceLibrary.from_file("snr-acis").draw_details(5, 300, seed=0).shape
+        (5, 4, 300)
         """
         _check_numbers(n, t)
         _check_correlation(correlation)
+        counts = counts if counts is None else _range_of("counts", counts)
         rng = np.random.default_rng(seed)
         transform = Starlet(_N_SCALES) if transform is None else transform
         side = max(_SMALLEST_SIDE, int(np.ceil(np.sqrt(t))))
         sources = np.empty((n, len(self.components), t))
         for start in range(0, n, _CHUNK):
             part = sources[start : start + _CHUNK]
-            details, _ = transform.forward(self._drawn(len(part), (side, side), rng, correlation))
-            stacked = np.stack([each / noise for each, noise in zip(details, transform.noise)], axis=2)
-            stacked = stacked.reshape(*part.shape[:2], -1)
-            for row, values in zip(part, stacked):
-                row[:] = self._chosen(values, t, rng)
-        return self._with_amplitudes(sources, rng)
+            images = self.images.draw(len(part), (side, side), rng, correlation)
+            norms = self._amplitudes(len(part), rng)
+            _scale(images.reshape(*part.shape[:2], -1), norms)
+            details, _ = transform.forward(images)
+            noise = transform.noise
+            if counts is not None:
+                total = images.sum(axis=1)
+                level = np.exp(rng.uniform(*np.log(counts), size=len(part))) / total.mean(axis=(1, 2))
+                noise = transform.photon_noise(total * level[:, np.newaxis, np.newaxis])
+                noise = [np.reshape(each, (-1, 1, *np.shape(each)[1:])) for each in noise]
+            stacked = np.stack([each / sigma for each, sigma in zip(details, noise)], axis=2)
+            for row, values in zip(part, stacked.reshape(*part.shape[:2], -1)):
+                row[:] = _chosen(values, t, rng)
+            _scale(part, norms)
+        return sources
 
-    def _drawn(self, n, shape, rng, correlation):
-        images = self.images.draw(n, shape, rng, correlation)
-        for k in range(len(self.components)):
-            # A component that fills little of an image may miss a small one altogether.
-            while len(empty := np.flatnonzero(~images[:, k].any(axis=(1, 2)))):
-                images[empty, k] = self.images.draw(len(empty), shape, rng, correlation)[:, k]
-        return images
+    def _amplitudes(self, n, rng):
+        # l2 norms drawn for n samples, (n, n_components, 1)
+        low, high = np.log(list(self.amplitudes.values())).T
+        return np.exp(rng.uniform(low, high, size=(n, len(low))))[..., np.newaxis]
 
-    def _chosen(self, values, t, rng):
-        # Places where some component has no detail at all would leave its row empty.
-        chosen = values[:, rng.choice(values.shape[1], t, replace=t > values.shape[1])]
-        for row, every in zip(chosen, values):
-            if not row.any():
-                row[rng.integers(t)] = every[np.abs(every).argmax()]
-        return chosen
 
-    def _with_amplitudes(self, rows, rng):
-        # In place: unit norm, times an amplitude drawn for each row
-        for index, name in enumerate(self.components):
-            low, high = np.log(self.amplitudes[name])
-            amplitudes = np.exp(rng.uniform(low, high, size=(len(rows), 1)))
-            rows[:, index] *= amplitudes / np.linalg.norm(rows[:, index], axis=1, keepdims=True)
-        return rows
+def _chosen(values, t, rng):
+    # Places where some component has no detail at all would leave its row empty.
+    chosen = values[:, rng.choice(values.shape[1], t, replace=t > values.shape[1])]
+    for row, every in zip(chosen, values):
+        if not row.any():
+            row[rng.integers(t)] = every[np.abs(every).argmax()]
+    return chosen
+
+
+def _scale(rows, norms):
+    # in place, rows (n, n_components, t) to norms (n, n_components, 1)
+    rows *= norms / np.linalg.norm(rows, axis=2, keepdims=True)
+
+
+def _statistics(components):
+    # fractions and shapes of the details, which images are drawn with
+    return [each.fraction for each in components.values()], [each.shape for each in components.values()]
 
 
 def _check_numbers(n, *sizes):
@@ -335,26 +357,24 @@ def _check_correlation(correlation):
         raise ValueError(msg)
 
 
-def _range_of(name, amplitude):
-    """Range (low, high) of an amplitude that may be one number."""
+def _range_of(what, value):
+    """Range (low, high) of something positive that may be one number."""
     try:
-        low, high = (amplitude, amplitude) if isinstance(amplitude, Real) else amplitude
+        low, high = (value, value) if isinstance(value, Real) else value
         good = 0 < low <= high < np.inf
     except (TypeError, ValueError):
         good = False
     if not good:
-        msg = f"component '{name}': amplitude must be a positive number or a range [low, high], not {amplitude!r}."
+        msg = f"{what} must be a positive number or a range [low, high], not {value!r}."
         raise ValueError(msg)
     return float(low), float(high)
 
 
 def _details_of(image, transform, mask):
-    """Details of an image at every scale, and the image with zeros under the mask."""
-    image = np.asarray(image, dtype=float)
+    """Details of an image at every scale."""
     if image.ndim != 2:
         msg = f"it must have shape (ny, nx), but its shape is {image.shape}."
         raise ValueError(msg)
-    mask = None if mask is None else np.asarray(mask, dtype=bool)
     kept = image.ravel() if mask is None else image[~mask]
     if not np.isfinite(kept).all():
         msg = f"{np.count_nonzero(~np.isfinite(kept))} pixels are NaN or infinite; mask them."
@@ -363,6 +383,4 @@ def _details_of(image, transform, mask):
         msg = f"it is {'constant' if kept[0] else 'all zeros'}, so it has no details to fit."
         raise ValueError(msg)
     details, _ = transform.forward(image, mask)
-    if mask is None:
-        return details, image
-    return [each[..., ~mask] for each in details], np.where(mask, 0.0, image)
+    return details if mask is None else [each[..., ~mask] for each in details]
