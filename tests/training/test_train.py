@@ -107,7 +107,7 @@ def test_loss_of_every_layer(training_set):
     others = [np.median(nmse(S.detach(), truth)) for _, S in last_only.layers(X)]
     assert errors[1] < others[1]  # what the early layers have learned to do by themselves
     run = train_module._Run(training_set, train_module._Configuration("lista-cp", "ista-ll", 5, 1, 6, 1e-3,
-                            "log-sources", 0.5, 0.1, None, 0), None)  # fmt: skip
+                            "log", 0.5, 0.1, None, 0), None)  # fmt: skip
     batch = np.arange(3)
     losses = torch.stack([run._loss_of(batch, estimate) for estimate in run._layers(batch)])
     weights = 0.5 ** torch.arange(4, -1, -1)[:, None]
@@ -154,7 +154,7 @@ def test_divergence_keeps_the_best(training_set, monkeypatch):
         ({"validation_fraction": 1.0}, "between 0 and 1"),
         ({"layer_decay": 1.5}, "layer_decay is 1.5, but must lie between 0"),
         ({"patience": 0}, "patience is 0, but must be a number of epochs"),
-        ({"loss": "mse"}, "loss is 'mse', but must be one of 'log-sources', 'sources\\+spectra'"),
+        ({"loss": "mse"}, "loss is 'mse', but must be one of 'log', 'sources\\+spectra'"),
         ({"batch_size": 100}, "do not fill a batch of 100"),
         ({"s_update": "fista"}, "s_update is 'fista'"),
     ],
