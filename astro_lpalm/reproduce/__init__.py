@@ -1,4 +1,6 @@
 """The experiments of Fahes et al. (ICLR 2022, arXiv:2112.05694), one module each, on the authors' spectra and maps."""
 
+from .mixtures import *
 from .protocol import *
+from .realistic import *
 from .table1 import *
