@@ -288,15 +288,25 @@ def _separate_options(command):
 
 
 def _plot(options):
-    """Draw component images and spectra."""
-    from .results import Separation
+    """Draw component images and spectra, or the history of a model's training."""
+    from ._files import open_fits
 
     check_output(options.output, overwrite=options.overwrite)
-    Separation.read(options.components).plot(options.output, overwrite=options.overwrite)
+    with open_fits(options.file) as hdulist:
+        is_model = hdulist[0].header.get("CONTENT") == "astro_lpalm model"
+    if is_model:
+        from .model import Model
+        from .training import plot_history
+
+        plot_history(Model.read(options.file), options.output, overwrite=options.overwrite)
+    else:
+        from .results import Separation
+
+        Separation.read(options.file).plot(options.output, overwrite=options.overwrite)
 
 
 def _plot_options(command):
-    command.add_argument("components", help="file that 'separate' wrote")
+    command.add_argument("file", help="file that 'separate' or 'train' wrote")
     _add_output(command, "picture to write, such as components.png")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astro_lpalm import EventCube, __version__, demo, separate
+from astro_lpalm import EventCube, __version__, demo, load_model, separate
 from astro_lpalm.cli import main
 from astro_lpalm.model import Model
 from astro_lpalm.results import Separation
@@ -198,6 +198,13 @@ def test_plot_of_another_kind(files, here, kind):
     assert run("separate", files / "cube.fits", files / "model.fits", "-o", "components.fits", "--quiet") == 0
     assert run("plot", "components.fits", "-o", f"figure.{kind}", "--quiet") == 0
     assert {"pdf": b"%PDF", "svg": b"<?xml"}[kind] == (here / f"figure.{kind}").read_bytes()[: 4 + (kind == "svg")]
+
+
+def test_plot_of_a_model(here):
+    model = load_model("snr-acis")
+    model.write("model.fits")
+    assert run("plot", "model.fits", "-o", "history.png", "--quiet") == 0
+    assert (here / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_info(files, here, capsys):
