@@ -15,7 +15,17 @@ __all__ = ["main"]
 
 # What bad input raises; torch raises AssertionError for a device that it was not built for. Anything else is a fault
 # of the program, and shows its traceback.
-_FAILURES = (OSError, ValueError, TypeError, KeyError, MemoryError, RuntimeError, AssertionError, KeyboardInterrupt)
+_FAILURES = (
+    OSError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    AssertionError,
+    KeyboardInterrupt,
+)
 
 
 def main(arguments=None):
@@ -114,6 +124,13 @@ def _check_device(name):
         raise ValueError(msg) from error
 
 
+def _refuse_input(output, file):
+    # --overwrite is for results of before, not for what a result is made of
+    if output.resolve() == Path(file).resolve():
+        msg = f"'{output}' is the components file itself; choose another name for the output."
+        raise ValueError(msg)
+
+
 def _add_output(command, what, default=None):
     command.add_argument("-o", "--output", type=Path, default=default, required=default is None, help=what)
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -171,6 +188,7 @@ def _simulate(options):
     from ._files import write_fits
     from .simulate import simulate_from_file
 
+    _refuse_input(options.output, options.components)
     for path in filter(None, (options.output, options.truth)):
         check_output(path, overwrite=options.overwrite)
     if options.truth is not None and options.truth.resolve() == options.output.resolve():
@@ -226,6 +244,7 @@ def _train(options):
     """Train a model for the components that a TOML file describes."""
     from .training import TrainingSet, train
 
+    _refuse_input(options.output, options.components)
     check_output(options.output, overwrite=options.overwrite)
     _check_device(options.device)
     given = {name: getattr(options, name) for name in ("n_samples", "n_pixels", "snr_db")}

@@ -16,7 +16,7 @@ from ..data import read_components_file
 from ..sources import SourceLibrary
 from ..spectra import PHA, Response, SpectralLibrary, approximate_acis_response
 from .event_list import SKY_SIZE
-from .given import checked_center
+from .given import checked_center, checked_pixel_scale
 from .observation import Background, Observation
 
 __all__ = ["simulate_from_file"]
@@ -246,6 +246,7 @@ class _Reader:
         if size.shape not in ((), (1,), (2,)) or not np.all(size > 0):
             msg = f"size={size} must be one or two positive angles."
             raise ValueError(msg)
+        pixel_scale = checked_pixel_scale(pixel_scale, (1, 1))
         width, height = np.broadcast_to((size / pixel_scale).to_value(u.dimensionless_unscaled), 2)
         shape = tuple(max(1, int(np.ceil(side - 1e-6))) for side in (height, width))
         if max(shape) > SKY_SIZE:  # before the memory for them is asked for

@@ -100,6 +100,9 @@ def checked_pixel_scale(pixel_scale, shape):
     except (u.UnitConversionError, TypeError) as error:
         msg = f"pixel_scale={pixel_scale!r} must be an angle with a unit, for instance 1 * astropy.units.arcsec."
         raise ValueError(msg) from error
+    if not 0 < scale < np.inf * u.arcsec:
+        msg = f"pixel_scale={pixel_scale} must be a positive angle."
+        raise ValueError(msg)
     if not 0 < scale * max(shape, default=1) <= SKY_SIZE * SKY_PIXEL:
         msg = (
             f"images of {' x '.join(map(str, shape[::-1]))} pixels of {pixel_scale} do not fit on Chandra's sky image "

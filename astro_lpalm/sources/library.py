@@ -12,6 +12,7 @@ from .source_tables import read_source_tables
 __all__ = ["SourceLibrary"]
 
 _N_SCALES = 4
+_LEAST_SIDE = 8  # pixels of an image
 _CHUNK = 64  # draws of images in memory at once
 _SMALLEST_SIDE = 64  # of images that details are taken from: smaller ones have no large scales
 
@@ -238,7 +239,7 @@ class SourceLibrary:
         Raises
         ------
         ValueError
-            If ``n`` or a side is less than 1, or ``correlation`` is not between 0 and 1.
+            If ``n`` is less than 1 or a side less than 8, or ``correlation`` is not between 0 and 1.
 
         Examples
         --------
@@ -248,6 +249,9 @@ class SourceLibrary:
         ((2, 4, 64, 64), True)
         """
         _check_numbers(n, *shape)
+        if min(shape) < _LEAST_SIDE:
+            msg = f"images of {shape[0]} x {shape[1]} pixels have no structure; ask for {_LEAST_SIDE} or more."
+            raise ValueError(msg)
         _check_correlation(correlation)
         rng = np.random.default_rng(seed)
         images = np.empty((n, len(self.components), *shape))

@@ -1,6 +1,7 @@
 """Responses as OGIP files: the area in an ARF, the redistribution in an RMF (CAL/GEN/92-002, George et al.)."""
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
@@ -12,6 +13,9 @@ __all__ = ["write_response"]
 
 def write_response(response, arf, rmf, *, overwrite=False):
     """Write both files, or neither; see `Response.write`."""
+    if Path(arf).resolve() == Path(rmf).resolve():
+        msg = f"'{arf}' cannot be both the ARF and the RMF; give two names."
+        raise ValueError(msg)
     energies, channels = response.energy_edges.value, response.channel_edges.value
     numbers = response.first_channel + np.arange(channels.size - 1)
     bins = [

@@ -119,7 +119,20 @@ class SpectralModel(Fittable1DModel):
         parameters = (getattr(self, name) for name in self.param_names)
         return self._plain([p.value if p.unit is None else p.quantity for p in parameters], self.param_names)
 
+    @property
+    def checked_parameters(self):
+        """The same, or an error if one has been set to a value that has no meaning."""
+        values = self.plain_parameters
+        for name, value in zip(self.param_names, values):
+            self._check(name, value)
+        return values
+
     def _parameter_units_for_data_units(self, inputs_unit, outputs_unit):
+        # Fitters take the numbers of the data as they are: another unit would scale the amplitude without a word.
+        for unit in outputs_unit.values():
+            if unit != self.output_unit:
+                msg = f"the data are in {unit}; fit {type(self).__name__} to data in {self.output_unit}: use y.to(...)."
+                raise u.UnitsError(msg)
         return {name: unit for name, unit in self.parameter_units.items() if unit is not u.dimensionless_unscaled}
 
     @classmethod

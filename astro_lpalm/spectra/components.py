@@ -57,6 +57,9 @@ class ModelComponent:
         except ValueError as error:
             msg = f"component '{self.name}': {error}"
             raise ValueError(msg) from error
+        if not self.priors:
+            msg = f"component '{self.name}' has no priors; give ranges for some of the parameters of its model."
+            raise ValueError(msg)
         for name, prior in self.priors.items():
             bounds = getattr(expression.model, name).bounds
             try:

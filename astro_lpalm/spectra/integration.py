@@ -77,7 +77,7 @@ def integrate(model, energy_edges, parameters=None):
         such as a power law have no end of them.
     parameters : dict, optional
         Values of some parameters by name (``photon_index``, in an expression ``photon_index_1``), arrays of shape (n,)
-        or numbers without units, in place of the model's own, for n spectra at once.
+        or numbers, without units (those of the model are meant), in place of the model's own, for n spectra at once.
 
     Returns
     -------
@@ -89,8 +89,9 @@ def integrate(model, energy_edges, parameters=None):
     TypeError
         If ``model`` is not a model.
     ValueError
-        If the edges are not increasing energies, the model is a factor rather than a spectrum, it is an
-        expression of another form, or ``parameters`` has a name that the model has not or arrays of other shapes.
+        If the edges are not increasing energies, the model is a factor rather than a spectrum, it is an expression of
+        another form, a parameter is out of its bounds, or ``parameters`` has a name that the model has not, values with
+        units, or arrays of other shapes.
 
     Notes
     -----
@@ -112,7 +113,7 @@ def integrate(model, energy_edges, parameters=None):
     edges = check_energy_edges(energy_edges)
     parameters = dict(parameters or {})
     expression.check_names(parameters)
-    arrays = {name: np.asarray(values, dtype=float) for name, values in parameters.items()}
+    arrays = {name: expression.checked(name, values) for name, values in parameters.items()}
     shapes = {values.shape for values in arrays.values()} - {()}
     if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
         given = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
@@ -178,6 +179,20 @@ class Expression:
             if name not in self._names:
                 msg = f"the model has no parameter {name!r}; it has {', '.join(self._names)}."
                 raise ValueError(msg)
+
+    def checked(self, name, values):
+        """Give values of a parameter as plain numbers, which must be within its bounds."""
+        if isinstance(values, u.Quantity):
+            msg = f"parameter '{name}' has the unit {values.unit}; give plain numbers, in the unit of the model."
+            raise ValueError(msg)
+        values = np.asarray(values, dtype=float)
+        low, high = getattr(self.model, name).bounds
+        low, high = -np.inf if low is None else low, np.inf if high is None else high
+        if not np.all((values >= low) & (values <= high)):
+            worst = values[~((values >= low) & (values <= high))].flat[0]
+            msg = f"parameter '{name}' is {worst:g}; it must lie in {low:g} to {high:g}."
+            raise ValueError(msg)
+        return values
 
     def photons(self, edges, parameters):
         """Photons between neighbouring ``edges``, which must be as narrow as those of `split_bins`.
@@ -313,7 +328,7 @@ def _plain_values(model):
     if isinstance(model, CompoundModel) and _is_followed(model):
         return [*_plain_values(model.left), *_plain_values(model.right)]
     if isinstance(model, SpectralModel):
-        values = model.plain_parameters
+        values = model.checked_parameters
     else:
         values = [getattr(model, name).value for name in model.param_names]
     for name, value in zip(model.param_names, values):

@@ -81,7 +81,9 @@ class SpectralLibrary:
         self.energy_edges = edges * u.keV
         self.response = response
         self._fine = None if response is None else _refined(response)
-        self.nh = nh or Prior(0.0, 0.0)
+        bounds = PhotoelectricAbsorption.nh.bounds
+        nh = Prior(0.0, 0.0) if nh is None else nh
+        self.nh = nh.within(bounds) if isinstance(nh, Prior) else Prior.parse(nh, bounds)
 
     @classmethod
     def from_file(cls, path, *, energy_edges=None):

@@ -147,6 +147,8 @@ class Response:
 
         Raises
         ------
+        ValueError
+            If both have the same name.
         FileExistsError
             If a file exists and ``overwrite`` is false.
         OSError

@@ -60,6 +60,10 @@ class TrainingSet:
     def __len__(self):
         return len(self.X)
 
+    def __repr__(self):
+        (m, t), names = self.X.shape[1:], ", ".join(self.component_names)
+        return f"<TrainingSet: {len(self)} examples of {names}; {m} energies, {t} pixels>"
+
     @classmethod
     def from_arrays(cls, X, A, S, *, component_names=None, energy_edges=None, library=None, description=None):
         """Make a training set of anybody's matrices.

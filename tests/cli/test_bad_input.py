@@ -352,3 +352,11 @@ def test_device_that_torch_was_not_built_for(files, here, fails):
         "--device",
         "cuda",
     )
+
+
+@pytest.mark.parametrize("command", ["train", "simulate"])
+def test_components_file_is_not_its_own_output(here, capsys, command):
+    (here / "components.toml").write_text("precious")
+    assert run(command, "components.toml", "-o", "components.toml", "--overwrite") == 1
+    assert "'components.toml' is the components file itself" in capsys.readouterr().err
+    assert (here / "components.toml").read_text() == "precious"

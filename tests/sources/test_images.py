@@ -263,3 +263,8 @@ def test_bad_source_tables(tmp_path, one, error, message):
     fits.PrimaryHDU(np.ones((30, 30))).writeto(tmp_path / "flat.fits")
     with pytest.raises(error, match=message):
         SourceLibrary.from_file(write_toml(tmp_path, one))
+
+
+def test_images_too_small_for_structure(library):
+    with pytest.raises(ValueError, match="images of 1 x 1 pixels have no structure; ask for 8 or more"):
+        library.draw_images(1, (1, 1), 0)

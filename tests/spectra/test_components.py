@@ -45,3 +45,8 @@ def test_components_that_are_refused(model, priors, message):
 def test_what_is_no_model_is_refused():
     with pytest.raises(TypeError, match="'Synchrotron' is not a model"):
         ModelComponent("c", "Synchrotron", {})
+
+
+def test_component_without_priors():
+    with pytest.raises(ValueError, match="component 'a' has no priors; give ranges"):
+        ModelComponent("a", Synchrotron)

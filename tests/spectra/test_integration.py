@@ -222,3 +222,18 @@ def test_edges_must_increase(edges):
 def test_edges_must_be_energies(edges):
     with pytest.raises(ValueError, match="energy_edges must be energies, in keV where they have no unit"):
         check_energy_edges(edges)
+
+
+def test_parameters_are_plain_numbers_within_bounds():
+    with pytest.raises(ValueError, match="parameter 'kT' has the unit eV; give plain numbers"):
+        integrate(Thermal(), [1, 2], {"kT": [1000.0, 2000.0] * u.eV})
+    for values, given in (([500.0], "500"), (-1.0, "-1"), ([1.0, np.nan], "nan")):
+        with pytest.raises(ValueError, match=f"parameter 'kT' is {given}; it must lie in 0.06 to 80"):
+            integrate(Thermal(), [1, 2], {"kT": values})
+
+
+def test_parameters_that_were_set_out_of_bounds():
+    model = Synchrotron()
+    model.amplitude = -5
+    with pytest.raises(ValueError, match="parameter 'amplitude' is -5; it must be 0 or more"):
+        integrate(model, [1, 2])

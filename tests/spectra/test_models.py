@@ -257,3 +257,11 @@ def test_absorption_falls_from_edge_to_edge():
     sigma = PhotoelectricAbsorption.cross_section(energy)
     rises = energy[1:][np.diff(sigma) > 0]
     assert all(np.min(np.abs(rise - edges) / rise) < 2e-3 for rise in rises)
+
+
+@pytest.mark.parametrize("unit", ["ph / (cm2 s eV)", "ph / (m2 s keV)"])
+def test_data_of_another_unit_are_not_fitted_as_they_are(unit):
+    x = np.linspace(0.6, 7, 50) * u.keV
+    y = Synchrotron(amplitude=1e-3, photon_index=2.0)(x).to(unit)
+    with pytest.raises(u.UnitsError, match=r"the data are in .*; fit Synchrotron to data in ph / \(keV s cm2\)"):
+        TRFLSQFitter()(Synchrotron(amplitude=2e-3, photon_index=1.8), x, y)

@@ -357,3 +357,10 @@ def test_written_files_read_back(tmp_path, first_channel):
     with pytest.raises(FileExistsError, match=r"b\.rmf"):
         response.write(tmp_path / "new.arf", rmf)
     assert not (tmp_path / "new.arf").exists()
+
+
+def test_one_name_for_both_files(tmp_path):
+    response = Response([[1.0]], [1, 2], [1, 2])
+    with pytest.raises(ValueError, match=r"x\.arf' cannot be both the ARF and the RMF"):
+        response.write(tmp_path / "x.arf", tmp_path / "x.arf", overwrite=True)
+    assert not list(tmp_path.iterdir())

@@ -113,3 +113,8 @@ def test_from_file_refuses(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         TrainingSet.from_file(path)
+
+
+def test_repr_is_a_line(libraries):
+    shown = repr(TrainingSet.synthesize(*libraries, 5, 30.0, 4, n_pixels=40))
+    assert shown == "<TrainingSet: 5 examples of a, b; 8 energies, 40 pixels>"
