@@ -61,7 +61,7 @@ def same_variance(A, moments, variance):
     return np.full(len(A), squares / (len(A) - A.shape[1]))
 
 
-def projection(spectrum, error, library, k):
+def projection(spectrum, noise, others, library, k):
     """Put a spectrum on the mean and the first principal vectors, however unlikely it is there."""
     basis, mean = library.principal[k][:N_PROJECTED], library.mean[k]
     return np.maximum(mean + (spectrum - mean) @ basis.T @ basis, 0.0)
@@ -93,7 +93,7 @@ def never(A, start, library):
     return False
 
 
-PLAIN = {"_row_variance": same_variance}
+PLAIN = {"row_variance": same_variance}
 #: Name of the row: steps that are replaced, and whether there is a library.
 ROWS = {
     "least squares, no threshold": (PLAIN | {"_reweighted_threshold": no_threshold}, False),

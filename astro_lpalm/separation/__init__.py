@@ -2,5 +2,6 @@
 
 from .base import *
 from .metrics import *
+from .posterior import *
 from .refinement import *
 from .unrolled import *

@@ -95,8 +95,8 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     previous = None
     changes = []
     for _ in range(n_rounds):
-        variance = _row_variance(A, moments, variance)
-        demixing, covariance = _demix(A, variance)
+        variance = row_variance(A, moments, variance)
+        demixing, covariance = demix(A, variance)
         S = demixing.astype(X.dtype) @ X
         limit = threshold * np.sqrt(np.diag(covariance))[:, np.newaxis].astype(X.dtype)
         S = _reweighted_threshold(S, previous, limit)
@@ -109,7 +109,7 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     kept = library is not None and _left_library(A, factorization.spectra, library)
     if kept:
         A = np.asarray(factorization.spectra, dtype=np.float64)
-    demixing, _ = _demix(A, _row_variance(A, moments, variance))
+    demixing, _ = demix(A, row_variance(A, moments, variance))
     return Factorization(
         spectra=A.astype(X.dtype),
         sources=demixing.astype(X.dtype) @ X,
@@ -167,17 +167,24 @@ def _left_library(A, start, library):
     return far.any()
 
 
-def _demix(A, variance):
-    # Generalized least squares, S = demixing @ X, and the covariance of S where each row of X has this variance.
+def demix(A, variance):
+    """Return the matrix of generalized least squares, S = demixing @ X, and the covariance of S's errors.
+
+    The rows of X have the given noise variances.
+    """
     weighted = A / variance[:, np.newaxis]
     covariance = np.linalg.pinv(A.T @ weighted, hermitian=True)
     return covariance @ weighted.T, covariance
 
 
-def _row_variance(A, moments, variance):
-    # The noise of each row, from the mean square of X - A S. S = demixing @ X turns that into products of small
-    # matrices. A row that weighs much in S has a small residual for that reason alone: its leverage is divided out.
-    demixing, covariance = _demix(A, variance)
+def row_variance(A, moments, variance):
+    """Measure the noise variance of each row of X, whose ``moments`` X X^T / t are given, about the fit A S.
+
+    The fit is weighted by the variances supposed so far.
+    """
+    # S = demixing @ X turns the mean square of X - A S into products of small matrices. A row that weighs much in S
+    # has a small residual for that reason alone: its leverage is divided out.
+    demixing, covariance = demix(A, variance)
     fit = A @ demixing
     residual = np.eye(len(A)) - fit
     squares = np.einsum("ij,jk,ik->i", residual, moments, residual)
@@ -208,8 +215,7 @@ def _fit_spectra(X, S, A, variance, library):
         for k in np.flatnonzero(found):
             # What leaks along the column itself is lost with its norm.
             others = (A - np.outer(A[:, k], A[:, k] @ A)) * leakage[:, k]
-            error = np.diag(np.maximum(variance * noise[k], np.finfo(float).tiny)) + others @ others.T
-            spectra[:, k] = _most_probable(measured[:, k], error, library, k)
+            spectra[:, k] = _most_probable(measured[:, k], variance * noise[k], others, library, k)
     return spectra / np.linalg.norm(spectra, axis=0)
 
 
@@ -227,12 +233,18 @@ def _leakage(S):
     return leakage
 
 
-def _most_probable(spectrum, error, library, k):
-    # Wiener estimate: a normal prior about the library's mean, its covariance exact along the principal vectors and
-    # diagonal in what they leave over, against a measurement with this covariance of its errors.
-    basis, mean = library.principal[k], library.mean[k]
-    prior = (basis.T * library.spread[k] ** 2) @ basis + np.diag(library.remainder[k] ** 2)
-    return np.maximum(mean + prior @ np.linalg.solve(prior + error, spectrum - mean), 0.0)
+def _most_probable(spectrum, noise, others, library, k):
+    # A spectrum is the library's mean plus normal multiples of its principal vectors plus what these leave over, with
+    # a variance at each energy. Measured, it has noise and normal multiples of other spectra in it as well. Solved for
+    # the multiples as least squares: the covariances themselves are so nearly singular that rounding would decide.
+    remainder, r = library.remainder[k].astype(float) ** 2, len(library.spread[k])
+    variance = np.maximum(noise + remainder, np.finfo(float).tiny)
+    directions = np.hstack([library.principal[k].T * library.spread[k], others])
+    deviation, weight = spectrum - library.mean[k], 1.0 / np.sqrt(variance)
+    design = np.vstack([weight[:, np.newaxis] * directions, np.eye(directions.shape[1])])
+    multiples = np.linalg.lstsq(design, np.append(weight * deviation, np.zeros(directions.shape[1])))[0]
+    left = deviation - directions @ multiples
+    return np.maximum(library.mean[k] + directions[:, :r] @ multiples[:r] + remainder / variance * left, 0.0)
 
 
 def least_squares(X, spectra, variance=None):
@@ -270,5 +282,5 @@ def least_squares(X, spectra, variance=None):
     variance = np.ones(len(X)) if variance is None else np.asarray(variance, dtype=float)
     largest = variance.max()
     variance = np.where(variance > 0, np.maximum(variance, _VARIANCE_FLOOR * largest), largest)
-    demixing, _ = _demix(spectra.astype(np.float64), variance)
+    demixing, _ = demix(spectra.astype(np.float64), variance)
     return demixing.astype(X.dtype) @ X

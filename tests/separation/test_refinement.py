@@ -190,3 +190,31 @@ def test_what_leaves_the_library_is_not_trusted(rng):
     np.testing.assert_array_equal(found.spectra, A)
     np.testing.assert_allclose(found.sources, np.linalg.lstsq(A, X, rcond=None)[0], atol=0.2 * np.abs(S).max())
     assert not found.converged
+
+
+def test_most_probable_spectrum_survives_tiny_noise(rng):
+    # The covariances span 20 orders of magnitude, more than a matrix of doubles can be solved with; the same formula
+    # with rational numbers is the reference.
+    from fractions import Fraction
+
+    m, r = 6, 2
+    library = library_about(np.abs(rng.standard_normal((m, 2))), rng, rank=r)
+    library.remainder[:] = 1e-9
+    noise = 10.0 ** np.linspace(-20, -16, m)
+    others = 1e-3 * rng.standard_normal((m, 1))
+    spectrum = library.mean[0] + 0.05 * library.principal[0][0] + 2 * others[:, 0] + np.sqrt(noise)
+
+    def exact(array):
+        return np.vectorize(Fraction)(array)
+
+    basis = exact(library.principal[0].T * library.spread[0])
+    prior = basis @ basis.T + np.diag(exact(library.remainder[0]) ** 2)
+    total = prior + np.diag(exact(noise)) + exact(others) @ exact(others).T
+    rows = np.column_stack([total, exact(spectrum) - exact(library.mean[0])])
+    for i in range(m):  # elimination without rounding
+        rows[i] = rows[i] / rows[i, i]
+        for j in set(range(m)) - {i}:
+            rows[j] = rows[j] - rows[j, i] * rows[i]
+    expected = (exact(library.mean[0]) + prior @ rows[:, -1]).astype(float)
+    found = refinement._most_probable(spectrum, noise, others, library, 0)
+    np.testing.assert_allclose(found, np.maximum(expected, 0), atol=1e-9)
