@@ -10,6 +10,7 @@ from astropy.io import fits
 from astro_lpalm.data import __file__ as data_file
 from astro_lpalm.model import KnownSpectra, Model, load_model, packaged_models
 from astro_lpalm.separation import UnrolledPALM, refine
+from astro_lpalm.spectra import SpectralLibrary
 
 from . import toy
 
@@ -330,3 +331,18 @@ def test_network_for_known_spectra():
     np.testing.assert_array_equal(found.spectra, A)
     with pytest.raises(ValueError, match="needs the spectra"):
         model.separate(A @ S)
+
+
+def test_of_many_pixels_the_network_sees_some(monkeypatch):
+    # All of them enter the refinement, which ends at the same spectra from either start.
+    model = load_model("snr-acis")
+    A = SpectralLibrary.from_file("snr-acis").draw(1, seed=1)[0]
+    rng = np.random.default_rng(0)
+    S = rng.laplace(size=(4, 6000)) * (rng.random((4, 6000)) < 0.2)
+    X = A @ S + 0.01 * rng.standard_normal((len(A), 6000))
+    every = model.separate(X)
+    monkeypatch.setattr("astro_lpalm.model._ENOUGH_TO_START", 2000)
+    some = model.separate(X)
+    np.testing.assert_allclose(some.spectra, every.spectra, atol=1e-4)
+    assert some.sources.shape == (4, 6000)
+    assert model.separate(X, refine=False).sources.shape == (4, 6000)
