@@ -1,13 +1,19 @@
 """What the columns of A look like: component models, instrument response, libraries of draws."""
 
+from .absorption import *
+from .base import *
+from .channels import check_energy_edges
 from .components import *
 from .components_file import *
 from .integration import *
 from .library import *
-from .models import *
+from .merge import *
+from .line import *
 from .pha import *
 from .priors import *
 from .response import *
 from .statistics import *
+from .synchrotron import *
 from .table_model import *
+from .thermal import *
 from .user_model import *

@@ -4,20 +4,18 @@ import astropy.units as u
 import numpy as np
 from scipy.sparse import csr_array
 
-__all__ = ["as_grid", "summing_matrix"]
+__all__ = ["check_energy_edges", "summing_matrix"]
 
 _NESTS = 1e-3  # of a channel's width: how far an edge may lie from a channel's, as files hold single precision
 
 
-def as_grid(edges, name):
-    """Check the edges of an energy grid.
-
-    Unlike `check_energy_edges` it takes a first edge of 0, which response files have.
+def check_energy_edges(energy_edges, name="energy_edges"):
+    """Check edges of energy bins.
 
     Parameters
     ----------
-    edges : `~astropy.units.Quantity` or array
-        Shape (n + 1,); keV where there is no unit.
+    energy_edges : `~astropy.units.Quantity` or array
+        Shape (m + 1,); keV where there is no unit. The first may be 0, as in files of responses.
     name : str
         What the caller calls them, for messages.
 
@@ -29,18 +27,24 @@ def as_grid(edges, name):
     Raises
     ------
     ValueError
-        If they are not at least two finite, increasing energies, none of them negative.
+        If they are not at least two, finite and increasing energies, or the first is negative.
+
+    Examples
+    --------
+    >>> from astro_lpalm.spectra import check_energy_edges
+    >>> check_energy_edges([0.5, 2, 7])
+    array([0.5, 2. , 7. ])
     """
     try:
-        plain = u.Quantity(edges, dtype=float)
-        plain = np.array(plain.value if plain.unit == u.dimensionless_unscaled else plain.to_value(u.keV))
+        edges = u.Quantity(energy_edges, dtype=float)
+        edges = np.array(edges.value if edges.unit == u.dimensionless_unscaled else edges.to_value(u.keV))
     except (TypeError, ValueError, u.UnitsError) as error:
-        msg = f"{name} must be energies, in keV where they have no unit; got {edges!r} ({error})."
+        msg = f"{name} must be energies, in keV where they have no unit; got {energy_edges!r} ({error})."
         raise ValueError(msg) from error
-    if plain.ndim != 1 or plain.size < 2 or not (np.all(np.diff(plain) > 0) and plain[0] >= 0 and plain[-1] < np.inf):
-        msg = f"{name} must be two or more finite, increasing energies, none negative; got {edges!r}."
+    if edges.ndim != 1 or edges.size < 2 or not (np.all(np.diff(edges) > 0) and edges[0] >= 0 and edges[-1] < np.inf):
+        msg = f"{name} must be two or more finite, increasing energies, the first 0 or more; got {energy_edges!r}."
         raise ValueError(msg)
-    return plain
+    return edges
 
 
 def summing_matrix(channel_edges, energy_edges):
@@ -63,7 +67,7 @@ def summing_matrix(channel_edges, energy_edges):
     ValueError
         If an energy edge is not the edge of a channel, or lies beyond the channels.
     """
-    channels, wanted = as_grid(channel_edges, "channel_edges"), as_grid(energy_edges, "energy_edges")
+    channels, wanted = check_energy_edges(channel_edges, "channel_edges"), check_energy_edges(energy_edges)
     width = np.diff(channels)
     nearest = np.searchsorted(0.5 * (channels[1:] + channels[:-1]), wanted)
     narrower = np.minimum(np.append(width, width[-1]), np.append(width[0], width))[nearest]

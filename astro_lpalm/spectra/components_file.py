@@ -9,19 +9,16 @@ import numpy as np
 from astropy.modeling.models import RedshiftScaleFactor
 
 from ..data import read_components_file
+from .absorption import PhotoelectricAbsorption
+from .base import photon_flux_density
+from .channels import check_energy_edges
 from .components import ModelComponent, check_library_names
-from .integration import check_energy_edges
-from .models import (
-    EmissionLine,
-    PhotoelectricAbsorption,
-    Synchrotron,
-    SynchrotronRolloff,
-    Thermal,
-    photon_flux_density,
-)
+from .line import EmissionLine
 from .priors import Prior
 from .response import Response, approximate_acis_response
+from .synchrotron import Synchrotron, SynchrotronRolloff
 from .table_model import read_table_model
+from .thermal import Thermal
 
 __all__ = ["FACTORS", "MODELS", "SpectraSettings", "read_spectra_settings"]
 

@@ -8,9 +8,11 @@ from astropy.modeling import CompoundModel, Model
 from astropy.modeling.models import Multiply, RedshiftScaleFactor, Scale
 
 from ..data import read_table
-from .models import PhotoelectricAbsorption, SpectralModel, photon_flux_density
+from .absorption import PhotoelectricAbsorption
+from .base import SpectralModel, photon_flux_density
+from .channels import check_energy_edges
 
-__all__ = ["check_energy_edges", "integrate"]
+__all__ = ["integrate"]
 
 _FLUX = u.photon / (u.cm**2 * u.s)
 _WIDEST = 0.01  # keV; wider bins are split, so that a product of models may be taken bin by bin
@@ -18,44 +20,6 @@ _STEEPEST = 1.02  # ratio of the edges of the widest bin at low energies
 _LOWEST = 1e-3  # keV; what an edge at zero stands for
 _GAUSS = 0.5 / np.sqrt(3)  # nodes of the two-point Gauss-Legendre rule, in bin widths from the centre
 _STRETCHES = (RedshiftScaleFactor, Scale, Multiply)  # models of astropy that multiply by a number
-
-
-def check_energy_edges(energy_edges):
-    """Check edges of energy bins.
-
-    Parameters
-    ----------
-    energy_edges : `~astropy.units.Quantity` or array
-        Shape (m + 1,); keV where there is no unit.
-
-    Returns
-    -------
-    edges : array
-        In keV.
-
-    Raises
-    ------
-    ValueError
-        If they are not at least two, finite and increasing energies, or the first is negative.
-
-    Examples
-    --------
-    >>> from astro_lpalm.spectra import check_energy_edges
-    >>> check_energy_edges([0.5, 2, 7])
-    array([0.5, 2. , 7. ])
-    """
-    try:
-        edges = u.Quantity(energy_edges, dtype=float)
-        edges = edges.value if edges.unit == u.dimensionless_unscaled else edges.to_value(u.keV)
-    except (TypeError, ValueError, u.UnitsError) as error:
-        msg = f"energy_edges must be energies, in keV where they have no unit; got {energy_edges!r} ({error})."
-        raise ValueError(msg) from error
-    if edges.ndim != 1 or edges.size < 2 or not (np.all(np.diff(edges) > 0) and edges[0] >= 0 and edges[-1] < np.inf):
-        msg = (
-            f"energy_edges must be two or more finite, increasing energies, the first 0 or more; got {energy_edges!r}."
-        )
-        raise ValueError(msg)
-    return edges
 
 
 def integrate(model, energy_edges, parameters=None):

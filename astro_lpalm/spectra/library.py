@@ -8,10 +8,11 @@ from astropy.table import Table
 from .._files import open_fits, write_fits
 from ..cube import ebounds_hdu, read_ebounds
 from ..data import find_components_file
+from .absorption import PhotoelectricAbsorption
+from .channels import check_energy_edges
 from .components import ModelComponent, SampleComponent, check_library_names
 from .components_file import read_spectra_settings
-from .integration import check_energy_edges, split_bins
-from .models import PhotoelectricAbsorption
+from .integration import split_bins
 from .priors import Prior
 from .response import Response
 from .statistics import LibraryStatistics

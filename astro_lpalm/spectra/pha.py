@@ -7,7 +7,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
-from .channels import as_grid, summing_matrix
+from .channels import check_energy_edges, summing_matrix
 from .ogip import describe_tables, find_tables, open_tables
 
 __all__ = ["PHA"]
@@ -120,7 +120,7 @@ class PHA:
         ValueError
             If there is not one channel for each of the instrument's, or an edge is not that of a channel.
         """
-        edges = as_grid(channel_edges, "channel_edges")
+        edges = check_energy_edges(channel_edges, "channel_edges")
         if edges.size != self.n_channel + 1:
             msg = (
                 f"channel_edges are those of {edges.size - 1} channels, and the spectrum is of an instrument with "

@@ -9,8 +9,7 @@ from scipy.special import erf
 
 from ..data import read_table
 from ._write_response import write_response
-from .channels import as_grid, summing_matrix
-from .integration import check_energy_edges
+from .channels import check_energy_edges, summing_matrix
 from .ogip import read_arf, read_rmf
 
 __all__ = ["Response", "approximate_acis_response"]
@@ -59,7 +58,7 @@ class Response:
     """
 
     def __init__(self, matrix, energy_edges, channel_edges, *, first_channel=1):
-        true, channels = as_grid(energy_edges, "energy_edges"), as_grid(channel_edges, "channel_edges")
+        true, channels = check_energy_edges(energy_edges), check_energy_edges(channel_edges, "channel_edges")
         self.matrix = csr_array(matrix, dtype=float, copy=True)
         self.matrix.sum_duplicates()  # also puts each row in the order of channels
         self.energy_edges = true * u.keV
@@ -190,7 +189,7 @@ class Response:
         >>> response.fold(np.ones(200)).round(-2)
         array([39300., 39300.])
         """
-        true, channels = as_grid(energy_edges, "energy_edges"), as_grid(channel_edges, "channel_edges")
+        true, channels = check_energy_edges(energy_edges), check_energy_edges(channel_edges, "channel_edges")
         area, fwhm = (np.asarray(u.Quantity(q, unit).value) for q, unit in ((area, u.cm**2), (fwhm, u.keV)))
         if area.shape != (len(true) - 1,) or fwhm.shape != area.shape:
             msg = f"area and fwhm need one value for each of {len(true) - 1} true bins; got {area.shape}, {fwhm.shape}."
@@ -313,7 +312,7 @@ class Response:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             msg = f"n_channels_per_bin is {n!r}; give a whole number, 1 or more."
             raise ValueError(msg)
-        wanted = as_grid(u.Quantity([u.Quantity(low, u.keV), u.Quantity(high, u.keV)]), "low and high")
+        wanted = check_energy_edges(u.Quantity([u.Quantity(low, u.keV), u.Quantity(high, u.keV)]), "low and high")
         first, last = np.abs(edges - wanted[:, None]).argmin(axis=1)
         stop = first + n * max(1, math.ceil((last - first) / n))
         half = 0.5 * np.diff(edges)

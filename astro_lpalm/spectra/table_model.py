@@ -10,7 +10,7 @@ from astropy.modeling import Parameter
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ._table_file import read_table_file
-from .models import photon_flux_density
+from .base import photon_flux_density
 from .user_model import ExternalModel, allowed_name
 
 __all__ = ["TableModel", "read_table_model"]

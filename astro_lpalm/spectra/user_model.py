@@ -8,7 +8,7 @@ import astropy.units as u
 import numpy as np
 from astropy.modeling import Parameter
 
-from .models import SpectralModel
+from .base import SpectralModel
 
 __all__ = ["ExternalModel", "UserModel", "user_model"]
 

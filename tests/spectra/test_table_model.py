@@ -8,8 +8,8 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 from scipy.interpolate import RegularGridInterpolator
 
+from astro_lpalm.spectra import SpectralModel, Synchrotron, photon_flux_density
 from astro_lpalm.spectra.integration import integrate
-from astro_lpalm.spectra.models import SpectralModel, Synchrotron, photon_flux_density
 from astro_lpalm.spectra.table_model import read_table_model
 
 from .table_files import ENERGIES, ramp, read_made

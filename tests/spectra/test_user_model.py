@@ -2,8 +2,8 @@ import astropy.units as u
 import numpy as np
 import pytest
 
+from astro_lpalm.spectra import SpectralModel, Synchrotron
 from astro_lpalm.spectra.integration import integrate
-from astro_lpalm.spectra.models import SpectralModel, Synchrotron
 from astro_lpalm.spectra.user_model import UserModel, user_model
 
 
