@@ -1,7 +1,16 @@
 """Solvers: from a matrix X (energies x pixels) to spectra A and sources S with X = A S + N."""
 
+from .background import *
 from .base import *
+from .dnmf import *
+from .fcls import *
+from .fitting import *
+from .gmca import *
 from .metrics import *
+from .mnnbu import *
+from .palm import *
 from .posterior import *
 from .refinement import *
+from .snmfnet import *
 from .unrolled import *
+from .vca import *

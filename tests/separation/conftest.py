@@ -23,3 +23,11 @@ def rng():
 @pytest.fixture
 def mixture(rng):
     return make_mixture(rng)
+
+
+@pytest.fixture(scope="session")
+def protocol(shared_data):
+    """The data of section 3.1 of Fahes et al. (ICLR 2022, arXiv:2112.05694)."""
+    from astro_lpalm.reproduce import read_protocol
+
+    return read_protocol(shared_data / "casa")
