@@ -12,8 +12,11 @@ _RESERVED_NAMES = (
     "EBOUNDS",
     "RESIDUAL",
     "DIAGNOSTICS",
+    "EXPOSURE",
+    "BACKGROUND_MODEL",
     "ENERGY_LO",
     "ENERGY_HI",
+    "DATA",
 )
 
 
@@ -47,8 +50,11 @@ def check_component_names(names):
                 "and underscores, a letter first."
             )
             raise ValueError(msg)
-        if name.upper() in _RESERVED_NAMES:
-            msg = f"component name {name!r} is taken by a part of the file; the names not to use are {_RESERVED_NAMES}."
+        if name.upper() in _RESERVED_NAMES or name.upper().endswith(("_FLUX", "_ERR")):
+            msg = (
+                f"component name {name!r} is taken by a part of the file; the names not to use are {_RESERVED_NAMES} "
+                "and those that end in _FLUX or _ERR."
+            )
             raise ValueError(msg)
     if len({name.upper() for name in names}) < len(names):
         msg = f"component names must differ in more than case, as FITS ignores it; they are {names}."

@@ -155,20 +155,25 @@ def _demo_options(command):
 
 
 def _bin(options):
-    """Bin an event list into a cube of counts."""
+    """Bin an event list, or several, into a cube of counts."""
     from .cube import EventCube
 
     check_output(options.output, overwrite=options.overwrite)
-    names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region")
+    names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region",
+             "mask")  # fmt: skip
     chosen = {name: getattr(options, name) for name in names}
     for name in ("energy", "energy_edges", "size"):
         if chosen[name] is not None:
             chosen[name] = u.Quantity(chosen[name])
-    EventCube.from_events(options.events, **chosen).write(options.output, overwrite=options.overwrite)
+    chosen["like"] = None if options.like is None else EventCube.read(options.like)
+    events, exposure = options.events, options.exposure
+    if len(events) == 1:  # one list that is merged with no other keeps its header
+        events, exposure = events[0], None if exposure is None else exposure[0]
+    EventCube.from_events(events, exposure=exposure, **chosen).write(options.output, overwrite=options.overwrite)
 
 
 def _bin_options(command):
-    command.add_argument("events", help="event list")
+    command.add_argument("events", nargs="+", help="event list; several are brought to the first one's sky and merged")
     _add_output(command, "cube file to write")
     kev, arcsec = _quantity(u.keV), _quantity(u.arcsec)
     command.add_argument("--energy", nargs=2, type=kev, metavar=("LOW", "HIGH"), help="range (keV; default: 0.5 7)")
@@ -181,6 +186,10 @@ def _bin_options(command):
     command.add_argument("--center", type=_sky, help="middle of the image, as one argument: 'RA DEC'")
     command.add_argument("--size", nargs="+", type=arcsec, help="side, or width and height, of the image (arcsec)")
     command.add_argument("--region", help="DS9 or CIAO region file; pixels outside it are masked")
+    command.add_argument("--mask", help="FITS image, nonzero where pixels are masked, or a region file of what to mask")
+    command.add_argument("--exposure", nargs="+", metavar="FILE",
+                         help="exposure map, a FITS image on any celestial WCS; one for each event list")  # fmt: skip
+    command.add_argument("--like", metavar="CUBE", help="cube file whose pixels and energy bins are taken")
 
 
 def _simulate(options):
@@ -284,11 +293,25 @@ def _separate(options):
     check_output(options.output, overwrite=options.overwrite)
     _check_device(options.device)
     result = separate(
-        options.cube, options.model, transform=options.transform, refine=not options.no_refine, device=options.device
-    )
+        options.cube, options.model, background=_background(options), transform=options.transform,
+        refine=not options.no_refine, device=options.device,
+    )  # fmt: skip
     result.write(options.output, overwrite=options.overwrite)
     if not options.quiet:
         _print_diagnostics(result)
+
+
+def _background(options):
+    if options.background is None:
+        if options.background_scale is not None or options.free_background:
+            msg = "--background-scale and --free-background need --background, the file that it is in."
+            raise ValueError(msg)
+        return None
+    from .cube import EventCube
+    from .pipeline import read_background
+
+    how = {"scale": options.background_scale, "free": options.free_background}
+    return read_background(options.background, EventCube.read(options.cube), **how)
 
 
 def _print_diagnostics(result):
@@ -302,6 +325,9 @@ def _separate_options(command):
     command.add_argument("model", help="model file, or name of a packaged model")
     _add_output(command, "FITS file to write the components to")
     command.add_argument("--transform", default="starlet", help="starlet, or a wavelet such as db4 or db4-stationary")
+    command.add_argument("--background", metavar="FILE", help="cube of a blank field, or PHA file, to take away")
+    command.add_argument("--background-scale", type=float, help="factor for it (default: ratio of exposures and areas)")
+    command.add_argument("--free-background", action="store_true", help="fit its amplitude")
     command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
     command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
 
@@ -368,6 +394,36 @@ def _info_options(command):
     command.add_argument("file", help="a file, or the name of a packaged model")
 
 
+_EXPERIMENTS = ("table1", "table2", "table3", "table4", "init", "fig2", "fig8", "fig10", "partial")
+
+
+def _reproduce(options):
+    """Redo the tables and figures of the paper, next to rows of our own."""
+    from .reproduce import EXPERIMENTS, Workspace, format_table
+
+    workspace = Workspace(
+        options.data, options.output, quick=options.quick, seed=options.seed, n_samples=options.samples,
+        progress=not options.quiet,
+    )  # fmt: skip
+    for name in _EXPERIMENTS if options.experiment == "all" else (options.experiment,):
+        table = EXPERIMENTS[name].run(workspace)
+        if not options.quiet:
+            print(f"{format_table(table)}\nThese are {options.output / name}.ecsv and .png.\n", flush=True)
+
+
+def _reproduce_options(command):
+    command.add_argument("experiment", choices=(*_EXPERIMENTS, "all"), help=f"{', '.join(_EXPERIMENTS)}, or all",
+                         metavar="EXPERIMENT")  # fmt: skip
+    command.add_argument("--data", type=Path, required=True, help="directory of the authors' spectra and maps: "
+                         "spectra.fits and sources.fits, or spectra.npy and real_sources.pkl")  # fmt: skip
+    command.add_argument("-o", "--output", type=Path, required=True, help="directory for results and trained models; "
+                         "what an earlier run left there is not done again")  # fmt: skip
+    command.add_argument("--quick", action="store_true", help="few epochs and samples: minutes, and worse figures")
+    command.add_argument("--samples", type=int, help="samples of each row (default: the paper's number, or fewer "
+                         "where a sample takes long)")  # fmt: skip
+    command.add_argument("--seed", type=int, default=0, help="decides data and trainings (default: %(default)s)")
+
+
 _COMMANDS = {
     "demo": (_demo, _demo_options),
     "bin": (_bin, _bin_options),
@@ -376,4 +432,5 @@ _COMMANDS = {
     "separate": (_separate, _separate_options),
     "plot": (_plot, _plot_options),
     "info": (_info, _info_options),
+    "reproduce": (_reproduce, _reproduce_options),
 }

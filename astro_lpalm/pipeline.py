@@ -2,32 +2,43 @@
 
 import logging
 import os
+import warnings
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.utils.exceptions import AstropyUserWarning
 
-from .cube import EventCube
+from ._files import open_fits
+from .cube import EventCube, ExpectedBackground
 from .model import Model, load_model
 from .results import Separation
-from .separation import least_squares
-from .transforms import detail_matrix, get_transform
+from .separation import background_amplitude, least_squares
+from .spectra import PHA
+from .transforms import Starlet, detail_matrix, get_transform
 
-__all__ = ["separate"]
+__all__ = ["read_background", "separate"]
 
 log = logging.getLogger(__name__)
 
 _N_SCALES = 4
 # Spectra need no more details than this; more of them, taken at every pixel of a large image, only cost time.
 _ENOUGH = 50_000
+# Scales over which counts are smoothed to tell how noisy the pixels are, so many that a pixel's own noise has no part
+# in it; and the error of a free background's amplitude from which on it is hardly measured.
+_N_SMOOTH, _LARGE_ERROR = 5, 0.3
 
 
-def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
+def separate(cube_hdu, model, *, background=None, transform="starlet", refine=True, device=None):
     """Separate an observation into component images and spectra.
 
     The transform's details of every energy, in units of their photon noise, go to the solver, which finds the spectra
     A: in the details sources are sparse (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694). The images follow
     from A by least squares, weighted for photon noise: without bias, and with all counts shared out.
+
+    Where the cube has an exposure map, details are taken of the counts divided by it, so that the edges of the
+    exposure are no details of the sources. The images need no correction: the exposure, the same at all energies, is
+    a factor of both data and images, and ``flux_images`` of the result are divided by it.
 
     Parameters
     ----------
@@ -35,6 +46,12 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         The observation: counts, (energy, y, x).
     model : `~astro_lpalm.model.Model`, str, path or solver
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
+    background : `~astro_lpalm.cube.ExpectedBackground`, EventCube, array_like, str or path, optional
+        Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
+        fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
+        is taken away from the data, but not from their noise, and is part of the result's model and residuals. A free
+        amplitude is fitted together with the images (`~astro_lpalm.separation.background_amplitude`); it and its
+        error are in the diagnostics' ``meta``.
     transform : str or transform
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
         images: where counts are few, the details of the coarser ones stand out from the noise.
@@ -55,6 +72,11 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         If a file cannot be read.
     TypeError
         If an argument is of none of the kinds above.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        If a free background is negative, and taken as zero, or hardly known.
     """
     cube, solver = _as_cube(cube_hdu), _as_solver(model)
     transform = get_transform(transform, _N_SCALES, side=min(cube.data.shape[1:]))
@@ -67,28 +89,101 @@ def separate(cube_hdu, model, *, transform="starlet", refine=True, device=None):
         header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
     header["TRANSFRM"] = repr(transform)
     header.add_history(f"components found by astro_lpalm.separate with refine={refine}")
-    found = solver.separate(_details(transform, cube), **options)
+    background = _as_background(background, cube)
+    expected = None if background is None else background.expected(cube)
+    found = solver.separate(_details(transform, cube, expected), **options)
     log.info("the solver ran %d iterations, converged: %s", found.n_iter, found.converged)
+    diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
+    if background is not None and background.free:
+        amplitude, error = _amplitude(cube, found.spectra, expected)
+        diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
+        expected *= amplitude
     X = cube.matrix(dtype=np.float32)
-    sources = least_squares(X, found.spectra, X.mean(axis=1))
+    net = X if expected is None else X - expected.astype(np.float32)
+    sources = least_squares(net, found.spectra, X.mean(axis=1))
     return Separation(
         cube,
         found.spectra,
         sources,
         names or [f"component_{k + 1}" for k in range(len(sources))],
-        diagnostics=Table(meta={"n_iter": found.n_iter, "converged": found.converged}),
+        diagnostics=Table(meta=diagnostics),
         header=header,
+        background=expected,
     )
 
 
-def _details(transform, cube):
+def _details(transform, cube, background=None):
     mask = cube.pixel_mask if cube.pixel_mask.any() else None
-    noise = transform.photon_noise(cube.data.sum(axis=0, dtype=float), mask)
+    exposure = cube.relative_exposure
+    # Counts over exposure have that many times the variance of as many counts.
+    noise = transform.photon_noise(cube.data.sum(axis=0, dtype=float) / exposure, mask)
+    data = cube.data
+    if background is not None:
+        data = data - np.nan_to_num(cube.image_of(background.astype(np.float32)))
+    if cube.exposure is not None:
+        data = data / exposure.astype(np.float32)
+        # Only details that lie on the pixels have noise that differs between them.
+        noise = [level / np.sqrt(exposure) if np.ndim(level) else level for level in noise]
     n_pixels, stride = np.count_nonzero(~cube.pixel_mask), 1
     # A stride of s leaves 1 / s^2 of the details, four times as many of the finest.
     while n_pixels * (transform.n_scales + 3) / (2 * stride) ** 2 >= _ENOUGH:
         stride *= 2
-    return detail_matrix(transform, cube.data, mask, noise, stride=stride, dtype=np.float32)
+    return detail_matrix(transform, data, mask, noise, stride=stride, dtype=np.float32)
+
+
+def _amplitude(cube, spectra, background):
+    mask, exposure = cube.pixel_mask, cube.relative_exposure
+    scales = Starlet(min(_N_SMOOTH, Starlet().largest_n_scales(min(mask.shape))))
+    _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
+    counts = np.maximum((exposure * smooth)[~mask], background.sum(axis=0).mean())
+    X = cube.matrix()
+    amplitude, error = background_amplitude(X, spectra, background, counts)
+    said = f"the background's amplitude is {amplitude:.3g} +- {error:.2g}"
+    if amplitude < 0:
+        msg = f"{said}: it is taken as zero; is its spectrum the right one?"
+        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+    elif error > _LARGE_ERROR * amplitude or amplitude * background.sum() > X.sum():
+        msg = f"{said}: its spectrum is much like a mixture of the components'; fix it, if you can."
+        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+    return max(amplitude, 0.0), error
+
+
+def _as_background(background, cube):
+    if background is None or isinstance(background, ExpectedBackground):
+        return background
+    if isinstance(background, (str, os.PathLike)):
+        return read_background(background, cube)
+    return ExpectedBackground(background)
+
+
+def read_background(path, cube, *, scale=None, free=False):
+    """Read the background of an observation from a file.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+        A cube of a blank field, or a PHA file.
+    cube : `~astro_lpalm.cube.EventCube`
+        The observation.
+    scale : float, optional
+        What its counts are multiplied by; by default the ratio of the exposure times, and of the areas for a PHA.
+    free : bool
+        Whether its amplitude is to be fitted.
+
+    Returns
+    -------
+    `~astro_lpalm.cube.ExpectedBackground`
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, or the scale is not known.
+    """
+    with open_fits(path) as hdulist:
+        is_cube = any(hdu.is_image and hdu.header["NAXIS"] == 3 for hdu in hdulist)
+    if is_cube:
+        return ExpectedBackground(EventCube.read(path), scale=scale, free=free)
+    return ExpectedBackground.from_pha(PHA.read(path), cube, scale=scale, free=free)
 
 
 def _as_cube(cube_hdu):

@@ -1,7 +1,6 @@
 """`EventCube`: counts on energy and sky, from event lists and images, to the matrix that solvers take and back."""
 
 import os
-import re
 import warnings
 
 import astropy.units as u
@@ -9,26 +8,23 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import NDData
 from astropy.utils.exceptions import AstropyUserWarning
-from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import open_fits, write_fits
-from .energies import as_energy_edges, describe_grid, ebounds_hdu, is_third_axis_card, linear_axis_cards
-from .events import count_events, read_events
-from .images import read_image
-from .region import mask_outside, read_region
-from .selection import choose_energy_edges, choose_grid
-from .sky import celestial_cards, celestial_wcs, image_cards, is_structural, is_wcs_card, sky_cards
+from .binning import bin_events, is_several
+from .checks import check_values, checked_exposure, checked_mask, checked_wcs, native, unexposed
+from .energies import as_energy_edges, describe_grid
+from .images import cube_hdulist, read_image
+from .masking import read_mask
+from .observations import add_up, merge_headers
+from .resample import read_exposure
+from .selection import choose_energy_edges
+from .sky import celestial_cards, celestial_wcs
 
 __all__ = ["EventCube"]
 
-# What an image keeps of the event list's header: who observed what, when, for how long, and how it was processed.
-_KEPT = re.compile(
-    r"ORIGIN|CREATOR|ASCDSVER|CALDBVER|REVISION|MISSION|TELESCOP|INSTRUME|DETNAM|GRATING|FILTER|DATAMODE|READMODE|"
-    r"OBS_MODE|TITLE|OBSERVER|OBJECT|OBS_ID|OBI_NUM|SEQ_NUM|(RA|DEC|ROLL)_(NOM|PNT|TARG|OBJ)|DEFOCUS|SIM_[XYZ]|"
-    r"DATE-(OBS|END)|MJD-OBS|MJDREF[IF]?|TIMESYS|TIMEUNIT|TIMEZERO|TSTART|TSTOP|EXPOSURE|ONTIME|LIVETIME|DTCOR|"
-    r"TELAPSE|FP_TEMP|ASOLFILE|RESPFILE|ANCRFILE|BACKFILE"
-)
+# Share of the counts beyond an exposure map from which on it is taken for that of another observation.
+_SUSPICIOUS = 0.01
 
 
 class EventCube(NDData):
@@ -46,6 +42,9 @@ class EventCube(NDData):
         True = excluded. A pixel that is excluded at any energy is excluded at all.
     meta : `~astropy.io.fits.Header`, optional
         The header that the cube came from.
+    exposure : `~astropy.units.Quantity` or array_like, shape (ny, nx), optional
+        Exposure of each pixel, the same at all energies: a time, an effective area times a time, or, without a unit,
+        relative numbers. Pixels with less than 1 % of the largest exposure are masked.
 
     Attributes
     ----------
@@ -57,16 +56,18 @@ class EventCube(NDData):
         Counts.
     meta : mapping
         The header, or an empty mapping.
+    exposure : `~astropy.units.Quantity`, shape (ny, nx), or None
+        A copy, in the unit in which it was given.
 
     Raises
     ------
     ValueError
-        If shapes do not agree, the WCS is not celestial, every pixel is masked or empty, or an unmasked one holds
-        NaN or infinity.
+        If shapes do not agree, the WCS is not celestial, every pixel is masked or empty, an unmasked one holds
+        NaN or infinity, or an exposure is negative or in another unit.
 
     See Also
     --------
-    EventCube.from_events, EventCube.from_hdu, EventCube.read
+    EventCube.from_events, EventCube.from_hdu, EventCube.read, EventCube.merge
 
     Examples
     --------
@@ -87,8 +88,8 @@ class EventCube(NDData):
            [12., 14., 16.]])
     """
 
-    def __init__(self, data, *, energy_edges, wcs, mask=None, meta=None):
-        data = _native(data.to_value(u.count) if isinstance(data, u.Quantity) else data)
+    def __init__(self, data, *, energy_edges, wcs, mask=None, meta=None, exposure=None):
+        data = native(data.to_value(u.count) if isinstance(data, u.Quantity) else data)
         edges = as_energy_edges(energy_edges)
         if data.ndim != 3:
             msg = f"a cube has three dimensions, (energy, y, x), but the data have shape {data.shape}."
@@ -99,10 +100,11 @@ class EventCube(NDData):
                 f"{describe_grid(edges)}. The shape of the data, {data.shape}, must be (energy, y, x)."
             )
             raise ValueError(msg)
-        mask = _checked_mask(mask, data.shape)
-        _check_values(data, mask)
-        super().__init__(data, mask=mask, wcs=_checked_wcs(wcs), meta=meta, unit=u.count)
-        self._energy_edges = edges
+        exposure = checked_exposure(exposure, data.shape[1:])
+        mask = checked_mask(mask, data.shape, exposure)
+        check_values(data, mask)
+        super().__init__(data, mask=mask, wcs=checked_wcs(wcs), meta=meta, unit=u.count)
+        self._energy_edges, self._exposure = edges, exposure
 
     @classmethod
     def from_events(
@@ -118,14 +120,19 @@ class EventCube(NDData):
         center=None,
         size=None,
         region=None,
+        mask=None,
+        exposure=None,
+        like=None,
     ):
-        """Count the events of a list into a cube.
+        """Count the events of a list, or of several, into a cube.
 
         Parameters
         ----------
-        events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`
+        events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`, or list of these
             The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
-            of its PI channel (Chandra ACIS only), and the overflow channel 1024 is left out.
+            of its PI channel (Chandra ACIS only), and the overflow channel 1024 is left out. Several observations,
+            whatever their aim points and roll angles, go onto the tangent plane of the first, or that of ``like``;
+            `merge` adds them up.
         energy : `~astropy.units.Quantity`, shape (2,), optional
             Lowest and highest energy; 0.5 to 7 keV if not given.
         n_energy : int, optional
@@ -147,6 +154,12 @@ class EventCube(NDData):
         region : str, `os.PathLike`, `~regions.Region` or list of `~regions.Region`, optional
             A DS9 or CIAO region file, or shapes. Pixels whose centres lie outside are masked, and events outside
             are not counted. Exclusions hold whatever their order. Pixel shapes are in sky pixels of the list.
+        mask, exposure
+            As `with_mask` and `with_exposure` take them; of several observations ``exposure`` is a list, with one
+            for each.
+        like : EventCube, optional
+            A cube whose pixels the new one gets, and whose energy bins, where no others are asked for: of a blank
+            field, for instance, or of another instrument.
 
         Returns
         -------
@@ -188,27 +201,64 @@ class EventCube(NDData):
         >>> cube.data.shape
         (2, 4, 4)
         """
+        if like is not None and not isinstance(like, EventCube):
+            msg = f"like must be an EventCube, not {type(like).__name__}; EventCube.read reads one from a file."
+            raise TypeError(msg)
+        if like is not None and energy is n_energy is energy_edges is None:
+            energy_edges = like.energy_edges
         edges = choose_energy_edges(energy, n_energy, energy_edges)
-        shapes = None if region is None else read_region(region)
-        listed = read_events(events)
-        sky = sky_cards(listed.header, *listed.columns)
-        sky_wcs = celestial_wcs(sky)
-        grid = choose_grid(
-            listed,
-            sky_wcs,
-            edges,
-            bin_factor=bin_factor,
-            pixel_scale=pixel_scale,
-            bounds=bounds,
-            center=center,
-            size=size,
-            shapes=shapes,
+        where = {"bin_factor": bin_factor, "pixel_scale": pixel_scale, "bounds": bounds, "center": center, "size": size}
+
+        def cubes():
+            for counts, outside, header, of_this in bin_events(events, edges, where, region, exposure, like):
+                wcs = celestial_wcs(celestial_cards(header))
+                cube = cls(counts, energy_edges=edges, wcs=wcs, mask=outside, meta=header)
+                yield cube if of_this is None else cube.with_exposure(of_this)
+
+        cube = cls.merge(cubes()) if is_several(events) else next(cubes())
+        return cube if mask is None else cube.with_mask(mask)
+
+    @classmethod
+    def merge(cls, cubes):
+        """Add up cubes of several observations.
+
+        Parameters
+        ----------
+        cubes : iterable of EventCube
+            On the same pixels and energy bins: those of ``from_events(..., like=the first)``.
+
+        Returns
+        -------
+        cube : EventCube
+            Counts and exposures are sums, relative exposures being multiplied by the exposure time (EXPOSURE) first.
+            Pixels that are masked in one cube add nothing to either, so that another fills its gaps; without
+            exposures they are masked in the sum. The header has what is common to all, the sums of EXPOSURE,
+            LIVETIME and ONTIME, and a HISTORY.
+
+        Raises
+        ------
+        ValueError
+            If there is no cube, pixels or energies differ, or some have exposures and others do not, or in other
+            units.
+
+        Examples
+        --------
+        >>> from astro_lpalm import EventCube
+        >>> first = EventCube.from_events("obs1_evt2.fits", pixel_scale=1 * u.arcsec)  # doctest: +SKIP
+        >>> second = EventCube.from_events("obs2_evt2.fits", like=first)  # doctest: +SKIP
+        >>> EventCube.merge([first, second])  # doctest: +SKIP
+        """
+        data, exposure, mask, headers, first = add_up(cubes)
+        header = merge_headers(headers)
+        wcs = celestial_wcs(celestial_cards(header))
+        return cls(
+            data,
+            energy_edges=first.energy_edges,
+            wcs=first.wcs if wcs is None else wcs,
+            mask=mask if mask.any() else None,
+            meta=header,
+            exposure=exposure,
         )
-        mask = None if shapes is None else mask_outside(shapes, sky_wcs, *grid.centers())
-        counts = count_events(listed, grid, edges, mask)
-        header = _kept_cards(listed.header)
-        header.extend(image_cards(sky, grid, listed.names))
-        return cls(counts, energy_edges=edges, wcs=celestial_wcs(celestial_cards(header)), mask=mask, meta=header)
 
     @classmethod
     def from_hdu(cls, hdu, energy_edges=None):
@@ -218,7 +268,8 @@ class EventCube(NDData):
         ----------
         hdu : image HDU or `~astropy.io.fits.HDUList`
             Axes (energy, y, x), with a celestial WCS on x and y. Of a list, the first 3-D image is taken, with the
-            energies of an EBOUNDS table and the mask (nonzero = excluded) of a MASK image.
+            energies of an EBOUNDS table, the mask (nonzero = excluded) of a MASK image and the exposure of an
+            EXPOSURE image.
         energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
             Edges of the energy bins. If not given they are those of the EBOUNDS table, which is the authority, or of
             a linear third axis with a unit of energy.
@@ -239,7 +290,7 @@ class EventCube(NDData):
         >>> from astro_lpalm import EventCube
         >>> EventCube.from_hdu(hdulist)  # doctest: +SKIP
         """
-        data, header, edges, mask = read_image(hdu, energy_edges)
+        data, header, edges, mask, exposure = read_image(hdu, energy_edges)
         wcs = celestial_wcs(celestial_cards(header))
         if wcs is None:
             found = ", ".join(f"CTYPE{axis}={header.get(f'CTYPE{axis}', '')!r}" for axis in (1, 2))
@@ -248,7 +299,7 @@ class EventCube(NDData):
         if "BUNIT" in header and not _is_counts(header["BUNIT"]):
             msg = f"the cube is in {header['BUNIT']!r}, but is taken as counts."
             warnings.warn(msg, AstropyUserWarning, stacklevel=2)
-        return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header.copy())
+        return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header.copy(), exposure=exposure)
 
     @classmethod
     def read(cls, path, energy_edges=None):
@@ -316,23 +367,10 @@ class EventCube(NDData):
         Returns
         -------
         hdulist : `~astropy.io.fits.HDUList`
-            The counts as a 3-D primary image, the EBOUNDS table and, where there is a mask, a MASK image
-            (1 = excluded).
+            The counts as a 3-D primary image, the EBOUNDS table and, where there are any, a MASK image
+            (1 = excluded) and an EXPOSURE image.
         """
-        header = fits.Header()
-        for card in fits.Header(self.meta).cards if self.meta else []:
-            key = card.keyword
-            if not (is_structural(key) or is_wcs_card(key) or is_third_axis_card(key)):
-                header.append(card, end=True)
-        celestial = self.celestial_header()
-        header.update({card.keyword: (card.value, card.comment) for card in celestial.cards})
-        header["BUNIT"] = ("count", "events per pixel and energy bin")
-        for keyword, value, comment in linear_axis_cards(self.energy_edges, matrix="CD" if "CD1_1" in header else "PC"):
-            header[keyword] = (value, comment)
-        hdulist = fits.HDUList([fits.PrimaryHDU(self.data, header), ebounds_hdu(self.energy_edges)])
-        if self.mask is not None:
-            hdulist.append(fits.ImageHDU(self.mask.astype(np.uint8), celestial, name="MASK"))
-        return hdulist
+        return cube_hdulist(self)
 
     def celestial_header(self):
         """Give the cards that an image on this grid must carry.
@@ -369,6 +407,97 @@ class EventCube(NDData):
     def pixel_mask(self):
         """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), all false without a mask."""
         return np.zeros(self.data.shape[1:], dtype=bool) if self.mask is None else self.mask.copy()
+
+    @property
+    def exposure(self):
+        """Exposure of each pixel: a copy, `~astropy.units.Quantity` of shape (ny, nx), or None where it is unknown."""
+        return None if self._exposure is None else self._exposure.copy()
+
+    @property
+    def relative_exposure(self):
+        """Exposure divided by its largest value, shape (ny, nx): 1 in masked pixels, and where it is unknown."""
+        if self._exposure is None:
+            return np.ones(self.data.shape[1:])
+        kept = ~self.pixel_mask
+        return np.where(kept, self._exposure.value / self._exposure.value[kept].max(), 1.0)
+
+    def with_exposure(self, exposure):
+        """Give the same cube with an exposure map.
+
+        Parameters
+        ----------
+        exposure : `~astropy.units.Quantity`, array_like, str, `os.PathLike` or image HDU
+            Values on the cube's pixels; or a FITS image, of which a file may hold several
+            (``"file.fits[EXTENSION]"``), with any celestial WCS: it is interpolated at the cube's pixels, or averaged
+            over them where it is finer, and is zero beyond its edges. Its unit is BUNIT, without which it is relative.
+
+        Returns
+        -------
+        cube : EventCube
+            The counts are shared, not copied. Pixels with less than 1 % of the largest exposure are masked.
+
+        Raises
+        ------
+        OSError, TypeError
+            If ``exposure`` cannot be read, or is something else.
+        ValueError
+            If the image lies elsewhere on the sky, has a negative value or another unit; or every pixel is masked.
+
+        Warns
+        -----
+        `~astropy.utils.exceptions.AstropyUserWarning`
+            If more than 1 % of the counts lie where there is no exposure: it may belong to another observation.
+        """
+        exposure = read_exposure(exposure, self.wcs, self.data.shape[1:])
+        cube = self._with(exposure=exposure)
+        counts = self.data.sum(axis=0, dtype=float)
+        counts[self.pixel_mask] = 0
+        lost = counts[unexposed(exposure)].sum() / counts.sum()
+        if lost > _SUSPICIOUS:
+            msg = (
+                f"{lost:.1%} of the counts lie in pixels with less than 1 % of the largest exposure, and are masked; "
+                "check that the exposure map is that of this observation."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+        return cube
+
+    def with_mask(self, mask):
+        """Give the same cube with more pixels masked.
+
+        Parameters
+        ----------
+        mask : array_like, str, `os.PathLike`, image HDU, `~regions.Region` or list of `~regions.Region`
+            What to exclude: nonzero values on the cube's pixels; the pixels that nonzero values or NaN of a FITS image
+            with any celestial WCS touch; or those with their centres inside a region, such as the point sources of a
+            DS9 or CIAO region file.
+
+        Returns
+        -------
+        cube : EventCube
+            The counts are shared, not copied.
+
+        Raises
+        ------
+        OSError, TypeError
+            If ``mask`` cannot be read, or is something else.
+        ValueError
+            If it lies elsewhere on the sky, or every pixel is masked.
+
+        Examples
+        --------
+        >>> cube.with_mask("point_sources.reg")  # doctest: +SKIP
+        """
+        return self._with(mask=self.pixel_mask | read_mask(mask, self))
+
+    def _with(self, **changed):
+        kept = {
+            "energy_edges": self._energy_edges,
+            "wcs": self.wcs,
+            "mask": self.mask,
+            "meta": self.meta,
+            "exposure": self._exposure,
+        }
+        return type(self)(changed.pop("data", self.data), **kept | changed)
 
     def matrix(self, dtype=np.float64):
         """Lay the unmasked pixels out as the matrix X that solvers take.
@@ -451,7 +580,7 @@ class EventCube(NDData):
         # Narrow integers could overflow; floating-point numbers keep their type.
         dtype = self.data.dtype if self.data.dtype.kind == "f" else np.result_type(self.data.dtype, np.int32)
         data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0, dtype=dtype)
-        return type(self)(data, energy_edges=old[nearest] * u.keV, wcs=self.wcs, mask=self.mask, meta=self.meta)
+        return self._with(data=data, energy_edges=old[nearest] * u.keV)
 
     def __repr__(self):
         ny, nx = self.data.shape[1:]
@@ -460,6 +589,8 @@ class EventCube(NDData):
         kept = ~self.pixel_mask
         total = np.sum(self.data, axis=0, dtype=np.float64)[kept].sum()
         masked = "" if self.mask is None else f", {kept.size - np.count_nonzero(kept)} of {kept.size} pixels masked"
+        if self._exposure is not None:
+            masked += f", exposure up to {self._exposure.max():.4g}"
         return (
             f"<{type(self).__name__}: {describe_grid(self._energy_edges)}; {nx} x {ny} pixels of "
             f"{scale[0]:.4g} x {scale[1]:.4g} arcsec around {middle.to_string(precision=4)} ({middle.frame.name}); "
@@ -467,70 +598,6 @@ class EventCube(NDData):
         )
 
     __str__ = __repr__
-
-
-def _native(data):
-    """Make an array in native byte order, of integers or floating-point numbers, without a copy where possible."""
-    data = np.asanyarray(data)
-    if np.ma.isMaskedArray(data):
-        msg = "data is a masked array; pass data=array.data and mask=array.mask."
-        raise ValueError(msg)
-    if data.dtype.kind not in "iuf":
-        msg = f"data must be integers or floating-point numbers, not {data.dtype}."
-        raise ValueError(msg)
-    return np.asarray(data, dtype=data.dtype.newbyteorder("="))
-
-
-def _checked_mask(mask, shape):
-    if mask is None:
-        return None
-    mask = np.asarray(mask)
-    if mask.shape == shape:
-        mask = mask.any(axis=0)
-    if mask.shape != shape[1:]:
-        msg = f"mask has shape {mask.shape}, but the cube needs {shape[1:]} or {shape}."
-        raise ValueError(msg)
-    mask = mask.astype(bool)
-    if mask.all():
-        msg = "every pixel is masked, so there is nothing to work on (True means excluded)."
-        raise ValueError(msg)
-    return mask
-
-
-def _check_values(data, mask):
-    """Refuse what no solver can use; what masked pixels hold does not matter."""
-    if data.size == 0:
-        msg = f"the cube is empty: its shape is {data.shape}."
-        raise ValueError(msg)
-    kept = np.ones(data.shape[1:], dtype=bool) if mask is None else ~mask
-    if data.dtype.kind == "f":
-        bad = np.zeros_like(kept)
-        for plane in data:
-            bad |= ~np.isfinite(plane)
-        n_bad = np.count_nonzero(bad & kept)
-        if n_bad:
-            msg = f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite(data)."
-            raise ValueError(msg)
-    if not any(plane[kept].any() for plane in data):
-        msg = "the cube is zero everywhere" + (", outside the mask." if mask is not None else ".")
-        raise ValueError(msg)
-
-
-def _checked_wcs(wcs):
-    if not isinstance(wcs, WCS) or not wcs.has_celestial:
-        msg = f"wcs must be a celestial astropy WCS, such as RA---TAN, DEC--TAN, not {wcs!r}."
-        raise ValueError(msg)
-    return wcs if wcs.naxis == 2 else wcs.celestial
-
-
-def _kept_cards(header):
-    """Select the cards of an event list's header (or a table's meta) that still hold for its image."""
-    kept = fits.Header()
-    for key in header:
-        if _KEPT.fullmatch(key):
-            comment = header.comments[key] if isinstance(header, fits.Header) else ""
-            kept[key] = (header[key], comment)
-    return kept
 
 
 def _is_counts(unit):

@@ -46,6 +46,8 @@ class EventList:
         Names of the X and Y columns, in the list's own case.
     columns : tuple of int
         Their positions in the table, from 1.
+    moved : bool
+        Whether the positions are in the sky pixels of another observation.
     """
 
     x: np.ndarray
@@ -56,6 +58,7 @@ class EventList:
     header: fits.Header | dict
     names: tuple
     columns: tuple
+    moved: bool = False
 
     def chunks(self):
         """Slices that walk through the list."""
@@ -67,8 +70,10 @@ class EventList:
         Returns
         -------
         bounds : list of 4 float
-            x0, x1, y0, y1; infinite where the header does not say.
+            x0, x1, y0, y1; infinite where the header does not say, or speaks of other pixels.
         """
+        if self.moved:
+            return [-np.inf, np.inf, -np.inf, np.inf]
         bounds = []
         for column, values in zip(self.columns, (self.x, self.y)):
             # A column of whole numbers gives the pixels' centres.

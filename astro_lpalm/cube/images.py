@@ -1,11 +1,21 @@
-"""3-D images: finding the data, the energies and the mask of a cube in what FITS files hold."""
+"""Cubes as FITS: finding the data, energies, mask and exposure in what files hold, and laying them out."""
 
 import numpy as np
 from astropy.io import fits
 
-from .energies import as_energy_edges, describe_grid, read_ebounds, read_linear_axis
+from .energies import (
+    as_energy_edges,
+    describe_grid,
+    ebounds_hdu,
+    is_third_axis_card,
+    linear_axis_cards,
+    read_ebounds,
+    read_linear_axis,
+)
+from .resample import image_unit
+from .sky import is_structural, is_wcs_card
 
-__all__ = ["read_image"]
+__all__ = ["cube_hdulist", "exposure_hdu", "read_image"]
 
 _IMAGES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 
@@ -16,7 +26,7 @@ def read_image(hdu, energy_edges=None):
     Parameters
     ----------
     hdu : image HDU or `~astropy.io.fits.HDUList`
-        Of a list, the first 3-D image is taken, with its EBOUNDS table and MASK image.
+        Of a list, the first 3-D image is taken, with its EBOUNDS table, MASK and EXPOSURE images.
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,), optional
         Edges of the energy bins, instead of the file's.
 
@@ -26,6 +36,7 @@ def read_image(hdu, energy_edges=None):
     header : `~astropy.io.fits.Header`
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
     mask : `~numpy.ndarray`, shape (ny, nx), or None
+    exposure : `~astropy.units.Quantity`, shape (ny, nx), or None
 
     Raises
     ------
@@ -52,7 +63,11 @@ def read_image(hdu, energy_edges=None):
     if len(edges) != shape[0] + 1:
         msg = f"the cube has {shape[0]} energies (shape {shape}), but its energy grid has {describe_grid(edges)}."
         raise ValueError(msg)
-    return np.asarray(image.data), header, edges, _read_mask(others, shape)
+    mask, exposure = (_find_image(others, name, shape) for name in ("MASK", "EXPOSURE"))
+    mask = None if mask is None else mask.data != 0
+    if exposure is not None:
+        exposure = np.array(exposure.data, dtype=float) * image_unit(exposure.header, "the EXPOSURE image")
+    return np.asarray(image.data), header, edges, mask, exposure
 
 
 def _shape(hdu):
@@ -80,11 +95,37 @@ def _is_ebounds(hdu):
     return hdu.name.upper() == "EBOUNDS" or hdu.header.get("HDUCLAS2") == "EBOUNDS"
 
 
-def _read_mask(others, shape):
-    mask = next((other for other in others if other.name.upper() == "MASK" and isinstance(other, _IMAGES)), None)
-    if mask is None:
-        return None
-    if _shape(mask) != shape[1:]:
-        msg = f"the MASK image has shape {_shape(mask)}, but the cube's images have {shape[1:]}."
+def _find_image(others, name, shape):
+    image = next((other for other in others if other.name.upper() == name and isinstance(other, _IMAGES)), None)
+    if image is not None and _shape(image) != shape[1:]:
+        msg = f"the {name} image has shape {_shape(image)}, but the cube's images have {shape[1:]}."
         raise ValueError(msg)
-    return mask.data != 0
+    return image
+
+
+def cube_hdulist(cube):
+    """Lay a cube out as FITS; see `EventCube.to_hdulist`."""
+    header = fits.Header()
+    for card in fits.Header(cube.meta).cards if cube.meta else []:
+        key = card.keyword
+        if not (is_structural(key) or is_wcs_card(key) or is_third_axis_card(key)):
+            header.append(card, end=True)
+    celestial = cube.celestial_header()
+    header.update({card.keyword: (card.value, card.comment) for card in celestial.cards})
+    header["BUNIT"] = ("count", "events per pixel and energy bin")
+    for keyword, value, comment in linear_axis_cards(cube.energy_edges, matrix="CD" if "CD1_1" in header else "PC"):
+        header[keyword] = (value, comment)
+    hdulist = fits.HDUList([fits.PrimaryHDU(cube.data, header), ebounds_hdu(cube.energy_edges)])
+    if cube.mask is not None:
+        hdulist.append(fits.ImageHDU(cube.mask.astype(np.uint8), celestial, name="MASK"))
+    if cube.exposure is not None:
+        hdulist.append(exposure_hdu(cube))
+    return hdulist
+
+
+def exposure_hdu(cube):
+    """Lay the exposure of a cube out as an image called EXPOSURE, on its celestial WCS."""
+    hdu = fits.ImageHDU(cube.exposure.value, cube.celestial_header(), name="EXPOSURE")
+    unit = cube.exposure.unit.to_string("fits")
+    hdu.header["BUNIT"] = (unit, "unit of the exposure" if unit else "relative exposure")
+    return hdu

@@ -1,16 +1,15 @@
 """Regions of the sky as masks: files of DS9 and CIAO, and objects of the `regions` package."""
 
-import re
-import warnings
-from pathlib import Path
+import operator
+import os
 
 import numpy as np
-from astropy.utils.exceptions import AstropyUserWarning
-from regions import PixCoord, PixelRegion, Regions, SkyRegion
+from regions import PixCoord, PixelRegion, SkyRegion
 
-__all__ = ["bounding_box", "mask_outside", "read_region"]
+from .region_files import is_region_table, read_region_file
+from .region_shapes import ImageShape, and_not
 
-_FRAMES = r"\b(physical|image|fk4|fk5|icrs|galactic|ecliptic|j2000|b1950|linear|amplifier|detector|wcs\w?)\b"
+__all__ = ["bounding_box", "is_region_table", "mask_outside", "read_region"]
 
 
 def read_region(region):
@@ -19,12 +18,13 @@ def read_region(region):
     Parameters
     ----------
     region : str, `os.PathLike`, `~regions.Region` or list of `~regions.Region`
-        Name of a DS9 or CIAO region file, or shapes. Pixel shapes, and files in physical coordinates or (CIAO's
-        habit) without a coordinate system, are in the sky pixels (X, Y) of the event list.
+        Name of a DS9 or CIAO region file or of a FITS table of regions ("file.fits[EXTENSION]"), or shapes. Pixel
+        shapes, and files in physical coordinates or (CIAO's habit) without a coordinate system, are in the sky pixels
+        (X, Y) of the event list. Files in image coordinates are in the pixels of the image that is masked.
 
     Returns
     -------
-    shapes : list of `~regions.Region`
+    shapes : list of `~regions.Region` and `~astro_lpalm.cube.region_shapes.ImageShape`
         Pixel shapes count sky pixels from 0, as `regions` does: position (X - 1, Y - 1).
 
     Raises
@@ -36,8 +36,8 @@ def read_region(region):
     TypeError
         If ``region`` is something else.
     """
-    if isinstance(region, str | Path) or hasattr(region, "__fspath__"):
-        return _read_file(Path(region))
+    if isinstance(region, str | os.PathLike):
+        return read_region_file(region)
     shapes = [region] if isinstance(region, PixelRegion | SkyRegion) else region
     try:
         shapes = list(shapes)
@@ -62,7 +62,7 @@ def mask_outside(shapes, sky_wcs, x, y):
 
     Parameters
     ----------
-    shapes : list of `~regions.Region`
+    shapes : list of shapes
         From `read_region`.
     sky_wcs : `~astropy.wcs.WCS`
         WCS of the event list's sky pixels.
@@ -79,13 +79,13 @@ def mask_outside(shapes, sky_wcs, x, y):
     ValueError
         If no pixel is left.
     """
-    included, excluded = _in_pixels(shapes, sky_wcs)
-    points = PixCoord(x - 1, y - 1)
+    included, excluded = _parted(shapes, sky_wcs)
+    points = PixCoord(x - 1, y - 1), PixCoord(*np.meshgrid(*(np.arange(n) for n in x.shape[::-1])))
     inside = np.full(x.shape, not included)
     for shape in included:
-        inside |= shape.contains(points)
+        inside |= _contains(shape, *points)
     for shape in excluded:
-        inside &= ~shape.contains(points)
+        inside &= ~_contains(shape, *points)
     if not inside.any():
         msg = (
             f"the region leaves no pixel of the image, which spans x = {x.min():.6g} to {x.max():.6g} and "
@@ -100,7 +100,7 @@ def bounding_box(shapes, sky_wcs):
 
     Parameters
     ----------
-    shapes : list of `~regions.Region`
+    shapes : list of shapes
         From `read_region`.
     sky_wcs : `~astropy.wcs.WCS`
         WCS of the event list's sky pixels.
@@ -110,82 +110,55 @@ def bounding_box(shapes, sky_wcs):
     bounds : tuple of 4 float, or None
         x0, x1, y0, y1; None where nothing is included, so that exclusions are cut out of everything.
     """
-    try:
-        with np.errstate(all="ignore"):
-            boxes = [shape.bounding_box for shape in _in_pixels(shapes, sky_wcs)[0]]
-    except ValueError as error:  # positions on the other side of the sky are NaN
-        msg = (
-            "the region cannot be projected on the image, since it lies too far from it on the sky; check the region's "
-            "coordinates, their frame and their units."
-        )
-        raise ValueError(msg) from error
+    boxes = []
+    for shape in _parted(shapes, sky_wcs)[0]:
+        if isinstance(shape, ImageShape):
+            msg = (
+                "the region is in image coordinates, which depend on how that image was binned; say which pixels the "
+                "image has (bounds, or center and size), or save the region in fk5 or physical coordinates."
+            )
+            raise ValueError(msg)
+        try:
+            with np.errstate(all="ignore"):
+                boxes.append(_box(shape))
+        except ValueError as error:  # positions on the other side of the sky are NaN
+            msg = (
+                "the region cannot be projected on the image, since it lies too far from it on the sky; check the "
+                "region's coordinates, their frame and their units."
+            )
+            raise ValueError(msg) from error
     if not boxes:
         return None
+    low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
     # Pixel i, counted from 0, spans i + 0.5 to i + 1.5 in coordinates counted from 1.
-    return (
-        min(box.ixmin for box in boxes) + 0.5,
-        max(box.ixmax for box in boxes) + 0.5,
-        min(box.iymin for box in boxes) + 0.5,
-        max(box.iymax for box in boxes) + 0.5,
-    )
+    return low[0] + 0.5, high[1] + 0.5, low[2] + 0.5, high[3] + 0.5
 
 
-def _in_pixels(shapes, sky_wcs):
+def _box(shape):
+    """Pixels from 0 that a shape spans: x0, x1, y0, y1."""
+    how = getattr(shape, "operator", None)
+    if how is and_not:
+        return _box(shape.region1)
+    if how is operator.and_:
+        first, second = np.array(_box(shape.region1)), np.array(_box(shape.region2))
+        return tuple(np.where([True, False, True, False], np.maximum(first, second), np.minimum(first, second)))
+    box = shape.bounding_box
+    return box.ixmin, box.ixmax, box.iymin, box.iymax
+
+
+def _contains(shape, sky_pixels, image_pixels):
+    if isinstance(shape, ImageShape):
+        return shape.shape.contains(image_pixels)
+    return shape.contains(sky_pixels)
+
+
+def _parted(shapes, sky_wcs):
     """Convert to pixel shapes, and part the included from the excluded."""
-    pixels = [shape.to_pixel(sky_wcs) if isinstance(shape, SkyRegion) else shape for shape in shapes]
     parted = [], []
-    for shape in pixels:
+    for shape in shapes:
+        region = shape.shape if isinstance(shape, ImageShape) else shape
         # Whether an excluded shape contains its inside or its outside depends on the version of regions: forget it.
-        plain = shape.copy()
-        parted[not plain.meta.pop("include", True)].append(plain)
+        plain = region.to_pixel(sky_wcs) if isinstance(region, SkyRegion) else region.copy()
+        include = plain.meta.pop("include", True)
+        parted[not include].append(ImageShape(plain) if isinstance(shape, ImageShape) else plain)
     return parted
-
-
-def _read_file(path):
-    if not path.is_file():
-        msg = f"there is no region file '{path}'; check the name and the directory."
-        raise FileNotFoundError(msg)
-    try:
-        text = path.read_bytes().decode()
-    except UnicodeDecodeError:
-        text = "SIMPLE"
-    if text.startswith(("SIMPLE", "\x1f")):
-        msg = f"'{path}' is not a text file; save the region in DS9 or CIAO text format (binary tables cannot be read)."
-        raise ValueError(msg)
-    with warnings.catch_warnings():
-        # A shape that is not understood is skipped with a warning: the mask would be another one than asked for.
-        warnings.simplefilter("error", AstropyUserWarning)
-        try:
-            shapes = list(Regions.parse(_in_known_coordinates(text, path), format="ds9"))
-        except (AstropyUserWarning, ValueError) as error:
-            msg = f"the region file '{path}' cannot be read: {error}"
-            raise ValueError(msg) from error
-    if not shapes:
-        msg = f"the region file '{path}' holds no shape."
-        raise ValueError(msg)
-    return shapes
-
-
-def _in_known_coordinates(text, path):
-    """Rewrite sky pixels, which `regions` does not know, as its image coordinates; both count from 1 in a file."""
-    lines = [line.split("#")[0].strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("global")]
-    lines = [re.sub(r"(^|;)\s*!", r"\1-", line) for line in lines]  # CIAO's other sign for exclusion
-    body = re.sub(r"\brotbox\b", "box", "\n".join(lines), flags=re.IGNORECASE)
-    if re.search(r"\)\s*[&*]", body):
-        msg = (
-            f"the region file '{path}' intersects shapes with & or *, which is not supported; write them as exclusions."
-        )
-        raise ValueError(msg)
-    body = re.sub(r"\)\s*([-+])", r")\n\1", body)  # CIAO may chain shapes on one line
-    frames = {frame.lower() for frame in re.findall(_FRAMES, body, flags=re.IGNORECASE)}
-    if "image" in frames:
-        msg = (
-            f"the region file '{path}' is in image coordinates, which depend on how that image was binned; save it in "
-            "fk5 or physical coordinates."
-        )
-        raise ValueError(msg)
-    if not frames:
-        # CIAO names no system: sexagesimal positions or radii in arc units mean the sky, plain numbers sky pixels.
-        return ("fk5\n" if re.search(r"[:\"']", body) else "image\n") + body
-    return re.sub(r"\bphysical\b", "image", body, flags=re.IGNORECASE)

@@ -74,8 +74,8 @@ def choose_grid(
 
     Parameters
     ----------
-    events : `~astro_lpalm.cube.events.EventList`
-        The events.
+    events : list of `~astro_lpalm.cube.events.EventList`
+        The events of each observation, on the sky pixels of the first.
     sky_wcs : `~astropy.wcs.WCS`
         WCS of their sky pixels.
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
@@ -100,7 +100,7 @@ def choose_grid(
         if center is not None or size is not None:
             msg = "give either bounds or center and size, not both."
             raise ValueError(msg)
-        return SkyGrid.over(_checked_bounds(bounds, events), bin_factor)
+        return SkyGrid.over(_checked_bounds(bounds, events[0]), bin_factor)
     if center is not None or size is not None:
         return _around(center, size, sky_wcs, sky_pixel, bin_factor)
     return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
@@ -164,29 +164,22 @@ def _around(center, size, sky_wcs, sky_pixel, bin_factor):
 
 
 def _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes):
-    """Crop the list's image to the region, or to the selected events; whole pixels counted from the image's corner."""
-    image = events.image_bounds()
+    """Crop the image to the region, or to the selected events; whole pixels counted from the first list's corner."""
+    bounds = np.array([each.image_bounds() for each in events])
+    # Events of other observations may lie beyond the first one's image.
+    image = np.where([True, False, True, False], bounds.min(axis=0), bounds.max(axis=0))
     box = bounding_box(shapes, sky_wcs) if shapes is not None else None
     if box is None:
-        edges = energy_edges.to_value(events.energy_unit)
-        box = events.extent((edges[0], edges[-1]), image)
-        if box is None:
-            n_events, (low, high) = len(events.x), energy_edges[[0, -1]]
-            msg = (
-                f"none of the {n_events} events lies between {low:.6g} and {high:.6g} and within the list's sky image; "
-                f"their energies run from {np.min(events.energy):.6g} to {np.max(events.energy):.6g} "
-                f"{events.energy_unit}."
-            )
-            raise ValueError(msg)
+        box = _extent(events, energy_edges)
     low = np.maximum(box[0::2], image[0::2])
     high = np.minimum(box[1::2], image[1::2])
     if (low > high).any():
         msg = (
-            f"the region, x0, x1, y0, y1 = {box} in sky pixels, lies off the list's sky image, {tuple(image)}; check "
-            "its coordinates, their frame and their units."
+            f"the region, x0, x1, y0, y1 = {box} in sky pixels, lies off the list's sky image, "
+            f"{tuple(image.tolist())}; check its coordinates, their frame and their units."
         )
         raise ValueError(msg)
-    origin = np.where(np.isfinite(image[0::2]), image[0::2], 0.5)  # sky pixel 1 begins at 0.5
+    origin = np.where(np.isfinite(bounds[0, 0::2]), bounds[0, 0::2], 0.5)  # sky pixel 1 begins at 0.5
     first = np.floor((low - origin) / bin_factor)
     last = np.ceil((high - origin) / bin_factor)
     if shapes is None or bounding_box(shapes, sky_wcs) is None:
@@ -195,3 +188,21 @@ def _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes):
     nx, ny = (int(n) for n in np.maximum(last - first, 1))
     x0, y0 = origin + first * bin_factor
     return SkyGrid(float(x0), float(y0), bin_factor, nx, ny)
+
+
+def _extent(events, energy_edges):
+    """Find the extent of the events of all lists within the energy range."""
+    boxes = []
+    for each in events:
+        low, high = energy_edges[[0, -1]].to_value(each.energy_unit)
+        boxes.append(each.extent((low, high), each.image_bounds()))
+    boxes = np.array([box for box in boxes if box is not None])
+    if not boxes.size:
+        n_events, (low, high) = sum(len(each.x) for each in events), energy_edges[[0, -1]]
+        energies = [bound * each.energy_unit for each in events for bound in (each.energy.min(), each.energy.max())]
+        msg = (
+            f"none of the {n_events} events lies between {low:.6g} and {high:.6g} and within the list's sky image; "
+            f"their energies run from {min(energies):.6g} to {max(energies):.6g}."
+        )
+        raise ValueError(msg)
+    return tuple(np.where([True, False, True, False], boxes.min(axis=0), boxes.max(axis=0)))

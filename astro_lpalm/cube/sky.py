@@ -9,7 +9,16 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-__all__ = ["SkyGrid", "celestial_cards", "celestial_wcs", "image_cards", "is_structural", "is_wcs_card", "sky_cards"]
+__all__ = [
+    "SkyGrid",
+    "celestial_cards",
+    "celestial_wcs",
+    "image_cards",
+    "is_structural",
+    "is_wcs_card",
+    "sky_cards",
+    "sky_of_image",
+]
 
 # Everything that astropy.wcs takes from a header for the first two axes, alternate systems (the physical P) included.
 _AXES = (
@@ -241,3 +250,41 @@ def is_wcs_card(keyword):
 def is_structural(keyword):
     """Tell whether a keyword describes how an HDU is stored, so that it must not be copied to another one."""
     return re.fullmatch(_STRUCTURE, keyword) is not None
+
+
+def sky_of_image(cards, wcs, shape):
+    """Find the sky pixels that an image was binned from.
+
+    Parameters
+    ----------
+    cards : `~astropy.io.fits.Header`
+        The image's, with the physical WCS (P) where it has one.
+    wcs : `~astropy.wcs.WCS`
+        The image's celestial WCS.
+    shape : tuple of int
+        Of the image.
+
+    Returns
+    -------
+    sky_wcs : `~astropy.wcs.WCS`
+        Celestial WCS of the sky pixels; of the image's own, counted from 1, where it has no physical WCS.
+    grid : SkyGrid
+        The image's pixels among them.
+    is_physical : bool
+        Whether it has.
+    """
+    ny, nx = shape
+    steps = [float(cards.get(f"CDELT{axis}P", 0.0)) for axis in (1, 2)]
+    is_physical = steps[0] == steps[1] > 0 and not wcs.sip
+    if not is_physical:
+        return wcs, SkyGrid(0.5, 0.5, 1.0, nx, ny), False
+    step = steps[0]
+    origin = [cards[f"CRVAL{axis}P"] + (0.5 - cards.get(f"CRPIX{axis}P", 0.0)) * step for axis in (1, 2)]
+    sky = wcs.deepcopy()
+    sky.wcs.crpix = [x0 + (pixel - 0.5) * step for x0, pixel in zip(origin, wcs.wcs.crpix)]
+    if wcs.wcs.has_cd():
+        sky.wcs.cd = wcs.wcs.cd / step
+    else:
+        sky.wcs.cdelt = wcs.wcs.cdelt / step
+    sky.wcs.set()
+    return sky, SkyGrid(origin[0], origin[1], step, nx, ny), True

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable, Table
@@ -9,6 +10,7 @@ from astropy.table import QTable, Table
 from .. import __version__
 from .._files import open_fits, write_fits
 from ..cube import EventCube, ebounds_hdu
+from ..cube.images import exposure_hdu
 
 __all__ = ["observation_cards", "provenance_cards", "read_separation", "write_separation"]
 
@@ -80,7 +82,17 @@ def _to_hdulist(separation):
 
     celestial = separation.cube.celestial_header()
     images = [_image_hdu(name, image.data, celestial) for name, image in separation.images.items()]
-    residual = _image_hdu("RESIDUAL", separation.residuals.data, separation.cube.to_hdulist()[0].header)
+    for name, errors in (separation.image_uncertainty or {}).items():
+        images.append(_image_hdu(f"{name}_ERR", errors, celestial))
+    if separation.cube.exposure is not None:
+        for name, image in separation.flux_images.items():
+            images.append(_image_hdu(f"{name}_FLUX", image.data, celestial, image.unit))
+        images.append(exposure_hdu(separation.cube))
+    spectral = separation.cube.to_hdulist()[0].header
+    cubes = [_image_hdu("RESIDUAL", separation.residuals.data, spectral)]
+    if separation.background is not None:
+        background = separation.cube.image_of(separation.background)
+        cubes.append(_image_hdu("BACKGROUND_MODEL", background, spectral))
 
     mixing = Table(separation.mixing, names=separation.names)
     diagnostics = fits.table_to_hdu(_without_meta(separation.diagnostics))
@@ -98,7 +110,7 @@ def _to_hdulist(separation):
             tables["SPECTRA"],
             tables["MIXING"],
             ebounds_hdu(separation.cube.energy_edges),
-            residual,
+            *cubes,
             tables["DIAGNOSTICS"],
         ]
     )
@@ -110,9 +122,9 @@ def _without_meta(table):
     return table
 
 
-def _image_hdu(name, data, header):
+def _image_hdu(name, data, header, unit=u.count):
     hdu = fits.ImageHDU(data.astype(np.float32), header=header, name=name)
-    hdu.header["BUNIT"] = "count"
+    hdu.header["BUNIT"] = unit.to_string("fits")
     return hdu
 
 
@@ -152,12 +164,18 @@ def _from_hdulist(hdulist):
     sources = images[:, ~mask] / np.where(sums == 0, 1, sums)[:, np.newaxis]
     data = np.zeros(residual.shape)
     data[:, ~mask] = mixing @ sources + residual[:, ~mask]
+    background = None
+    if "BACKGROUND_MODEL" in hdulist:
+        background = np.array(hdulist["BACKGROUND_MODEL"].data, dtype=float)[:, ~mask]
+        data[:, ~mask] += background
 
     # A cube file takes its coordinates from its image, its energies from EBOUNDS and its mask from MASK.
     image = fits.ImageHDU(data, hdulist["RESIDUAL"].header, name="CUBE")
     parts = fits.HDUList([fits.PrimaryHDU(), image, hdulist["EBOUNDS"]])
     if mask.any():
         parts.append(fits.ImageHDU(mask.astype(np.uint8), name="MASK"))
+    if "EXPOSURE" in hdulist:
+        parts.append(hdulist["EXPOSURE"])
     cube = EventCube.from_hdu(parts)
     header = hdulist["PRIMARY"].header.copy(strip=True)
     for keyword in (*observation_cards(cube.meta), "CHECKSUM", "DATASUM"):
@@ -170,7 +188,19 @@ def _from_hdulist(hdulist):
         "names": names,
         "diagnostics": diagnostics,
         "header": header,
+        "background": background,
+        **_read_uncertainty(hdulist, names, mask),
     }
+
+
+def _read_uncertainty(hdulist, names, mask):
+    """Read the standard deviations that there are."""
+    found, spectra = {}, hdulist["SPECTRA"]
+    if f"{names[0]}_err" in spectra.columns.names:
+        found["spectra_uncertainty"] = np.column_stack([spectra.data[f"{name}_err"] for name in names])
+    if f"{names[0]}_ERR" in hdulist:
+        found["image_uncertainty"] = [hdulist[f"{name}_ERR"].data[~mask] for name in names]
+    return found
 
 
 def _read_diagnostics(hdu, names):

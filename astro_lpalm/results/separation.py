@@ -7,7 +7,7 @@ from types import MappingProxyType
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.nddata import NDData
+from astropy.nddata import NDData, StdDevUncertainty
 from astropy.table import QTable, Table
 
 from .._files import save_figure
@@ -15,6 +15,7 @@ from .._names import check_component_names
 from ..cube import EventCube
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
+from ._region import region_table
 
 __all__ = ["Separation"]
 
@@ -22,7 +23,7 @@ _OWN_DIAGNOSTICS = ("component", "counts", "share")
 
 
 class Separation:
-    r"""A cube taken apart into components: ``cube = mixing @ sources + residuals``.
+    r"""A cube taken apart into components: ``cube = mixing @ sources + background + residuals``.
 
     Parameters
     ----------
@@ -41,13 +42,25 @@ class Separation:
         plain numbers, strings and booleans that hold for the whole separation, such as ``n_iter`` and ``converged``.
     header : `~astropy.io.fits.Header`, dict, or None
         Cards that say where the separation comes from, such as MODEL, MODELSUM and HISTORY.
+    background : array_like, shape (m, t), or None
+        Counts in each unmasked pixel that belong to no component.
+    spectra_uncertainty : array_like, shape (m, n), or None
+        Standard deviations of the component spectra, summed over the field, in counts.
+    image_uncertainty : array_like, shape (n, t), or None
+        Standard deviations of the component images, summed over energy, in counts a pixel.
 
     Attributes
     ----------
     cube : `~astro_lpalm.cube.EventCube`
     mixing, sources : `~numpy.ndarray`
         As given, in float64 and read-only.
+    background : `~numpy.ndarray`, shape (m, t), or None
+        The same.
     names : tuple of str
+    spectra_uncertainty : `~numpy.ndarray`, shape (m, n), or None
+        The same. It is there in ``spectra`` too, and drawn.
+    image_uncertainty : mapping of str to `~numpy.ndarray`, shape (ny, nx), or None
+        The same by name and on the sky, NaN in excluded pixels. It is the ``uncertainty`` of the images.
     diagnostics : `~astropy.table.QTable`
         A row per component: ``component``, ``counts``, ``share`` (of the model's counts) and the columns given. Its
         ``meta`` holds what was given and ``reduced_chi_square`` (see Notes).
@@ -69,10 +82,11 @@ class Separation:
 
     .. math::
 
-        \chi^2_r = \frac{\sum_{ij} (X - A S)_{ij}^2}{\sum_i (1 - h_i) \sum_j (A S)_{ij}}.
+        \chi^2_r = \frac{\sum_{ij} (X - A S)_{ij}^2}{\sum_i (1 - h_i) \sum_j (A S)_{ij}},
 
-    The denominator is what the numerator is expected to be for Poisson noise, whose variance is the model's counts.
-    Comparing the two sums, rather than summing ratios, keeps it meaningful where pixels hold less than a count.
+    with the background, where there is one, added to both :math:`A S`. The denominator is what the numerator is
+    expected to be for Poisson noise, whose variance is the model's counts. Comparing the two sums, rather than summing
+    ratios, keeps it meaningful where pixels hold less than a count.
 
     Examples
     --------
@@ -96,7 +110,19 @@ class Separation:
     array([0.571, 0.429])
     """
 
-    def __init__(self, cube, mixing, sources, names, *, diagnostics=None, header=None):
+    def __init__(
+        self,
+        cube,
+        mixing,
+        sources,
+        names,
+        *,
+        diagnostics=None,
+        header=None,
+        background=None,
+        spectra_uncertainty=None,
+        image_uncertainty=None,
+    ):
         if not isinstance(cube, EventCube):
             msg = f"cube must be an EventCube, not {type(cube).__name__}; see EventCube.read and EventCube.from_hdu."
             raise TypeError(msg)
@@ -105,6 +131,17 @@ class Separation:
         n, t = len(self.names), int(np.sum(~cube.pixel_mask))
         self.mixing = _valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")
         self.sources = _valid_matrix("sources", sources, (n, t), "(names, unmasked pixels of the cube)")
+        self.background = None
+        if background is not None:
+            shape = (cube.n_energy, t)
+            self.background = _valid_matrix("background", background, shape, "(energies of the cube, unmasked pixels)")
+        self.spectra_uncertainty = self.image_uncertainty = None
+        if spectra_uncertainty is not None:
+            self.spectra_uncertainty = _valid_deviations("spectra_uncertainty", spectra_uncertainty, self.mixing.shape)
+        if image_uncertainty is not None:
+            planes = cube.image_of(_valid_deviations("image_uncertainty", image_uncertainty, self.sources.shape))
+            planes.flags.writeable = False
+            self.image_uncertainty = MappingProxyType(dict(zip(self.names, planes)))
         for name, column in zip(self.names, self.mixing.T):
             if column.sum() == 0 and column.any():
                 msg = f"the spectrum of component '{name}' sums to zero over energy, so its image would hold no counts."
@@ -140,12 +177,17 @@ class Separation:
 
     def _reduced_chi_square(self):
         leverage = np.einsum("ij,ji->i", self.mixing, np.linalg.pinv(self.mixing))
-        expected = (1 - leverage) @ (self.mixing @ self.sources.sum(axis=1))
+        total = self.mixing @ self.sources.sum(axis=1)
+        if self.background is not None:
+            total += self.background.sum(axis=1)
+        expected = (1 - leverage) @ total
         if len(self.mixing) <= len(self.names) or expected <= 0:
             return None  # as many spectra as energies fit anything: nothing is left to compare
         squares, kept = 0.0, ~self.cube.pixel_mask
-        for plane, spectrum in zip(self.cube.data, self.mixing):  # energy by energy: the cube may be large
-            residual = plane[kept] - spectrum @ self.sources
+        for i, plane in enumerate(self.cube.data):  # energy by energy: the cube may be large
+            residual = plane[kept] - self.mixing[i] @ self.sources
+            if self.background is not None:
+                residual -= self.background[i]
             squares += np.vdot(residual, residual)
         return float(squares / expected)
 
@@ -153,31 +195,100 @@ class Separation:
     def images(self):
         """Read-only mapping from names to component images, `~astropy.nddata.NDData` of shape (ny, nx) in counts.
 
-        Each holds the component's counts summed over energy, on the cube's celestial WCS; excluded pixels are masked
-        and NaN.
+        Each holds the component's counts summed over energy, on the cube's celestial WCS, with their uncertainty
+        where it is known; excluded pixels are masked and NaN.
         """
         return MappingProxyType(self._images)
 
     @cached_property
     def _images(self):
         planes = self.cube.image_of(self.sources * self.mixing.sum(axis=0)[:, np.newaxis])
+        errors = self.image_uncertainty or {}
         return {
-            name: NDData(plane, unit=u.count, wcs=self.cube.wcs, mask=self.cube.pixel_mask.copy())
+            name: NDData(
+                plane,
+                unit=u.count,
+                wcs=self.cube.wcs,
+                mask=self.cube.pixel_mask.copy(),
+                uncertainty=StdDevUncertainty(errors[name]) if errors else None,
+            )
             for name, plane in zip(self.names, planes)
         }
+
+    @property
+    def flux_images(self):
+        """Read-only mapping from names to component images divided by the exposure, like `images` otherwise.
+
+        They are in count / s or count / (cm2 s), as the unit of the cube's exposure is, and in count where that is
+        relative.
+
+        Raises
+        ------
+        ValueError
+            If the cube has no exposure map.
+        """
+        exposure = self.cube.exposure
+        if exposure is None:
+            msg = "the cube has no exposure map, so there are counts only; see EventCube.with_exposure."
+            raise ValueError(msg)
+        exposure[self.cube.pixel_mask] = np.nan
+        return MappingProxyType(
+            {
+                name: NDData(
+                    image.data / exposure.value,
+                    unit=u.count / exposure.unit,
+                    wcs=self.cube.wcs,
+                    mask=self.cube.pixel_mask,
+                )
+                for name, image in self.images.items()
+            }
+        )
 
     @cached_property
     def spectra(self):
         """Component spectra, a `~astropy.table.QTable` with a row per energy bin.
 
         The columns are ``energy_lo`` and ``energy_hi`` in keV, and one per component: its counts in the bin, summed
-        over the field.
+        over the field. Where their standard deviations are known they follow, in a column called ``<name>_err``.
         """
         edges = self.cube.energy_edges
         table = QTable({"energy_lo": edges[:-1], "energy_hi": edges[1:]})
-        for name, spectrum in zip(self.names, (self.mixing * self.sources.sum(axis=1)).T):
+        for k, (name, spectrum) in enumerate(zip(self.names, (self.mixing * self.sources.sum(axis=1)).T)):
             table[name] = spectrum * u.count
+            if self.spectra_uncertainty is not None:
+                table[f"{name}_err"] = self.spectra_uncertainty[:, k] * u.count
         return table
+
+    def region_spectra(self, region):
+        """Tabulate the spectra in a part of the sky.
+
+        Parameters
+        ----------
+        region : str, `os.PathLike`, `~regions.Region`, list of `~regions.Region` or array_like of bool
+            A DS9 or CIAO region file, shapes, or a mask of shape (ny, nx) that is true inside; see
+            `~astro_lpalm.EventCube.with_mask`. Pixels belong to it whose centres lie in it.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            A row per energy bin: ``energy_lo``, ``energy_hi``; ``data``; the counts of each component and their standard
+            deviation, ``<name>`` and ``<name>_err``; and ``residual``, what of the data the model leaves. Its ``meta``
+            has ``n_pixels`` and ``area``, of the unmasked pixels.
+
+        Raises
+        ------
+        ValueError
+            If the region holds no unmasked pixel, or cannot be read.
+
+        Notes
+        -----
+        A component has the same spectrum everywhere, and only its brightness is that of the region. Its error is that
+        of the brightness, the photon noise of the region's data in the least-squares images, and that of the spectrum:
+        ``spectra_uncertainty``, or else what `write_pha` writes. Errors in different bins go together. Where the
+        spectrum itself may differ from place to place, look at a component and the residual together, as
+        ``write_pha(region=...)`` does.
+        """
+        return region_table(self, region)
 
     def model_cube(self):
         """Make the cube that the components add up to.
@@ -185,19 +296,24 @@ class Separation:
         Returns
         -------
         `~astro_lpalm.cube.EventCube`
-            ``mixing @ sources`` on the grid, energies and mask of ``cube``, in float32 if the data are float32 and
-            float64 if they have more digits; excluded pixels are zero.
+            ``mixing @ sources``, and the background, on the grid, energies and mask of ``cube``, in float32 if the
+            data are float32 and float64 if they have more digits; excluded pixels are zero.
         """
         kept = ~self.cube.pixel_mask
         data = np.zeros(self.cube.data.shape, dtype=np.result_type(self.cube.data, np.float32))
-        data[:, kept] = self.mixing @ self.sources
+        data[:, kept] = self._expected()
         return EventCube(
             data,
             energy_edges=self.cube.energy_edges,
             wcs=self.cube.wcs,
             mask=self.cube.pixel_mask,
             meta=self.cube.meta,
+            exposure=self.cube.exposure,
         )
+
+    def _expected(self):
+        components = self.mixing @ self.sources
+        return components if self.background is None else components + self.background
 
     @property
     def residuals(self):
@@ -205,7 +321,7 @@ class Separation:
 
         Excluded pixels are masked and NaN. Computed when asked for, and not kept.
         """
-        residual = self.cube.image_of(self.cube.matrix() - self.mixing @ self.sources)
+        residual = self.cube.image_of(self.cube.matrix() - self._expected())
         mask = np.broadcast_to(self.cube.pixel_mask, residual.shape).copy()
         return NDData(residual, unit=u.count, wcs=self.cube.wcs, mask=mask)
 
@@ -214,7 +330,10 @@ class Separation:
 
         The file has the provenance in its primary header; one image per component, named after it, in counts and with
         the celestial WCS of the input; the tables SPECTRA (counts), MIXING (the spectra as ``mixing`` has them),
-        EBOUNDS and DIAGNOSTICS; and the image RESIDUAL (energy, y, x), which added to the model gives the data.
+        EBOUNDS and DIAGNOSTICS; and the image RESIDUAL (energy, y, x), which added to the model gives the data. Where
+        there is an exposure map, it is there as EXPOSURE, and `flux_images` are, named after the components and _FLUX;
+        a background as BACKGROUND_MODEL (energy, y, x).
+        Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.
 
         Parameters
         ----------
@@ -256,7 +375,7 @@ class Separation:
         """
         return cls(**read_separation(path))
 
-    def write_pha(self, prefix, *, overwrite=False):
+    def write_pha(self, prefix, *, response=None, region=None, overwrite=False):
         r"""Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.
 
         Parameters
@@ -264,30 +383,50 @@ class Separation:
         prefix : str or `os.PathLike`
             An existing directory, for files called ``<name>.pha`` in it; otherwise the beginning of the names
             ``<prefix>_<name>.pha``.
+        response : `~astro_lpalm.spectra.Response`, tuple of 2 str or path, or None
+            The response of the observation, or the names of its ARF and RMF. On the cube's energy bins it is written
+            too, as ``response.arf`` and ``response.rmf`` (``<prefix>_response.arf`` and so on), and the spectra name it:
+            they can be fitted as they are.
+        region : optional
+            A part of the sky, as `region_spectra` takes it, instead of the whole field.
         overwrite : bool
             Whether existing files may be replaced.
 
         Returns
         -------
         list of `pathlib.Path`
-            The files, in the order of ``names``.
+            The PHA files, in the order of ``names``.
 
         Raises
         ------
         FileExistsError
             If a file exists and ``overwrite`` is false.
         OSError
-            If a file cannot be written. Whatever goes wrong, either all files are written or none.
+            If a file cannot be written or read. Whatever goes wrong, either all files are written or none.
+        ValueError
+            If the cube's energies go beyond the response's channels, its header has no EXPOSURE for a response, or the
+            region cannot be used.
 
         Notes
         -----
-        CHANNEL counts the cube's energy bins from 1, as in the EBOUNDS extension of the same file. COUNTS are
-        estimates, not photons counted, so POISSERR is false; STAT_ERR is the Poisson noise of the data propagated
-        through the least-squares fit of the spectra to the images, :math:`A = X S^+`: with :math:`s` the sum of row k
-        of :math:`S` and :math:`q` column k of :math:`S^+`, the variance is :math:`s^2 \sum_j q_j^2 (A S)_{ij}`, and
-        not less than one count. It holds for images taken as known.
+        CHANNEL counts the cube's energy bins from 1, as in the EBOUNDS extension of the same file; the response has the
+        same channels, and those of the instrument that an edge of a bin cuts are parted in proportion. RESPFILE and
+        ANCRFILE of the observation, which have other channels, are not named, nor is BACKFILE, as the components are net
+        of each other. COUNTS are estimates, not photons counted, so POISSERR is false: use a chi-square statistic.
+
+        STAT_ERR of the field is the Poisson noise of the data propagated through the least-squares fit of the spectra to
+        the images, :math:`A = X S^+`: with :math:`s` the sum of row k of :math:`S` and :math:`q` column k of
+        :math:`S^+`, the variance is :math:`s^2 \sum_j q_j^2 (A S)_{ij}`, and not less than one count. The noise of
+        the images is taken away from the products in :math:`S^+`; otherwise they are taken as known. Where
+        ``spectra_uncertainty`` is larger it is written instead. Where it is smaller, as spectra are held to what a
+        library knows, it holds for each bin but not for a fit, which takes the errors of bins as independent: it would
+        count the same photons several times.
+
+        The spectra of a region are its data minus the other components, so that they may differ from the field's. Their
+        variance is that of all photons in the region, times the variance inflation factor: a fit finds the
+        component's brightness as precisely as one of all components together.
         """
-        return write_spectra(self, prefix, overwrite=overwrite)
+        return write_spectra(self, prefix, response=response, region=region, overwrite=overwrite)
 
     def plot(self, path=None, *, overwrite=False, figure=None):
         """Draw the component images, their spectra over the data's, and what is left of the data.
@@ -344,6 +483,14 @@ def _valid_matrix(what, values, shape, meaning):
         msg = f"{what} has {np.sum(~np.isfinite(values))} values that are NaN or infinite; expected finite ones."
         raise ValueError(msg)
     values.flags.writeable = False  # images and spectra are made from them once
+    return values
+
+
+def _valid_deviations(what, values, shape):
+    values = _valid_matrix(what, values, shape, "one for each value")
+    if (values < 0).any():
+        msg = f"{what} has negative values, and must have standard deviations."
+        raise ValueError(msg)
     return values
 
 

@@ -1,0 +1,62 @@
+"""Masks for a cube that is there: from images and from regions."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from regions import PixelRegion
+
+from .._files import open_fits
+from .region import mask_outside, read_region
+from .resample import masked_at, open_image
+from .sky import sky_of_image
+
+__all__ = ["read_mask"]
+
+_FITS_OR_GZIP = (b"SIMPLE", b"\x1f\x8b")
+
+
+def read_mask(mask, cube):
+    """Find the pixels of a cube that a mask excludes.
+
+    Parameters
+    ----------
+    mask : array_like, str, `os.PathLike`, image HDU, `~regions.Region` or list of `~regions.Region`
+        See `astro_lpalm.EventCube.with_mask`.
+    cube : `~astro_lpalm.cube.EventCube`
+
+    Returns
+    -------
+    excluded : `~numpy.ndarray` of bool, shape (ny, nx)
+    """
+    shape = cube.data.shape[1:]
+    if isinstance(mask, np.ndarray):
+        if mask.shape != shape:
+            msg = f"mask has shape {mask.shape}, but the cube's images have {shape}."
+            raise ValueError(msg)
+        return mask.astype(bool)
+    is_path = isinstance(mask, str | os.PathLike)
+    if hasattr(mask, "header") or (is_path and _is_image(mask)):
+        return masked_at(*open_image(mask, "the mask"), cube.wcs, shape, "the mask")
+    shapes = read_region(mask)
+    sky_wcs, grid, is_physical = sky_of_image(cube.celestial_header(), cube.wcs, shape)
+    if not is_physical and any(isinstance(each, PixelRegion) for each in shapes):
+        msg = (
+            "the region is in sky pixels (physical coordinates), but the cube's header does not say what these are "
+            "(CTYPE1P, CRVAL1P, ...); give the region in fk5 or icrs."
+        )
+        raise ValueError(msg)
+    return ~mask_outside(shapes, sky_wcs, *grid.centers())
+
+
+def _is_image(path):
+    """Tell a FITS file with an image from region files, which may be text or FITS tables."""
+    name = str(path).split("[")[0]
+    if not Path(name).is_file():
+        msg = f"there is no mask file '{name}'; check the name and the directory."
+        raise FileNotFoundError(msg)
+    with open(name, "rb") as file:
+        if not file.read(6).startswith(_FITS_OR_GZIP):
+            return False
+    with open_fits(name) as hdulist:
+        return any(hdu.is_image and hdu.header["NAXIS"] == 2 for hdu in hdulist)

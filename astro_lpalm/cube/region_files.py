@@ -1,0 +1,211 @@
+"""Region files of DS9 and CIAO, as text and as FITS tables, to shapes of the `regions` package."""
+
+import operator
+import re
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from regions import CompoundPixelRegion, CompoundSkyRegion, RegionMeta, SkyRegion
+
+from .._files import open_fits
+from .region_shapes import ImageShape, PixelFrame, SkyFrame, and_not, make_shape
+
+__all__ = ["is_region_table", "read_region_file"]
+
+_SKY_FRAMES = {
+    "fk4": "fk4",
+    "b1950": "fk4",
+    "fk5": "fk5",
+    "j2000": "fk5",
+    "icrs": "icrs",
+    "galactic": "galactic",
+    "ecliptic": "barycentricmeanecliptic",
+}
+_OTHER_FRAMES = re.compile(r"linear|amplifier|detector|wcs[a-z]?")
+# CIAO: ! and - exclude, & and * intersect, + and | (and a new line, and DS9's ||) unite.
+_SHAPE = re.compile(r"([-+!&*|,\s]*)([a-z]\w*)\s*\(([^()]*)\)\s*", re.IGNORECASE)
+# How many positions, radii and angles the row of a table has for a shape.
+_IN_TABLES = {
+    "circle": (1, 1, 0),
+    "annulus": (1, 2, 0),
+    "ellipse": (1, 2, 1),
+    "box": (1, 2, 1),
+    "rotbox": (1, 2, 1),
+    "rectangle": (2, 0, 1),
+    "rotrectangle": (2, 0, 1),
+    "polygon": (None, 0, 0),
+    "pie": (1, 2, 2),
+    "sector": (1, 0, 2),
+}
+_BARE_SHAPE = re.compile(r"([-+!\s]*)([a-z]\w*)\s+([^()]+)", re.IGNORECASE)
+
+
+def read_region_file(path):
+    """Read a region file.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+        DS9 or CIAO text, or a FITS table of regions (OGIP's and CIAO's REGION: SHAPE, X, Y, R, ROTANG, COMPONENT), of
+        which a file may hold several: "file.fits[EXTENSION]".
+
+    Returns
+    -------
+    shapes : list of `~regions.Region` and `ImageShape`
+        See `astro_lpalm.cube.region.read_region`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no shape or one that cannot be read; names the file and the line, or the row of the table.
+    """
+    file, extension = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(path)).groups()
+    if not Path(file).is_file():
+        msg = f"there is no region file '{file}'; check the name and the directory."
+        raise FileNotFoundError(msg)
+    content = Path(file).read_bytes()
+    if content.startswith((b"SIMPLE", b"\x1f\x8b")):
+        shapes = _read_table(file, extension)
+    else:
+        try:
+            shapes = _read_text(content.decode(), file)
+        except UnicodeDecodeError as error:
+            msg = f"'{file}' is neither a text file nor FITS; save the region as DS9 or CIAO text."
+            raise ValueError(msg) from error
+    if not shapes:
+        msg = f"the region file '{path}' holds no shape."
+        raise ValueError(msg)
+    return shapes
+
+
+def is_region_table(path):
+    """Tell whether a FITS file, or the extension named as in "file.fits[EXTENSION]", is a table of regions."""
+    file, extension = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(path)).groups()
+    with open_fits(file) as hdulist:
+        return _find_table(hdulist, extension) is not None
+
+
+def _read_text(text, path):
+    lines = [line.split("#")[0].strip() for line in text.splitlines()]
+    # CIAO names no system: sexagesimal positions or radii in arc units mean the sky, plain numbers sky pixels.
+    frame = SkyFrame("fk5") if any(re.search(r"[:\"']", line) for line in lines) else PixelFrame()
+    terms = []
+    for number, line in enumerate(lines, start=1):
+        if line.lower().startswith("global"):
+            continue
+        for command in filter(None, (part.strip() for part in line.split(";"))):
+            try:
+                if re.fullmatch(r"[a-z]\w*", command, re.IGNORECASE):
+                    frame = _frame(command.lower())
+                else:
+                    terms += _parse(command, frame)
+            except (ValueError, u.UnitsError) as error:
+                msg = f"the region file '{path}' cannot be read: line {number}, '{command}': {error}"
+                raise ValueError(msg) from error
+    return [_finish(include, shape, frame) for include, shape, frame in terms]
+
+
+def _frame(name):
+    if name in ("physical", "image"):
+        return PixelFrame(is_image=name == "image")
+    if name in _SKY_FRAMES:
+        return SkyFrame(_SKY_FRAMES[name])
+    if _OTHER_FRAMES.fullmatch(name):
+        msg = f"coordinates of the system '{name}' cannot be placed on the sky; save the region in fk5 or physical."
+    else:
+        msg = "it is neither a shape nor a coordinate system."
+    raise ValueError(msg)
+
+
+def _parse(command, frame):
+    """Parse shapes that are chained on a line, as terms to be united: (included, shape, frame)."""
+    command = re.sub(r"\s*\|\|\s*$", "", command)  # DS9 ends the members of a composite so
+    bare = _BARE_SHAPE.fullmatch(command)
+    found = [bare] if bare else list(_SHAPE.finditer(command))
+    if "".join(match[0] for match in found) != command:
+        msg = "expected shapes such as circle(x,y,r), joined by +, -, &, * or |."
+        raise ValueError(msg)
+    groups = []
+    for match in found:
+        words = [word for word in re.split(r"[,\s]+", match[3]) if word]
+        factor = not set(match[1]) & set("-!"), make_shape(match[2].lower(), words, frame)
+        if not set(match[1]) & set("&*"):
+            groups.append([factor])
+        elif groups:
+            groups[-1].append(factor)
+        else:
+            msg = "there is no shape before the first one, to intersect it with."
+            raise ValueError(msg)
+    return [(*term, frame) for group in groups for term in _combine(group)]
+
+
+def _combine(factors):
+    """Intersect shapes, of which some are to be outside of: terms of (included, shape)."""
+    inside = [shape for include, shape in factors if include]
+    outside = [shape for include, shape in factors if not include]
+    if not inside:
+        return [(False, shape) for shape in outside]
+    whole, *others = inside
+    for shapes, how in ((others, operator.and_), (outside, and_not)):
+        for shape in shapes:
+            compound = CompoundSkyRegion if isinstance(whole, SkyRegion) else CompoundPixelRegion
+            whole = compound(whole, shape, how)
+    return [(True, whole)]
+
+
+def _finish(include, shape, frame):
+    shape.meta = RegionMeta({"include": include})
+    return ImageShape(shape) if frame.is_image else shape
+
+
+def _find_table(hdulist, extension):
+    for hdu in hdulist:
+        wanted = isinstance(hdu, fits.BinTableHDU) and (extension is None or hdu.name == extension.upper())
+        if wanted and {"SHAPE", "X", "Y"} <= {name.upper() for name in hdu.columns.names}:
+            return hdu
+    return None
+
+
+def _read_table(path, extension):
+    with open_fits(path, memmap=False) as hdulist:
+        table = _find_table(hdulist, extension)
+        if table is None:
+            where = f" called '{extension}'" if extension else ""
+            msg = f"'{path}' has no table of regions{where}, which has columns SHAPE, X and Y."
+            raise ValueError(msg)
+        columns = {name.upper(): np.asarray(table.data[name]) for name in table.columns.names}
+        title = table.name or "the table"
+    frame, groups = PixelFrame(), {}
+    for row, name in enumerate(str(name).strip().lower() for name in columns["SHAPE"]):
+        try:
+            plain = name.lstrip("!-")
+            factor = name == plain, make_shape(plain, _arguments(plain, columns, row), frame)
+        except ValueError as error:
+            msg = f"the region file '{path}' cannot be read: row {row + 1} of {title}, '{name}': {error}"
+            raise ValueError(msg) from error
+        # Rows of the same component are intersected, components united.
+        groups.setdefault(int(columns["COMPONENT"][row]) if "COMPONENT" in columns else -row, []).append(factor)
+    return [_finish(*term, frame) for group in groups.values() for term in _combine(group)]
+
+
+def _arguments(name, columns, row):
+    """Arguments that a shape would have in a text file; vectors are as long as the longest needs, filled with NaN."""
+    n_positions, n_radii, n_angles = _IN_TABLES.get(name, (1, 0, 0))
+    positions = np.column_stack([np.atleast_1d(columns[axis][row])[:n_positions] for axis in "XY"])
+    if name == "polygon":
+        positions = positions[np.isfinite(positions).all(axis=1)]
+    radii, angles = (
+        np.atleast_1d(columns[column][row])[:wanted] if column in columns else np.full(wanted, np.nan)
+        for column, wanted in (("R", n_radii), ("ROTANG", n_angles))
+    )
+    if n_angles == 1:  # of something that need not be turned
+        angles = angles[np.isfinite(angles)]
+    values = [*positions.ravel(), *radii, *angles]
+    if not np.isfinite(values).all():
+        msg = "its row lacks a number in X, Y, R or ROTANG."
+        raise ValueError(msg)
+    return [repr(float(value)) for value in values]

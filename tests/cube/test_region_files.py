@@ -1,0 +1,274 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from regions import PixCoord
+
+from astro_lpalm.cube import EventCube
+from astro_lpalm.cube.region import is_region_table, read_region
+
+X0, X1, Y0, Y1 = 4060, 4130, 4070, 4130
+GRID = {"energy": (1, 5) * u.keV, "n_energy": 1, "bounds": (X0, X1, Y0, Y1)}
+X, Y = np.meshgrid(np.arange(X0 + 0.5, X1), np.arange(Y0 + 0.5, Y1))  # pixel centres
+CX, CY = 4095.0, 4100.0
+RADIUS, ANGLE = np.hypot(X - CX, Y - CY), np.rad2deg(np.arctan2(Y - CY, X - CX)) % 360
+EVERYTHING = np.ones(X.shape, dtype=bool)
+
+
+def turned(degrees, center=(CX, CY)):
+    """Coordinates along axes that are turned anticlockwise around a centre."""
+    x, y, angle = X - center[0], Y - center[1], np.deg2rad(degrees)
+    return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+
+
+def box(width, height, degrees=0.0, center=(CX, CY)):
+    along, across = turned(degrees, center)
+    return (abs(along) < width / 2) & (abs(across) < height / 2)
+
+
+def ellipse(a, b, degrees=0.0):
+    along, across = turned(degrees)
+    return (along / a) ** 2 + (across / b) ** 2 < 1
+
+
+def circle(x, y, radius):
+    return np.hypot(X - x, Y - y) < radius
+
+
+@pytest.fixture
+def kept(events, tmp_path):
+    """Function that gives the pixels which a region file of this text keeps."""
+
+    def kept(text, name="source.reg"):
+        path = tmp_path / name
+        path.write_text(text)
+        return ~EventCube.from_events(events, region=path, **GRID).pixel_mask
+
+    return kept
+
+
+SHAPES = {
+    "circle(4095,4100,9.3)": RADIUS < 9.3,
+    "annulus(4095,4100,5.2,12.3)": (RADIUS > 5.2) & (RADIUS < 12.3),
+    "annulus(4095,4100,5.2,7,12.3)": (RADIUS > 5.2) & (RADIUS < 12.3),
+    "annulus(4095,4100,0,12.3)": RADIUS < 12.3,
+    "ellipse(4095,4100,14.2,6.1,30)": ellipse(14.2, 6.1, 30),
+    "ellipse(4095,4100,14.2,6.1)": ellipse(14.2, 6.1),
+    "ellipse(4095,4100,7.1,3.3,14.2,6.6,30)": ellipse(14.2, 6.6, 30) & ~ellipse(7.1, 3.3, 30),
+    "box(4095,4100,20,12)": box(20, 12),
+    "box(4095,4100,20,12,6,4,0)": None,
+    "box(4095,4100,6,4,20,12,25)": box(20, 12, 25) & ~box(6, 4, 25),
+    "rotbox(4095,4100,20,12,-40)": box(20, 12, -40),
+    "rectangle(4080,4090,4110,4110)": (X > 4080) & (X < 4110) & (Y > 4090) & (Y < 4110),
+    "rectangle(4110,4110,4080,4090)": (X > 4080) & (X < 4110) & (Y > 4090) & (Y < 4110),
+    "rotrectangle(4085,4095,4105,4105,25)": box(20, 10, 25),
+    "pie(4095,4100,5.2,15.3,20,101)": (RADIUS > 5.2) & (RADIUS < 15.3) & (ANGLE > 20) & (ANGLE < 101),
+    "pie(4095,4100,0,15.3,200,100)": (RADIUS < 15.3) & ((ANGLE > 200) | (ANGLE < 100)),
+    "pie(4095,4100,5.2,15.3,0,360)": (RADIUS > 5.2) & (RADIUS < 15.3),
+    "panda(4095,4100,20,101,4,5.2,15.3,1)": (RADIUS > 5.2) & (RADIUS < 15.3) & (ANGLE > 20) & (ANGLE < 101),
+    "sector(4095,4100,-33,62)": (ANGLE > 327) | (ANGLE < 62),
+    "field()": EVERYTHING,
+}
+
+
+@pytest.mark.parametrize("text", [text for text, expected in SHAPES.items() if expected is not None])
+@pytest.mark.parametrize("header", ["", "physical\n"])
+def test_shapes_in_sky_pixels(kept, header, text):
+    np.testing.assert_array_equal(kept(header + text), SHAPES[text])
+
+
+def test_areas(kept):
+    # Squares whose edges are those of pixels have the area that they say.
+    assert kept("box(4090,4100,20,10)").sum() == 200
+    assert kept("rectangle(4080,4090,4110,4110)-box(4095,4100,10,10)").sum() == 30 * 20 - 100
+    assert kept("box(4090,4100,20,10)*box(4095,4100,20,10)").sum() == 150
+    assert kept("box(4090,4100,20,10)+box(4095,4100,20,10)").sum() == 250
+    assert kept("polygon(4080,4090,4110,4090,4110,4110,4080,4110)").sum() == 600
+    # Round ones to a fraction of their circumference in pixels.
+    assert kept("circle(4095,4100,25)").sum() == pytest.approx(np.pi * 25**2, abs=20)
+    assert kept("ellipse(4095,4100,28,14,37)").sum() == pytest.approx(np.pi * 28 * 14, abs=20)
+    assert kept("pie(4095,4100,10,25,15,105)").sum() == pytest.approx(np.pi * (25**2 - 10**2) / 4, abs=15)
+
+
+A, B, C = circle(4090, 4100, 12), circle(4100, 4100, 12), circle(4095, 4108, 6)
+TERMS = ("circle(4090,4100,12)", "circle(4100,4100,12)", "circle(4095,4108,6)")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{a}+{b}", A | B),
+        ("{a}|{b}", A | B),
+        ("{a}\n{b}", A | B),
+        ("{a};{b}", A | B),
+        ("{a} || # color=red\n{b} ||", A | B),
+        ("{a}*{b}", A & B),
+        ("{a} & {b}", A & B),
+        ("{a}*!{b}", A & ~B),
+        ("{a}&-{b}", A & ~B),
+        ("!{b}*{a}", A & ~B),
+        ("{a}*{b}*!{c}", A & B & ~C),
+        ("{a}*{b}+{c}", (A & B) | C),
+        ("{c}+{a}*{b}", (A & B) | C),
+        ("{a}*!{b}\n{c}", (A & ~B) | C),
+        ("{a}-{b}", A & ~B),
+        ("{a}+{b}-{c}", (A | B) & ~C),
+        ("-{c}\n{a}\n{b}", (A | B) & ~C),
+        ("{a}\n!{b}\n-{c}", A & ~B & ~C),
+        ("!{a}*!{b}", ~A & ~B),
+        ("-{a}", ~A),
+        ("field()-{a}", ~A),
+    ],
+)
+def test_combinations(kept, text, expected):
+    np.testing.assert_array_equal(kept(text.format(**dict(zip("abc", TERMS)))), expected)
+
+
+def test_image_coordinates_are_those_of_the_image_that_is_masked(events, tmp_path):
+    path = tmp_path / "image.reg"
+    path.write_text("image\nbox(10.5,8.5,6,4)\n-circle(10.5,8.5,1)\n")
+    expected = np.zeros((30, 35), dtype=bool)
+    expected[6:10, 7:13] = True  # pixel 1 is centred on 1, so 8 to 13 and 7 to 10 of those in the file
+    binned = EventCube.from_events(events, **GRID, bin_factor=2)
+    inside = np.hypot(*np.meshgrid(np.arange(35) - 9.5, np.arange(30) - 7.5)) < 1
+    np.testing.assert_array_equal(binned.with_mask(path).pixel_mask, expected & ~inside)
+    masked = EventCube.from_events(events, **GRID, bin_factor=2, region=path)
+    np.testing.assert_array_equal(~masked.pixel_mask, expected & ~inside)
+    with pytest.raises(ValueError, match="the region is in image coordinates, which depend on how that image"):
+        EventCube.from_events(events, region=path)
+
+
+@pytest.mark.parametrize("frame", ["fk5", "icrs", "galactic", "fk4", "b1950", "ecliptic", "J2000"])
+def test_frames_of_the_sky(events, kept, frame):
+    wcs = EventCube.from_events(events, **GRID).wcs
+    center = wcs.pixel_to_world(CX - X0 - 0.5, CY - Y0 - 0.5)
+    name = {"b1950": "fk4", "J2000": "fk5", "ecliptic": "barycentricmeanecliptic"}.get(frame, frame)
+    there = center.transform_to(name).spherical
+    position = f"{there.lon.deg:.8f},{there.lat.deg:.8f}"
+    np.testing.assert_array_equal(kept(f'{frame}\ncircle({position},{0.492 * 9.3}")'), RADIUS < 9.3)
+    assert kept(f"{frame}\nannulus({position},0.05',{0.492 * 12.3 / 3600}d)").sum() == pytest.approx(
+        np.pi * (12.3**2 - (3 / 0.492) ** 2), rel=0.03
+    )
+
+
+def test_angles_on_the_sky_are_those_of_ds9(events, kept):
+    # North is up and east to the left here, so that axes on the sky are those of pixels, and angles start from +x.
+    center = EventCube.from_events(events, **GRID).wcs.pixel_to_world(CX - X0 - 0.5, CY - Y0 - 0.5)
+    position = f"{center.ra.deg:.8f},{center.dec.deg:.8f}"
+    sides = f'{0.492 * 20}",{0.492 * 12}"'
+    for text, expected in (
+        (f"box({position},{sides},30)", box(20, 12, 30)),
+        (f'ellipse({position},{0.492 * 14.2}",{0.492 * 6.1}",30)', ellipse(14.2, 6.1, 30)),
+        (f'pie({position},{0.492 * 5.2}",{0.492 * 15.3}",20,101)', SHAPES["pie(4095,4100,5.2,15.3,20,101)"]),
+        (f"sector({position},-33,62)", SHAPES["sector(4095,4100,-33,62)"]),
+    ):
+        # The pixels' axes turn by a little across the field.
+        assert np.count_nonzero(kept("icrs\n" + text) != expected) <= 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "circle(4100,4100,9)\nhexagon(1,2,3)\n",
+            r"line 2, 'hexagon\(1,2,3\)': the shape 'hexagon' is unknown",
+        ),
+        ("# text\n\npoint(4100,4100)\n", "line 3, .*the shape 'point' has no area"),
+        ("circle(4100,4100)", "line 1, .*circle cannot have 2 arguments, but 3"),
+        ("circle(4100,4100,nine)", "'nine' is not a number"),
+        ("circle(4100,4100,-9)", "line 1, .*radius"),
+        ("detector\ncircle(4100,4100,9)", "line 1, 'detector': coordinates of the system 'detector' cannot be placed"),
+        ("somewhere\ncircle(4100,4100,9)", "line 1, 'somewhere': it is neither a shape nor a coordinate system"),
+        ("circle(4100,4100,9", "line 1, .*expected shapes such as circle"),
+        ("circle(4100,4100,9) and box(4100,4100,9,9)", "expected shapes such as circle"),
+        ("*circle(4100,4100,9)", "there is no shape before the first one"),
+        ("fk5\nrectangle(228.4,-59.1,228.5,-59.2)", "line 2, .*must be in pixels; write it as a box"),
+        ("polygon(4100,4100,4110,4100,4110)", "polygon cannot have 5 arguments, but 6 or 8"),
+    ],
+)
+def test_files_that_cannot_be_read(kept, text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        kept(text, "bad.reg")
+    assert "bad.reg" in str(caught.value)
+
+
+def region_table(rows):
+    """FITS table of regions, of (shape, x, y, radii, angles, component)."""
+    shapes, *numbers, components = zip(*rows)
+    x, y, radii, angles = (
+        fits.Column(name, f"{n}D", array=[np.append(value, np.full(n - np.size(value), np.nan)) for value in values])
+        for name, n, values in zip(("X", "Y", "R", "ROTANG"), (4, 4, 2, 2), numbers)
+    )
+    shapes, components = fits.Column("SHAPE", "16A", array=shapes), fits.Column("COMPONENT", "I", array=components)
+    hdu = fits.BinTableHDU.from_columns([x, y, shapes, radii, angles, components])
+    hdu.name = "REGION"
+    return hdu
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([("Circle", CX, CY, 9.3, 0, 1)], RADIUS < 9.3),
+        ([("ROTBOX", CX, CY, [20, 12], 25, 1)], box(20, 12, 25)),
+        ([("BOX", CX, CY, [20, 12], np.nan, 1)], box(20, 12)),
+        ([("Ellipse", CX, CY, [14.2, 6.1], 30, 1)], ellipse(14.2, 6.1, 30)),
+        ([("Pie", CX, CY, [5.2, 15.3], [20, 101], 1)], SHAPES["pie(4095,4100,5.2,15.3,20,101)"]),
+        ([("Sector", CX, CY, np.nan, [-33, 62], 1)], SHAPES["sector(4095,4100,-33,62)"]),
+        ([("Rectangle", [4080, 4110], [4090, 4110], np.nan, np.nan, 1)], SHAPES["rectangle(4080,4090,4110,4110)"]),
+        ([("Polygon", [4080, 4110, 4110], [4090, 4090, 4120], np.nan, 0, 1)], (Y > 4090) & (X < 4110) & (Y - X < 10)),
+        # Rows of a component are intersected, components united.
+        ([("Circle", 4090, 4100, 12, 0, 1), ("Circle", 4100, 4100, 12, 0, 1)], A & B),
+        ([("Circle", 4090, 4100, 12, 0, 1), ("Circle", 4100, 4100, 12, 0, 2)], A | B),
+        ([("Circle", 4090, 4100, 12, 0, 1), ("!Circle", 4100, 4100, 12, 0, 1)], A & ~B),
+        ([("Circle", 4090, 4100, 12, 0, 1), ("!Circle", 4095, 4108, 6, 0, 1), ("Circle", 4100, 4100, 12, 0, 2)],
+         A & ~C | B),
+    ],
+)  # fmt: skip
+def test_tables_of_regions(events, tmp_path, rows, expected):
+    path = tmp_path / "regions.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(name="OTHER"), region_table(rows)]).writeto(path)
+    assert is_region_table(path)
+    for name in (str(path), f"{path}[region]"):
+        np.testing.assert_array_equal(~EventCube.from_events(events, region=name, **GRID).pixel_mask, expected)
+    assert not is_region_table(f"{path}[OTHER]")
+
+
+def test_tables_that_cannot_be_read(tmp_path):
+    path = tmp_path / "regions.fits"
+    region_table([("Circle", CX, CY, 9, 0, 1), ("Circle", CX, CY, np.nan, 0, 1)]).writeto(path)
+    with pytest.raises(ValueError, match=r"regions.fits.*row 2 of REGION, 'circle': its row lacks a number"):
+        read_region(path)
+    region_table([("Blob", CX, CY, 9, 0, 1)]).writeto(path, overwrite=True)
+    with pytest.raises(ValueError, match="row 1 of REGION, 'blob': the shape 'blob' is unknown"):
+        read_region(path)
+    with pytest.raises(ValueError, match="has no table of regions called 'BKGREG'"):
+        read_region(f"{path}[BKGREG]")
+
+
+def test_files_of_the_same_regions_in_two_frames(shared_data):
+    # The sky pixels of the CIAO file are those of a list whose WCS the fk5 file allows to be found: compare areas.
+    folder, pixel = shared_data / "regions", 0.492 / 3600
+    shapes = [read_region(folder / name) for name in ("test01_ciao_physical.reg", "test01_fk5.reg")]
+    assert [shape.meta["include"] for shape in shapes[0]] == [False, True, True, True]
+    assert [shape.meta["include"] for shape in shapes[1]] == [False, True, True, True]
+    for physical, sky in zip(*shapes):
+        if hasattr(physical, "width"):
+            assert sky.width.to_value(u.deg) / pixel == pytest.approx(physical.width, rel=1e-4)
+            assert sky.angle.to_value(u.deg) == pytest.approx(physical.angle.to_value(u.deg))
+        elif hasattr(physical, "radius"):
+            assert sky.radius.to_value(u.deg) / pixel == pytest.approx(physical.radius, rel=1e-4)
+        else:
+            distances = sky.vertices[0].separation(sky.vertices).deg / pixel
+            x, y = physical.vertices.x, physical.vertices.y
+            expected = np.hypot(x - x[0], y - y[0])
+            np.testing.assert_allclose(distances, expected, atol=0.1)
+
+
+def test_table_of_chandra_s_source_catalog(shared_data):
+    path = shared_data / "regions" / "binary_region_table.fits"
+    (source,) = read_region(path)
+    assert source.area == pytest.approx(1791.68, abs=0.01)  # ROI_AREA in its header
+    (background,) = read_region(f"{path}[BKGREG]")
+    x, y = np.meshgrid(np.arange(2800, 3400), np.arange(4300, 4800))
+    # ROIBAREA excludes a streak as well, which the table does not list.
+    assert np.count_nonzero(background.contains(PixCoord(x, y))) == pytest.approx(42646, rel=0.02)
