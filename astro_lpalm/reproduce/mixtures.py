@@ -3,14 +3,13 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ..sources import SourceLibrary
 from ..training import add_noise
 from ..transforms import Starlet
-from .protocol import COMPONENTS, make_training_set, read_component_hdus, read_spectra
+from .protocol import COMPONENTS, make_training_set, read_components, read_spectra
 
 __all__ = [
     "REALISTIC_TRAINING_SETTINGS",
@@ -107,7 +106,8 @@ def read_maps(directory):
     Parameters
     ----------
     directory : str or `os.PathLike`
-        Where ``sources.fits`` is: an extension for each of `~astro_lpalm.reproduce.COMPONENTS`, of the same shape.
+        Where ``sources.fits`` is, with an extension for each of ``COMPONENTS``, of the same shape;
+        or the authors' own ``real_sources.pkl``.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def read_maps(directory):
     ValueError
         If an extension is missing.
     """
-    return np.stack(read_component_hdus(Path(directory) / "sources.fits"))
+    return np.stack(read_components(directory, "sources", "real_sources.pkl"))
 
 
 def read_realistic(directory, *, shuffled, seed=0):

@@ -9,6 +9,7 @@ from .._files import open_fits
 from ..sources import GeneralizedGaussian, SourceLibrary
 from ..spectra import LibraryStatistics
 from ..training import TrainingSet, add_noise
+from ._array_pickle import read_pickled_arrays
 
 __all__ = ["COMPONENTS", "TRAINING_SETTINGS", "Protocol", "read_protocol", "read_spectra"]
 
@@ -18,7 +19,7 @@ COMPONENTS = ("SYNC", "THERM", "FE1", "FE2")
 #: Settings of `~astro_lpalm.training.train` that did best on validation samples of section 3.1.
 TRAINING_SETTINGS = {"epochs": 75, "batch_size": 4, "learning_rate": 2e-3}
 
-_N_TEST = 150
+_TEST_SHARE = 6  # of 900
 _N_PIXELS = 500
 _SHAPE = 0.3
 _SNR_DB = 30.0
@@ -43,25 +44,58 @@ class Protocol:
     S: np.ndarray
 
 
-def read_component_hdus(path):
-    """Read the extensions of one of the authors' files, one for each of `COMPONENTS`, in double precision."""
-    with open_fits(path) as hdulist:
-        missing = [name for name in COMPONENTS if name not in hdulist]
-        if missing:
-            msg = f"'{path}' has no extension {missing[0]}; expected {', '.join(COMPONENTS)}."
-            raise ValueError(msg)
-        return [hdulist[name].data.astype(float) for name in COMPONENTS]
+def read_components(directory, stem, pickled):
+    """Read one of the authors' two files, as FITS or as they published it.
+
+    Parameters
+    ----------
+    directory : str or `os.PathLike`
+        Where the file is.
+    stem : str
+        Name of the FITS file without its ending; it has an extension for each of `COMPONENTS`.
+    pickled : str
+        Name of the authors' own file, which is read where there is no such FITS file.
+
+    Returns
+    -------
+    list of `~numpy.ndarray`
+        In the order of `COMPONENTS`, double precision.
+
+    Raises
+    ------
+    OSError
+        If neither file is there, or it cannot be read.
+    ValueError
+        If a component is missing, or the pickle holds anything but arrays.
+    """
+    path = Path(directory) / f"{stem}.fits"
+    if path.exists():
+        with open_fits(path) as hdulist:
+            arrays = {name: hdulist[name].data.astype(float) for name in COMPONENTS if name in hdulist}
+    elif path.with_name(pickled).exists():
+        path = path.with_name(pickled)
+        arrays = {name.upper(): array for name, array in read_pickled_arrays(path).items()}
+    else:
+        msg = f"there is no '{path}', nor the authors' '{pickled}' beside it; check the name of the data directory."
+        raise FileNotFoundError(msg)
+    missing = [name for name in COMPONENTS if name not in arrays]
+    if missing:
+        msg = f"'{path}' has no {missing[0]}; expected {', '.join(COMPONENTS)}."
+        raise ValueError(msg)
+    return [arrays[name] for name in COMPONENTS]
 
 
 def read_spectra(directory):
     """Read the authors' simulated spectra, and which of them train and which test.
 
-    The 150 samples of the lowest summed column cosine to the first test, the others train, as in the authors' program.
+    The sixth of the samples, 150, of the lowest summed column cosine to the first test, the others train, as in the
+    authors' program.
 
     Parameters
     ----------
     directory : str or `os.PathLike`
-        Where ``spectra.fits`` is: an extension for each of `COMPONENTS`, (900, 65), unit-norm spectra.
+        Where ``spectra.fits`` is, with an extension for each of ``COMPONENTS``, (900, 65), unit-norm spectra; or the
+        authors' own ``spectra.npy``.
 
     Returns
     -------
@@ -77,9 +111,11 @@ def read_spectra(directory):
     ValueError
         If an extension is missing.
     """
-    spectra = np.stack(read_component_hdus(Path(directory) / "spectra.fits"), axis=-1)
+    arrays = read_components(directory, "spectra", "spectra.npy")
+    # The authors' program takes as many of each component as there are of the one that has fewest.
+    spectra = np.stack([array[: min(map(len, arrays))] for array in arrays], axis=-1)
     likeness = np.einsum("imk,mk->i", spectra, spectra[0])
-    test = np.argsort(likeness, kind="stable")[:_N_TEST]
+    test = np.argsort(likeness, kind="stable")[: len(spectra) // _TEST_SHARE]
     return spectra, np.setdiff1d(np.arange(len(spectra)), test), test
 
 

@@ -291,7 +291,7 @@ def test_help(capsys):
         run("--help")
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    assert all(re.search(rf"^ +{command} +\S", out, flags=re.MULTILINE) for command in COMMANDS)
+    assert all(re.search(rf"^ +{command}\s+\S", out, flags=re.MULTILINE) for command in COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +307,7 @@ def test_help(capsys):
         ("separate", "--output --overwrite --transform --no-refine --device"),
         ("plot", "--output --overwrite"),
         ("info", ""),
+        ("reproduce", "--data --output --quick --samples --seed"),
     ],
 )  # fmt: skip
 def test_help_of_a_command(command, options, capsys):

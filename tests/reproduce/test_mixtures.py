@@ -121,7 +121,7 @@ def test_library_is_of_the_training_spectra_alone(shared_data):
 def test_missing_extension(tmp_path):
     hdus = [fits.ImageHDU(np.ones((2, 3)), name=name) for name in COMPONENTS[:3]]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "spectra.fits")
-    with pytest.raises(ValueError, match=r"spectra.fits' has no extension FE2; expected SYNC, THERM, FE1, FE2"):
+    with pytest.raises(ValueError, match=r"spectra.fits' has no FE2; expected SYNC, THERM, FE1, FE2"):
         read_realistic(tmp_path, shuffled=True)
     with pytest.raises(FileNotFoundError):
         read_realistic(tmp_path / "nowhere", shuffled=True)

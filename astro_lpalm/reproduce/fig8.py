@@ -1,0 +1,94 @@
+"""Fig. 8: solvers that are given the spectra, as they are or with noise, layer by layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..separation import ISTA, Factorization, nmse
+from .common import ORACLE
+from .experiment import Experiment, Row, errors
+from .methods import Network, given_spectra
+from .plots import plot_layers
+from .samples import test_samples
+
+__all__ = []
+
+_N_LAYERS = 25
+_SNR_DB = 10.0
+_KNOWN = {"a_update": "known", "loss": "sources", "epochs": 20}
+_NOISY = {**_KNOWN, "known_snr_db": _SNR_DB, "epochs": 8}  # of several copies of each example
+
+
+@dataclass(frozen=True)
+class LayerByLayer(Network):
+    """A trained network whose sources are recorded after each layer."""
+
+    def prepare(self, workspace):
+        """Train it."""
+        _, notes = super().prepare(workspace)
+        network = workspace.model(**self.options).network.copy().double()
+
+        @torch.no_grad()
+        def separate(sample):
+            spectra = None
+            if not network.a_part.moves:
+                spectra = given_spectra(workspace, sample, self.options.get("known_snr_db"))
+                spectra = torch.as_tensor(spectra)[None]
+            layers = list(network.layers(torch.as_tensor(sample.X)[None], spectra))
+            sources = [S[0].numpy() for _, S in layers]
+            return Factorization(layers[-1][0][0].numpy(), sources[-1], len(layers), history={"sources": sources})
+
+        return separate, notes
+
+
+@dataclass(frozen=True)
+class RecordedISTA:
+    """ISTA with as many iterations as the networks have layers, recorded after each.
+
+    Attributes
+    ----------
+    known_snr_db : float, optional
+        The signal-to-noise ratio of the spectra that it is given.
+    """
+
+    known_snr_db: float | None = None
+
+    def settings(self, workspace):
+        """Return what decides the row."""
+        return {"known_snr_db": self.known_snr_db, "n_iter": _N_LAYERS}
+
+    def prepare(self, workspace):
+        """Return the function that separates; there is nothing to prepare."""
+
+        def separate(sample):
+            spectra = given_spectra(workspace, sample, self.known_snr_db)
+            runs = [ISTA(n_iter=n + 1).separate(sample.X, spectra=spectra) for n in range(_N_LAYERS)]
+            return Factorization(spectra, runs[-1].sources, _N_LAYERS, history={"sources": [r.sources for r in runs]})
+
+        return separate, {}
+
+
+def _errors_by_layer(found, sample):
+    sources = found.history.get("sources", [found.sources] * _N_LAYERS)
+    return errors(found, sample) | {"nmse_s_by_layer": np.array([nmse(S, sample.S) for S in sources])}
+
+
+EXPERIMENT = Experiment(
+    name="fig8",
+    title="Fig. 8: known spectra, and spectra known at 10 dB",
+    figure="nmse_s",
+    samples=test_samples,
+    rows=(
+        Row("ISTA", RecordedISTA()),
+        Row("LISTA", LayerByLayer({"s_update": "lista", **_KNOWN})),
+        Row("LISTA-CP", LayerByLayer({"s_update": "lista-cp", **_KNOWN})),
+        Row("ISTA-LLT", LayerByLayer({"s_update": "ista-llt", **_KNOWN})),
+        Row("LISTA-CP, 10 dB", LayerByLayer({"s_update": "lista-cp", **_NOISY})),
+        Row("ISTA-LLT, 10 dB", LayerByLayer({"s_update": "ista-llt", **_NOISY})),
+        Row("LPALM, spectra unknown", LayerByLayer(), kind="ours"),
+        ORACLE,
+    ),
+    plot=plot_layers,
+    measure=_errors_by_layer,
+)
