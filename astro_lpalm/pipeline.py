@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from astropy.io import fits
@@ -13,7 +14,7 @@ from ._files import open_fits
 from .cube import EventCube, ExpectedBackground
 from .model import Model, load_model
 from .results import Separation
-from .separation import background_amplitude, least_squares
+from .separation import background_amplitude, count_blocks, least_squares, refine_counts
 from .spectra import PHA
 from .transforms import Starlet, detail_matrix, get_transform
 
@@ -29,12 +30,24 @@ _ENOUGH = 50_000
 _N_SMOOTH, _LARGE_ERROR = 5, 0.3
 
 
-def separate(cube_hdu, model, *, background=None, transform="starlet", refine=True, device=None):
+def separate(
+    cube_hdu,
+    model,
+    *,
+    background=None,
+    transform="starlet",
+    refine=True,
+    n_resamplings=0,
+    seed=0,
+    device=None,
+    progress=True,
+):
     """Separate an observation into component images and spectra.
 
     The transform's details of every energy, in units of their photon noise, go to the solver, which finds the spectra
-    A: in the details sources are sparse (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694). The images follow
-    from A by least squares, weighted for photon noise: without bias, and with all counts shared out.
+    A: in the details sources are sparse (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694). A model's spectra
+    are then brought to the most probable ones, given the counts (`~astro_lpalm.separation.refine_counts`). The images
+    follow from A by least squares, weighted for photon noise: without bias, and with all counts shared out.
 
     Where the cube has an exposure map, details are taken of the counts divided by it, so that the edges of the
     exposure are no details of the sources. The images need no correction: the exposure, the same at all energies, is
@@ -56,9 +69,17 @@ def separate(cube_hdu, model, *, background=None, transform="starlet", refine=Tr
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
         images: where counts are few, the details of the coarser ones stand out from the noise.
     refine : bool
-        Whether a model's network is followed by the refinement; other solvers have no such step.
+        Whether a model's network is followed by the refinement, on the details and then on the counts; other solvers
+        have no such step. A cube with negative values is no counts, and is refined on the details only.
+    n_resamplings : int
+        How often the photons are drawn again to find the uncertainty of spectra and images (`resample`); 0 for never,
+        50 for an uncertainty that is itself known to 10 %.
+    seed : int
+        Of the resampling.
     device : str or `torch.device`, optional
         Where a model's network runs; by default on the CPU.
+    progress : bool
+        Whether to show the progress of the resampling on a terminal.
 
     Returns
     -------
@@ -91,13 +112,20 @@ def separate(cube_hdu, model, *, background=None, transform="starlet", refine=Tr
     header.add_history(f"components found by astro_lpalm.separate with refine={refine}")
     background = _as_background(background, cube)
     expected = None if background is None else background.expected(cube)
-    found = solver.separate(_details(transform, cube, expected), **options)
-    log.info("the solver ran %d iterations, converged: %s", found.n_iter, found.converged)
+    free = background is not None and background.free
+
+    def find(cube, rng=None):
+        return _find(cube, solver, transform, expected, free, options)
+
+    found = find(cube)
+    log.info("the spectra took %d iterations, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
-    if background is not None and background.free:
+    if free:
         amplitude, error = _amplitude(cube, found.spectra, expected)
+        _warn_of_background(amplitude, error, amplitude * expected.sum() / cube.matrix().sum())
+        amplitude = max(amplitude, 0.0)
         diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
-        expected *= amplitude
+        expected, free = expected * amplitude, False
     X = cube.matrix(dtype=np.float32)
     net = X if expected is None else X - expected.astype(np.float32)
     sources = least_squares(net, found.spectra, X.mean(axis=1))
@@ -110,6 +138,20 @@ def separate(cube_hdu, model, *, background=None, transform="starlet", refine=Tr
         header=header,
         background=expected,
     )
+
+
+def _find(cube, solver, transform, background, free, options):
+    """Find the spectra of a cube: by the solver on the details, then, of a model, by the likelihood of the counts."""
+    found = solver.separate(_details(transform, cube, background), **options)
+    library = solver.library if options.get("refine") else None
+    X = cube.matrix(dtype=np.float32)
+    if library is None or X.min() < 0:
+        return found
+    if free:
+        background = background * max(_amplitude(cube, found.spectra, background)[0], 0.0)
+    blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
+    refined = refine_counts(X, found, library, blocks=blocks, background=background)
+    return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=found.converged and refined.converged)
 
 
 def _details(transform, cube, background=None):
@@ -137,15 +179,17 @@ def _amplitude(cube, spectra, background):
     _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
     counts = np.maximum((exposure * smooth)[~mask], background.sum(axis=0).mean())
     X = cube.matrix()
-    amplitude, error = background_amplitude(X, spectra, background, counts)
+    return background_amplitude(X, spectra, background, counts)
+
+
+def _warn_of_background(amplitude, error, share):
     said = f"the background's amplitude is {amplitude:.3g} +- {error:.2g}"
     if amplitude < 0:
         msg = f"{said}: it is taken as zero; is its spectrum the right one?"
         warnings.warn(msg, AstropyUserWarning, stacklevel=3)
-    elif error > _LARGE_ERROR * amplitude or amplitude * background.sum() > X.sum():
+    elif error > _LARGE_ERROR * amplitude or share > 1:
         msg = f"{said}: its spectrum is much like a mixture of the components'; fix it, if you can."
         warnings.warn(msg, AstropyUserWarning, stacklevel=3)
-    return max(amplitude, 0.0), error
 
 
 def _as_background(background, cube):

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, load_model, separate
 from astro_lpalm.results import Separation
-from astro_lpalm.separation import LPALM, Factorization, refine
+from astro_lpalm.separation import LPALM, Factorization, count_blocks, nmse, refine, refine_counts
 from astro_lpalm.transforms import Starlet, Wavelet, detail_matrix, get_transform
 
 from . import toy
@@ -197,8 +197,8 @@ def test_large_images_are_thinned_for_the_solver():
     # What it finds is what it would have found in all of them.
     transform, model = Starlet(4), toy.model()
     noise = transform.photon_noise(large.data.sum(axis=0))
-    every = model.separate(detail_matrix(transform, large.data, None, noise)).spectra
-    assert np.all((every * separate(large, model).mixing).sum(axis=0) > 0.9999)
+    every = model.separate(detail_matrix(transform, large.data, None, noise), refine=False).spectra
+    assert np.all((every * separate(large, model, refine=False).mixing).sum(axis=0) > 0.9999)
 
 
 def test_counts_of_the_components_within_noise():
@@ -319,12 +319,29 @@ def test_refinement(cube, model, result):
     assert error[1] < 0.2 * error[0]
 
 
-def test_refinement_is_the_models_own(cube, model, result):
-    class Refined:
-        def separate(self, X):
-            return refine(X, model.network.separate(X), model.library)
+class Refined:
+    """The model up to where the refinement of the counts begins."""
 
-    assert_array_equal(separate(cube, Refined()).sources, result.sources)
+    def __init__(self, model):
+        self.model = model
+
+    def separate(self, X):
+        return refine(X, self.model.network.separate(X), self.model.library)
+
+
+def test_refinement_goes_from_details_to_counts(cube, model, result):
+    start = Factorization(separate(cube, Refined(model)).mixing, None)
+    blocks = count_blocks(cube.data.sum(axis=0))
+    expected = refine_counts(cube.matrix(dtype=np.float32), start, model.library, blocks=blocks)
+    assert_allclose(result.mixing, expected.spectra, rtol=1e-6)
+    assert nmse(result.mixing, toy.spectra()) < nmse(start.spectra, toy.spectra())
+
+
+def test_what_is_no_counts_is_refined_by_its_details_only(cube, model):
+    data = cube.data.copy()
+    data[:, 3, 4] = -1.0
+    cube = EventCube(data, energy_edges=toy.EDGES, wcs=toy.wcs())
+    assert_array_equal(separate(cube, model).sources, separate(cube, Refined(model)).sources)
 
 
 def test_device(cube, model, result):
@@ -429,4 +446,4 @@ def test_the_log_says_how_it_went(cube, model, result, caplog):
     with caplog.at_level("INFO", logger="astro_lpalm"):
         separate(cube, model)
     n_iter, converged = (result.diagnostics.meta[key] for key in ("n_iter", "converged"))
-    assert caplog.messages == [f"the solver ran {n_iter} iterations, converged: {converged}"]
+    assert caplog.messages == [f"the spectra took {n_iter} iterations, converged: {converged}"]

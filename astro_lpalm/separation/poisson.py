@@ -1,0 +1,359 @@
+"""Spectra and images from counts, by their Poisson likelihood."""
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import digamma, gammaln, polygamma
+
+from .base import Factorization, check_data
+from .refinement import least_squares
+
+__all__ = ["count_blocks", "poisson_sources", "refine_counts"]
+
+_MOST_BLOCKS = 256
+_COUNTS_IN_BLOCK = 100
+# Shape of the prior of a component's counts in a block, a Gamma distribution of no scale: most blocks have little of
+# most components. Without it, as many counts as noise allows are given to components that are not there.
+_SPARSITY = 0.1
+_LEAST_SPREAD = 1e-4  # of unit-norm spectra about their library, at each energy
+_START_ERROR = 3.0  # of the spectra of the start, at each energy, times the square root of all counts
+_BEND = 1e-5  # least value of unit-norm spectra at an energy, more or less
+_TINY = 1e-12
+_SMALLEST_STEP = 1e-3
+_WARM_UP = 20
+_SOURCE_STEPS = 30
+_SOURCE_GAIN = 1e-4
+
+
+def refine_counts(X, factorization, library, *, blocks=None, background=None, n_rounds=50, tolerance=1e-2):
+    r"""Bring spectra to the maximum of their posterior probability, given counts and what is known of the components.
+
+    Counts are Poisson with expectation :math:`A S + B`. So that few numbers besides the spectra are unknown, pixels are
+    summed over blocks. The counts that a component has in a block get the prior of Cemgil (2009,
+    doi:10.1155/2009/785152), a Gamma distribution, here of shape 0.1 and without a scale. They are not fitted, but
+    averaged over: the logarithm of the integral is replaced by that paper's variational lower bound, in which the
+    sources of different components are independent. Fitted sources would bias the spectra: each block of few counts
+    adds its unknowns, and as none can be negative, all are wrong in one direction. The spectra have the normal prior
+    of the library, as in `refine`.
+
+    The bound plus the prior's logarithm is maximized over the spectra by Gauss-Newton steps, with the sources at their
+    optimum for each trial; no step lowers it.
+
+    Parameters
+    ----------
+    X : array_like, shape (m, t)
+        Counts of m energies in t pixels.
+    factorization : `~astro_lpalm.separation.Factorization`
+        Where to start; only its spectra are used.
+    library : object
+        What is known of each component, as for `refine`.
+    blocks : array_like of int, shape (t,), optional
+        The block of each pixel, such as `count_blocks` finds; by default each pixel is a block by itself.
+    background : array_like, optional
+        Expected counts that belong to no component, to be broadcast to (m, t).
+    n_rounds : int
+        The largest number of steps.
+    tolerance : float
+        Steps end when they gain less than this in the logarithm of the posterior probability.
+
+    Returns
+    -------
+    `~astro_lpalm.separation.Factorization`
+        Spectra of unit norm, not negative; a component without counts has the mean spectrum of its library. Sources
+        of every pixel by weighted least squares, which has no bias (`poisson_sources` has others).
+        ``history["log_posterior"]`` has the bound after each step, up to a constant.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or X or the background is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import Factorization, nmse, refine_counts
+    >>> library = load_model("snr-acis").library
+    >>> rng = np.random.default_rng(0)
+    >>> A = library.mean.T + library.spread[:, 0] * library.principal[:, 0].T
+    >>> X = rng.poisson(np.maximum(A, 0) @ rng.gamma(0.5, 100, size=(4, 64)))
+    >>> found = refine_counts(X, Factorization(library.mean.T, None), library)
+    >>> bool(nmse(found.spectra, A / np.linalg.norm(A, axis=0)) < 1e-3 < nmse(library.mean.T, A))
+    True
+    """
+    X, start = check_data(X, factorization.spectra)
+    background = _checked_background(X, background)
+    Y, floor = (X, background) if blocks is None else _sum_blocks(X, background, blocks)
+    filled = Y.sum(axis=0) > 0
+    Y, floor = (each[:, filled].astype(np.float64) for each in (Y, floor))
+    mean, factors = _prior(library, start.shape)
+    z = _start(start, mean, factors, _START_ERROR / np.sqrt(Y.sum()))
+    A, bend = _spectra(mean, factors, z)
+    a, bound = _source_posterior(Y, A, floor, _first_shapes(Y, A, floor))
+    best, history, converged = bound - 0.5 * np.sum(z**2), [], False
+    for _ in range(n_rounds):
+        step = _newton_step(Y, A, floor, a, z, factors * bend.T[:, :, np.newaxis])
+        size, gain = 1.0, -1.0
+        while gain < 0 and size > _SMALLEST_STEP:
+            z_next = z + size * step
+            A_next, bend_next = _spectra(mean, factors, z_next)
+            a_next, bound = _source_posterior(Y, A_next, floor, a)
+            gain = bound - 0.5 * np.sum(z_next**2) - best
+            size *= 0.5
+        if gain >= 0:
+            z, A, bend, a, best = z_next, A_next, bend_next, a_next, best + gain
+        history.append(float(best))
+        if converged := gain < tolerance:  # or if the shortest step gains nothing
+            break
+    A = A / np.linalg.norm(A, axis=0)
+    return Factorization(
+        spectra=A.astype(X.dtype),
+        sources=least_squares(X - background, A, X.mean(axis=1)).astype(X.dtype),
+        n_iter=len(history),
+        converged=bool(converged),
+        history={"log_posterior": history},
+    )
+
+
+def poisson_sources(X, spectra, *, background=None, n_rounds=100):
+    r"""Find the non-negative sources of the largest Poisson likelihood, for known spectra.
+
+    Expectation maximization (Richardson 1972; Lucy 1974; Shepp and Vardi 1982):
+
+    .. math:: s_k \leftarrow \frac{s_k}{\sum_i A_{ik}} \sum_i A_{ik} \frac{x_i}{(A s + b)_i}.
+
+    It never lowers the likelihood, nor does it change the sum of the fit where there is no background.
+
+    Parameters
+    ----------
+    X : array_like, shape (m, t)
+        Counts of m energies in t pixels.
+    spectra : array_like, shape (m, n)
+        Mixing matrix A, not negative.
+    background : array_like, optional
+        Expected counts that belong to no component, to be broadcast to (m, t).
+    n_rounds : int
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n, t)
+        Not negative, so where there is nothing they are too bright on average; where sums over regions count, take
+        `least_squares`, which has no bias.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or something is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import poisson_sources
+    >>> A = np.array([[0.75, 0.0], [0.25, 1.0]])
+    >>> poisson_sources([[3.0], [5.0]], A).round(3).tolist()
+    [[4.0], [4.0]]
+    """
+    X, A = check_data(X, spectra)
+    background = _checked_background(X, background)
+    if (A < 0).any():
+        msg = "spectra has negative values, which no expected counts can have."
+        raise ValueError(msg)
+    return _expectation_maximization(X, A.astype(X.dtype), background, n_rounds)
+
+
+def count_blocks(counts, mask=None, *, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK):
+    """Divide the pixels of an image into blocks of about the same counts.
+
+    The image is cut in two at its median along its longer side, and so on for each half. Only the sum over the energies
+    decides where, so the blocks tell nothing of the spectra.
+
+    Parameters
+    ----------
+    counts : array_like, shape (ny, nx)
+        Counts, summed over the energies.
+    mask : array_like of bool, shape (ny, nx), optional
+        True where a pixel is left out.
+    n_most : int
+        The largest number of blocks.
+    fewest : float
+        How many counts a block should have at least.
+
+    Returns
+    -------
+    `~numpy.ndarray` of int, shape (number of unmasked pixels,)
+        The block of each pixel, numbered from zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import count_blocks
+    >>> count_blocks([[90, 10, 20, 30], [0, 50, 40, 10]], fewest=60, n_most=4).reshape(2, 4)
+    array([[0, 0, 2, 2],
+           [1, 1, 3, 3]])
+    """
+    counts = np.asarray(counts, dtype=float)
+    kept = np.ones(counts.shape, dtype=bool) if mask is None else ~np.asarray(mask, dtype=bool)
+    places, weight = np.array(np.nonzero(kept)), counts[kept]
+    n_cuts = int(np.log2(np.clip(weight.sum() / fewest, 1, n_most)))
+    blocks = [np.arange(weight.size)]
+    for _ in range(n_cuts):
+        blocks = [half for block in blocks for half in _halves(block, places[:, block], weight[block])]
+    labels = np.empty(weight.size, dtype=int)
+    for number, block in enumerate(blocks):
+        labels[block] = number
+    return labels
+
+
+def _halves(block, places, weight):
+    places = places - places.min(axis=1, keepdims=True)
+    place = places[np.argmax(places.max(axis=1))]
+    if not place.any():
+        return [block]
+    before = np.cumsum(np.bincount(place, weights=weight))[:-1]
+    first = place <= np.argmin(np.abs(before - weight.sum() / 2))
+    return [block[first], block[~first]]
+
+
+def _sum_blocks(X, background, blocks):
+    blocks = np.asarray(blocks)
+    if blocks.shape != X.shape[1:] or not np.issubdtype(blocks.dtype, np.integer) or blocks.min() < 0:
+        msg = (
+            f"blocks must be {X.shape[1]} whole numbers from zero, one for each pixel, but has shape {blocks.shape} "
+            f"and type {blocks.dtype}."
+        )
+        raise ValueError(msg)
+    pixels = np.arange(len(blocks))
+    members = csr_array((np.ones(len(blocks), dtype=X.dtype), (blocks, pixels)), shape=(blocks.max() + 1, len(blocks)))
+    floor = members @ background.T if background.strides[1] else np.outer(np.bincount(blocks), background[:, 0])
+    return (members @ X.T).T, floor.T
+
+
+def _checked_background(X, background):
+    shape = np.shape(background) if background is not None else ()
+    try:
+        background = np.broadcast_to(np.asarray(0.0 if background is None else background, dtype=X.dtype), X.shape)
+    except ValueError:
+        msg = f"background has shape {shape}, but must go with that of the counts, {X.shape}."
+        raise ValueError(msg) from None
+    for name, array in (("X", X), ("background", background)):
+        if not np.isfinite(array.sum()) or array.min() < 0:
+            msg = f"{name} has values that are negative, NaN or infinite, so it is no counts; leave these pixels out."
+            raise ValueError(msg)
+    return background
+
+
+def _expectation_maximization(X, A, background, n_rounds):
+    # From sources of the same counts; nothing is divided by zero where a spectrum or a pixel is empty.
+    total = np.maximum(A.sum(axis=0), _TINY)[:, np.newaxis]
+    S = X.sum(axis=0) / (A.shape[1] * total)
+    for _ in range(n_rounds):
+        S = S * (A.T @ (X / np.maximum(A @ S + background, _TINY))) / total
+    return S
+
+
+def _prior(library, shape):
+    # Mean (m, n) and a factor (n, m, m) of each covariance: spectra are mean + factor @ z, z standard normal.
+    mean = np.asarray(library.mean, dtype=float).T
+    if mean.shape != shape:
+        msg = f"the library's spectra have shape {mean.shape}, but those of the start {shape}."
+        raise ValueError(msg)
+    factors = []
+    for basis, spread, remainder in zip(library.principal, library.spread, library.remainder):
+        basis = np.asarray(basis, dtype=float)
+        scatter = (basis.T * np.square(spread, dtype=float)) @ basis
+        factors.append(np.linalg.cholesky(scatter + np.diag(np.square(remainder, dtype=float) + _LEAST_SPREAD**2)))
+    return mean, np.array(factors)
+
+
+def _start(spectra, mean, factors, error):
+    # The most probable z of each spectrum, were it measured with independent errors: of few counts, one near the mean.
+    spectra = spectra / np.maximum(np.linalg.norm(spectra, axis=0), _TINY)
+    covariance = factors @ factors.transpose(0, 2, 1) + error**2 * np.eye(len(mean))
+    return np.einsum("kji,kj->ki", factors, np.linalg.solve(covariance, (spectra - mean).T[..., np.newaxis])[..., 0])
+
+
+def _spectra(mean, factors, z):
+    # Not negative, with a smooth bend at zero: at a sharp one steps come to a halt. And the derivative.
+    spectra = mean + np.einsum("kij,kj->ik", factors, z)
+    root = np.hypot(spectra, 2 * _BEND)
+    positive = np.where(spectra > 0, 0.5 * (spectra + root), 2 * _BEND**2 / (root - np.minimum(spectra, 0.0)))
+    return positive, positive / root
+
+
+def _first_shapes(Y, A, background):
+    return _SPARSITY + A.sum(axis=0)[:, np.newaxis] * _expectation_maximization(Y, A, background, _WARM_UP)
+
+
+def _source_posterior(Y, A, background, a):
+    """Find the shapes of the Gamma distributions of the components' counts in each block, from a start.
+
+    With p the spectra of unit sum and g = exp(digamma(a)), the geometric mean counts, the bound is
+
+        sum(Y log(p g + background)) - sum((a - alpha) digamma(a) - gammaln(a)),
+
+    largest where a = alpha + g p^T (Y / (p g + background)). Newton steps in digamma(a); a block that one does not
+    improve takes that equation as its step instead, which always does.
+    """
+    p = A / A.sum(axis=0)
+    a, bound = a.copy(), _bound(Y, p, background, a)
+    active = np.arange(Y.shape[1])
+    for _ in range(_SOURCE_STEPS):
+        y, floor, old = Y[:, active], background[:, active], a[:, active]
+        g = np.exp(digamma(old))
+        ratio = y / (p @ g + floor)
+        fixed = _SPARSITY + g * (p.T @ ratio)
+        slope = polygamma(1, old)
+        curvature = _source_curvature(p, g, old, slope, ratio**2 / np.maximum(y, _TINY))
+        step = np.linalg.solve(curvature, (fixed - old).T[..., np.newaxis])[..., 0].T / slope
+        new = np.clip(old + step, 0.2 * old, 5.0 * old)
+        value = _bound(y, p, floor, new)
+        worse = ~(value >= bound[active])
+        new[:, worse] = fixed[:, worse]
+        value[worse] = _bound(y[:, worse], p, floor[:, worse], fixed[:, worse])
+        gain = value - bound[active]
+        a[:, active], bound[active] = new, value
+        active = active[gain > _SOURCE_GAIN]
+        if not active.size:
+            break
+    return a, bound.sum()
+
+
+def _bound(Y, p, background, a):
+    g = digamma(a)
+    fit = p @ np.exp(g) + background
+    return (Y * np.log(fit)).sum(axis=0) - ((a - _SPARSITY) * g - gammaln(a)).sum(axis=0)
+
+
+def _source_curvature(p, g, a, slope, weights):
+    # Second derivatives of the bound in digamma(a), (blocks, n, n), with the sign changed and kept positive.
+    n = len(g)
+    products = (p[:, :, np.newaxis] * p[:, np.newaxis]).reshape(len(p), n * n)
+    curvature = (weights.T @ products).reshape(-1, n, n) * g.T[:, :, np.newaxis] * g.T[:, np.newaxis]
+    own = np.maximum(1.0 / slope - a + _SPARSITY, 0.2 * _SPARSITY)
+    curvature[:, range(n), range(n)] += own.T
+    return curvature
+
+
+def _newton_step(Y, A, background, a, z, factors):
+    # factors are the derivatives of the spectra in z. The sources follow the spectra: their part of the curvature is
+    # taken out (Schur complement).
+    m, n = A.shape
+    total = A.sum(axis=0)
+    g = np.exp(digamma(a)) / total[:, np.newaxis]
+    ratio = Y / (A @ g + background)
+    weights = ratio**2 / np.maximum(Y, _TINY)
+    slope = ratio @ g.T - (a - _SPARSITY).sum(axis=1) / total
+    gradient = np.einsum("kij,ik->kj", factors, slope) - z
+    curvature = np.zeros((n, m, n, m))
+    diagonal = np.einsum("kb,lb,ib->kli", g, g, weights, optimize=True)
+    energies = np.arange(m)
+    for k in range(n):
+        for j in range(n):
+            curvature[k, energies, j, energies] = diagonal[k, j]
+    inner = _source_curvature(A, g, a, polygamma(1, a), weights)
+    root = np.linalg.inv(np.linalg.cholesky(inner)).transpose(0, 2, 1)  # inverse = root root^T
+    cross = weights.T[:, :, np.newaxis] * (A @ (g.T[:, :, np.newaxis] * root))  # (blocks, m, n)
+    taken = (g[:, np.newaxis, np.newaxis] * cross.transpose(1, 2, 0)).reshape(n * m, -1)
+    curvature = (curvature.reshape(n * m, n * m) - taken @ taken.T).reshape(n, m, n, m)
+    curvature = np.einsum("kia,kilj,ljb->kalb", factors, curvature, factors, optimize=True)
+    precision = curvature.reshape(n * m, n * m) + np.eye(n * m)
+    return np.linalg.solve(precision, gradient.ravel()).reshape(n, m)
