@@ -1,7 +1,7 @@
 """What a training leaves behind and a separation needs, and the one FITS file it lives in."""
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,23 @@ class KnownSpectra:
     principal: np.ndarray
     spread: np.ndarray
     remainder: np.ndarray
+
+    def perturbed(self, rng):
+        """Return the same about other means, each drawn as the spectra themselves are.
+
+        The most probable spectra for perturbed data and perturbed means are draws from the posterior distribution,
+        where all is normal ("randomize, then optimize"; Bardsley et al. 2014, SIAM J. Sci. Comput. 36, A1895).
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+
+        Returns
+        -------
+        `KnownSpectra`
+        """
+        along = np.einsum("kr,krm->km", self.spread * rng.standard_normal(self.spread.shape), self.principal)
+        return replace(self, mean=self.mean + along + self.remainder * rng.standard_normal(self.mean.shape))
 
 
 class Model:

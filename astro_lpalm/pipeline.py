@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from ._files import open_fits
 from .cube import EventCube, ExpectedBackground
 from .model import Model, load_model
+from .resampling import resample
 from .results import Separation
-from .separation import background_amplitude, count_blocks, least_squares, refine_counts
+from .separation import align, background_amplitude, count_blocks, least_squares, refine_counts
 from .spectra import PHA
 from .transforms import Starlet, detail_matrix, get_transform
 
@@ -113,11 +115,7 @@ def separate(
     background = _as_background(background, cube)
     expected = None if background is None else background.expected(cube)
     free = background is not None and background.free
-
-    def find(cube, rng=None):
-        return _find(cube, solver, transform, expected, free, options)
-
-    found = find(cube)
+    found = _find(cube, solver, transform, expected, free, options)
     log.info("the spectra took %d iterations, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
     if free:
@@ -125,10 +123,18 @@ def separate(
         _warn_of_background(amplitude, error, amplitude * expected.sum() / cube.matrix().sum())
         amplitude = max(amplitude, 0.0)
         diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
-        expected, free = expected * amplitude, False
+        expected = expected * amplitude
     X = cube.matrix(dtype=np.float32)
     net = X if expected is None else X - expected.astype(np.float32)
     sources = least_squares(net, found.spectra, X.mean(axis=1))
+    errors = None, None
+    if n_resamplings:
+
+        def find_again(drawn, rng):
+            again = _find(drawn, _perturbed(solver, rng), transform, expected, False, options)
+            return again.spectra if isinstance(solver, Model) else align(again, found.spectra).spectra
+
+        errors = resample(cube, found.spectra, find_again, n_resamplings, expected, seed=seed, progress=progress)
     return Separation(
         cube,
         found.spectra,
@@ -137,7 +143,19 @@ def separate(
         diagnostics=Table(meta=diagnostics),
         header=header,
         background=expected,
+        spectra_uncertainty=errors[0],
+        image_uncertainty=errors[1],
     )
+
+
+def _perturbed(solver, rng):
+    # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would come out
+    # the same each time. So the library's means are drawn again along with the photons.
+    if not isinstance(solver, Model) or solver.library is None:
+        return solver
+    solver = copy(solver)
+    solver.library = solver.library.perturbed(rng)
+    return solver
 
 
 def _find(cube, solver, transform, background, free, options):
