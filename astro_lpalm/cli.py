@@ -294,7 +294,8 @@ def _separate(options):
     _check_device(options.device)
     result = separate(
         options.cube, options.model, background=_background(options), transform=options.transform,
-        refine=not options.no_refine, device=options.device,
+        refine=not options.no_refine, n_resamplings=options.resamplings, seed=options.seed, device=options.device,
+        progress=not options.quiet,
     )  # fmt: skip
     result.write(options.output, overwrite=options.overwrite)
     if not options.quiet:
@@ -329,6 +330,11 @@ def _separate_options(command):
     command.add_argument("--background-scale", type=float, help="factor for it (default: ratio of exposures and areas)")
     command.add_argument("--free-background", action="store_true", help="fit its amplitude")
     command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
+    command.add_argument(
+        "--resamplings", type=int, default=0, metavar="N",
+        help="draw the photons N times again for the uncertainty of spectra and images (50 is plenty; default: none)",
+    )  # fmt: skip
+    command.add_argument("--seed", type=int, default=0, help="of the resampling (default %(default)s)")
     command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
 
 
@@ -347,12 +353,17 @@ def _plot(options):
     else:
         from .results import Separation
 
-        Separation.read(options.file).plot(options.output, overwrite=options.overwrite)
+        how = {"panels": options.panels, "width": options.width}
+        Separation.read(options.file).plot(options.output, overwrite=options.overwrite, **how)
 
 
 def _plot_options(command):
     command.add_argument("file", help="file that 'separate' or 'train' wrote")
     _add_output(command, "picture to write, such as components.png")
+    command.add_argument("--panels", nargs="+", choices=("images", "composite", "misfit", "spectra"),
+                         help="what to draw of components (default: all)", metavar="PANEL")  # fmt: skip
+    command.add_argument("--width", type=_quantity(u.mm), default=180 * u.mm,
+                         help="of the figure (mm; default: 180, a journal's page; a column has 88)")  # fmt: skip
 
 
 def _info(options):

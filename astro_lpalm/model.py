@@ -158,6 +158,24 @@ class Model:
         stride = -(-X.shape[1] // _ENOUGH_TO_START)
         return refine_spectra(X, network.separate(np.ascontiguousarray(X[:, ::stride])), self.library)
 
+    def snr_db(self, X):
+        """Measure the signal-to-noise ratio of data, which the model was trained for a range of.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, t)
+
+        Returns
+        -------
+        float
+            ``20 log10(||A S|| / ||N||)`` in decibels, N being white noise of the variance that the m - n directions of
+            the least power have; no less than -40.
+        """
+        X, _ = check_data(X)
+        scale, noise = (float(each) for each in self.network.measure(torch.as_tensor(X, dtype=torch.float64)[None]))
+        power = len(X) * noise**2
+        return 10.0 * float(np.log10(max(scale**2 / max(power, np.finfo(float).tiny) - 1.0, 1e-4)))
+
     def write(self, path, *, overwrite=False):
         """Write the model to one FITS file.
 

@@ -13,6 +13,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from ._files import open_fits
 from .cube import EventCube, ExpectedBackground
+from .diagnostics import SeparationWarning, diagnose
 from .model import Model, load_model
 from .resampling import resample
 from .results import Separation
@@ -100,6 +101,8 @@ def separate(
     -----
     `~astropy.utils.exceptions.AstropyUserWarning`
         If a free background is negative, and taken as zero, or hardly known.
+    `~astro_lpalm.diagnostics.SeparationWarning`
+        If the result is not to be trusted; see `~astro_lpalm.diagnostics.diagnose`.
     """
     cube, solver = _as_cube(cube_hdu), _as_solver(model)
     transform = get_transform(transform, _N_SCALES, side=min(cube.data.shape[1:]))
@@ -134,8 +137,10 @@ def separate(
             again = _find(drawn, _perturbed(solver, rng), transform, expected, False, options)
             return again.spectra if isinstance(solver, Model) else align(again, found.spectra).spectra
 
-        errors = resample(cube, found.spectra, find_again, n_resamplings, expected, seed=seed, progress=progress)
-    return Separation(
+        with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
+            warnings.simplefilter("ignore", AstropyUserWarning)
+            errors = resample(cube, found.spectra, find_again, n_resamplings, expected, seed=seed, progress=progress)
+    result = Separation(
         cube,
         found.spectra,
         sources,
@@ -146,6 +151,14 @@ def separate(
         spectra_uncertainty=errors[0],
         image_uncertainty=errors[1],
     )
+    model = solver if isinstance(solver, Model) else None
+    columns, figures, messages = diagnose(result, model, *found.history.get("snr_db", []))
+    for name, values in columns.items():
+        result.diagnostics[name] = values
+    result.diagnostics.meta |= figures
+    for message in messages:
+        warnings.warn(message, SeparationWarning, stacklevel=2)
+    return result
 
 
 def _perturbed(solver, rng):
@@ -160,7 +173,10 @@ def _perturbed(solver, rng):
 
 def _find(cube, solver, transform, background, free, options):
     """Find the spectra of a cube: by the solver on the details, then, of a model, by the likelihood of the counts."""
-    found = solver.separate(_details(transform, cube, background), **options)
+    details = _details(transform, cube, background)
+    found = solver.separate(details, **options)
+    if isinstance(solver, Model):
+        found.history["snr_db"] = [solver.snr_db(details)]
     library = solver.library if options.get("refine") else None
     X = cube.matrix(dtype=np.float32)
     if library is None or X.min() < 0:
@@ -169,7 +185,12 @@ def _find(cube, solver, transform, background, free, options):
         background = background * max(_amplitude(cube, found.spectra, background)[0], 0.0)
     blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
     refined = refine_counts(X, found, library, blocks=blocks, background=background)
-    return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=found.converged and refined.converged)
+    return replace(
+        refined,
+        n_iter=found.n_iter + refined.n_iter,
+        converged=found.converged and refined.converged,
+        history=found.history | refined.history,
+    )
 
 
 def _details(transform, cube, background=None):

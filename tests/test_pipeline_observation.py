@@ -15,6 +15,9 @@ from astro_lpalm.results import Separation
 from . import toy
 from .test_pipeline import Ideal, stack
 
+# Data on which the diagnostics warn, as they ought to; what is tested here is something else.
+untrusted = pytest.mark.filterwarnings("ignore::astro_lpalm.diagnostics.SeparationWarning")
+
 SHAPE = (28, 33)
 # A line on a slope: neither of the toy's bumps, nor a mixture of them.
 SPECTRUM = 0.2 + np.exp(-0.5 * ((np.arange(12) - 5.5) / 0.6) ** 2)
@@ -49,6 +52,7 @@ def flat_sky(exposure, background=0.0):
 # Exposure
 
 
+@untrusted
 def test_edges_of_the_exposure_are_no_details():
     exposure = exposure_map()
     solver = Ideal(toy.spectra())
@@ -61,6 +65,7 @@ def test_edges_of_the_exposure_are_no_details():
     assert np.abs(solver.seen).max() > 1
 
 
+@untrusted
 @pytest.mark.parametrize("transform", ["starlet", "db4", "db4-stationary"])
 def test_details_have_unit_noise_whatever_the_exposure(transform):
     exposure = exposure_map("open")
@@ -138,6 +143,7 @@ def test_uniform_exposure_changes_nothing():
 # Background
 
 
+@untrusted
 @pytest.mark.parametrize("form", ["spectrum", "cube", "file", "expected"])
 def test_known_background_is_no_part_of_the_images(form, tmp_path):
     exposure = exposure_map()
@@ -165,6 +171,7 @@ def test_known_background_is_no_part_of_the_images(form, tmp_path):
     assert without.diagnostics["counts"].value.sum() > 1.5 * truth[:, kept].sum()
 
 
+@untrusted
 def test_background_stays_in_the_noise():
     sky = observed(exposure_map(), 2e5, seed=3)
     counts = 2e5 * SPECTRUM / SPECTRUM.sum()
@@ -207,6 +214,7 @@ def test_a_blank_field_with_a_free_amplitude():
     assert abs(meta["background_amplitude"] - 0.3) < 3.5 * meta["background_amplitude_error"] < 0.05
 
 
+@untrusted
 def test_warnings_of_a_free_amplitude():
     exposure = exposure_map()
     free = ExpectedBackground(1e3 * SPECTRUM / SPECTRUM.sum(), free=True)

@@ -1,4 +1,4 @@
-"""Component spectra as OGIP PHA files."""
+"""Component spectra as OGIP PHA files, and the response that belongs to their channels."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -6,65 +6,85 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from .._files import complete_or_nothing, write_fits
+from .._files import complete_or_nothing, open_fits, write_fits
 from ..cube import ebounds_hdu
+from ._errors import spectrum_errors
 from ._fits import observation_cards, provenance_cards
+from ._region import Spectra, spectra_of_region
+from ._response import response_on_bins
 
-__all__ = ["spectrum_errors", "write_spectra"]
+__all__ = ["write_spectra"]
+
+_FILES = ("RESPFILE", "ANCRFILE", "BACKFILE")
+_INSTRUMENT = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "GRATING")
 
 
-def write_spectra(separation, prefix, *, overwrite=False):
+def write_spectra(separation, prefix, *, response=None, region=None, overwrite=False):
     """Write one PHA file per component; see `Separation.write_pha`."""
-    prefix = Path(prefix)
-    if prefix.is_dir():
-        paths = [prefix / f"{name}.pha" for name in separation.names]
-    else:
-        paths = [prefix.with_name(f"{prefix.name}_{name}.pha") for name in separation.names]
-    errors = spectrum_errors(separation)
+    prefix, names = Path(prefix), separation.names
+    base = (lambda name: prefix / name) if prefix.is_dir() else (lambda name: prefix.with_name(f"{prefix.name}_{name}"))
+    paths = [base(f"{name}.pha") for name in names]
+    spectra = _spectra_of_field(separation) if region is None else spectra_of_region(separation, region)
+    observation, files = _observation(separation), {}
+    if response is not None:
+        if "EXPOSURE" not in observation:
+            msg = "the cube's header has no EXPOSURE, so that counts would be no fluxes; set cube.meta['EXPOSURE'] (s)."
+            raise ValueError(msg)
+        response = response_on_bins(response, separation.cube.energy_edges)
+        files = {"ANCRFILE": base("response.arf"), "RESPFILE": base("response.rmf")}
     with ExitStack() as stack:
         # Every file is complete under its temporary name before the first is put in place.
-        for name, path, error in zip(separation.names, paths, errors.T):
+        for index, path in enumerate(paths):
             temporary = stack.enter_context(complete_or_nothing(path, overwrite=overwrite))
-            write_fits(_pha_hdulist(separation, name, error), temporary, overwrite=True)
+            write_fits(_pha_hdulist(separation, spectra, index, observation, files), temporary, overwrite=True)
+        temporary = [stack.enter_context(complete_or_nothing(path, overwrite=overwrite)) for path in files.values()]
+        if files:
+            response.write(*temporary, overwrite=True)
+            for path in temporary:
+                _name_instrument(path, observation)
     return paths
 
 
-def spectrum_errors(separation):
-    """Poisson noise of the component spectra, for images taken as known.
-
-    Parameters
-    ----------
-    separation : Separation
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (m, n)
-        Standard deviations in counts; see the Notes of `Separation.write_pha`.
-    """
-    solve = np.linalg.pinv(separation.sources)  # (t, n): mixing = X @ solve
-    noise = np.maximum(separation.mixing @ separation.sources, 0)  # Poisson: the variance is the expected count
-    variance = separation.sources.sum(axis=1) ** 2 * (noise @ solve**2)
-    return np.sqrt(np.maximum(variance, 1))
+def _spectra_of_field(separation):
+    counts = np.column_stack([separation.spectra[name].value for name in separation.names])
+    errors = spectrum_errors(separation)
+    if separation.spectra_uncertainty is not None:
+        errors = np.maximum(errors, separation.spectra_uncertainty)
+    return Spectra(counts, errors, 1.0)
 
 
-def _pha_hdulist(separation, name, error):
+def _observation(separation):
+    observation = observation_cards(separation.cube.meta)
+    observation.update(observation_cards(separation.header))
+    return observation
+
+
+def _name_instrument(path, observation):
+    """Say in response files which instrument they are of, since XSPEC compares that with the spectrum's."""
+    with open_fits(path, memmap=False) as hdulist:
+        for hdu in hdulist[1:]:
+            hdu.header.update({key: observation[key] for key in _INSTRUMENT if key in observation})
+        write_fits(hdulist, path, overwrite=True)
+
+
+def _pha_hdulist(separation, spectra, index, observation, files):
     cube = separation.cube
-    counts = separation.spectra[name].value
-    channels = np.arange(1, cube.n_energy + 1)
     spectrum = fits.BinTableHDU.from_columns(
         [
-            fits.Column("CHANNEL", "J", array=channels),
-            fits.Column("COUNTS", "D", unit="count", array=counts),
-            fits.Column("STAT_ERR", "D", unit="count", array=error),
+            fits.Column("CHANNEL", "J", array=np.arange(1, cube.n_energy + 1)),
+            fits.Column("COUNTS", "D", unit="count", array=spectra.counts[:, index]),
+            fits.Column("STAT_ERR", "D", unit="count", array=spectra.errors[:, index]),
+            fits.Column("QUALITY", "I", array=np.zeros(cube.n_energy, dtype=int)),
+            fits.Column("GROUPING", "I", array=np.ones(cube.n_energy, dtype=int)),
         ],
         name="SPECTRUM",
     )
     spectrum.header["TLMIN1"], spectrum.header["TLMAX1"] = 1, cube.n_energy
-
-    observation = observation_cards(cube.meta)
-    observation.update(observation_cards(separation.header))
-    spectrum.header.update(_mandatory_cards(name, cube.n_energy))
-    spectrum.header.update(observation)
+    spectrum.header.update(_mandatory_cards(separation.names[index], cube.n_energy, spectra.share))
+    # Files that the observation names have channels of the instrument, not these, and background that is taken away.
+    here = {key: value for key, value in observation.items() if key not in _FILES}
+    spectrum.header.update(here)
+    spectrum.header.update({key: path.name for key, path in files.items()})
     primary = fits.PrimaryHDU()
     primary.header.update(observation)
     primary.header.extend(separation.header, strip=True, update=True)
@@ -74,7 +94,7 @@ def _pha_hdulist(separation, name, error):
     return fits.HDUList([primary, spectrum, ebounds])
 
 
-def _mandatory_cards(name, n_energy):
+def _mandatory_cards(name, n_energy, share):
     """Cards that every type I PHA must have (OGIP 92-007), with what to say where the observation does not."""
     return [
         ("HDUCLASS", "OGIP", "format conforms to OGIP standard"),
@@ -82,6 +102,7 @@ def _mandatory_cards(name, n_energy):
         ("HDUVERS", "1.2.1", "version of the format"),
         ("HDUCLAS2", "NET", "the other components are taken away"),
         ("HDUCLAS3", "COUNT", "counts, not rates"),
+        ("HDUCLAS4", "TYPE:I", "one spectrum"),
         ("TELESCOP", "UNKNOWN", "mission"),
         ("INSTRUME", "UNKNOWN", "instrument"),
         ("FILTER", "none", "filter"),
@@ -92,10 +113,8 @@ def _mandatory_cards(name, n_energy):
         ("DETCHANS", n_energy, "number of channels"),
         ("POISSERR", False, "counts are estimates, with errors in STAT_ERR"),
         ("SYS_ERR", 0, "no systematic error given"),
-        ("QUALITY", 0, "no channel is marked as bad"),
-        ("GROUPING", 0, "channels are not grouped"),
         ("AREASCAL", 1.0, "scale of the area"),
-        ("BACKSCAL", 1.0, "scale of the background"),
+        ("BACKSCAL", share, "share of the image's pixels"),
         ("CORRSCAL", 0.0, "no correction file to scale"),
         ("RESPFILE", "none", "redistribution matrix"),
         ("ANCRFILE", "none", "effective area"),

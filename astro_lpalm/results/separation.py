@@ -2,6 +2,7 @@
 
 import re
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 
 import astropy.units as u
@@ -10,7 +11,7 @@ from astropy.io import fits
 from astropy.nddata import NDData, StdDevUncertainty
 from astropy.table import QTable, Table
 
-from .._files import save_figure
+from .._files import complete_or_nothing
 from .._names import check_component_names
 from ..cube import EventCube
 from ._fits import read_separation, write_separation
@@ -271,9 +272,9 @@ class Separation:
         Returns
         -------
         `~astropy.table.QTable`
-            A row per energy bin: ``energy_lo``, ``energy_hi``; ``data``; the counts of each component and their standard
-            deviation, ``<name>`` and ``<name>_err``; and ``residual``, what of the data the model leaves. Its ``meta``
-            has ``n_pixels`` and ``area``, of the unmasked pixels.
+            A row per energy bin: ``energy_lo``, ``energy_hi``; ``data``; the counts of each component and their
+            standard deviation, ``<name>`` and ``<name>_err``; and ``residual``, what of the data the model leaves. Its
+            ``meta`` has ``n_pixels`` and ``area``, of the unmasked pixels.
 
         Raises
         ------
@@ -385,8 +386,8 @@ class Separation:
             ``<prefix>_<name>.pha``.
         response : `~astro_lpalm.spectra.Response`, tuple of 2 str or path, or None
             The response of the observation, or the names of its ARF and RMF. On the cube's energy bins it is written
-            too, as ``response.arf`` and ``response.rmf`` (``<prefix>_response.arf`` and so on), and the spectra name it:
-            they can be fitted as they are.
+            too, as ``response.arf`` and ``response.rmf`` (``<prefix>_response.arf`` and so on), and the spectra name
+            it: they can be fitted as they are.
         region : optional
             A part of the sky, as `region_spectra` takes it, instead of the whole field.
         overwrite : bool
@@ -410,12 +411,13 @@ class Separation:
         Notes
         -----
         CHANNEL counts the cube's energy bins from 1, as in the EBOUNDS extension of the same file; the response has the
-        same channels, and those of the instrument that an edge of a bin cuts are parted in proportion. RESPFILE and
-        ANCRFILE of the observation, which have other channels, are not named, nor is BACKFILE, as the components are net
-        of each other. COUNTS are estimates, not photons counted, so POISSERR is false: use a chi-square statistic.
+        same channels, made of those of the instrument: one that the edge of a bin cuts is parted in proportion.
+        RESPFILE and ANCRFILE of the observation, which have other channels, are not named, nor is BACKFILE, as the
+        components are net of each other. COUNTS are estimates, not photons counted, so POISSERR is false: use a
+        chi-square statistic, and in Sherpa ``load_pha(name, use_errors=True)``.
 
-        STAT_ERR of the field is the Poisson noise of the data propagated through the least-squares fit of the spectra to
-        the images, :math:`A = X S^+`: with :math:`s` the sum of row k of :math:`S` and :math:`q` column k of
+        STAT_ERR of the field is the Poisson noise of the data propagated through the least-squares fit of the spectra
+        to the images, :math:`A = X S^+`: with :math:`s` the sum of row k of :math:`S` and :math:`q` column k of
         :math:`S^+`, the variance is :math:`s^2 \sum_j q_j^2 (A S)_{ij}`, and not less than one count. The noise of
         the images is taken away from the products in :math:`S^+`; otherwise they are taken as known. Where
         ``spectra_uncertainty`` is larger it is written instead. Where it is smaller, as spectra are held to what a
@@ -428,17 +430,23 @@ class Separation:
         """
         return write_spectra(self, prefix, response=response, region=region, overwrite=overwrite)
 
-    def plot(self, path=None, *, overwrite=False, figure=None):
-        """Draw the component images, their spectra over the data's, and what is left of the data.
+    def plot(self, path=None, *, panels=None, width=180 * u.mm, overwrite=False, figure=None):
+        r"""Draw the component images, their spectra over the data's, and what is left of the data.
 
         Parameters
         ----------
         path : str, `os.PathLike`, or None
-            A file to save the figure in, at 150 dots an inch; its ending gives the format.
+            A file to save the figure in, at 300 dots an inch; its ending gives the format.
+        panels : sequence of str or None
+            Which to draw, all by default: "images"; "composite", the three components with most counts, each in the
+            colour of its spectrum; "misfit", where on the sky the model fails; "spectra", with residuals.
+        width : `~astropy.units.Quantity`
+            Of a new figure, which is made as high as it needs: 180 mm is that of a journal's page, 88 mm that of a
+            column.
         overwrite : bool
             Whether an existing file may be replaced.
         figure : `~matplotlib.figure.Figure` or None
-            An empty figure to draw in, of whatever size, instead of a new one of a fitting size.
+            An empty figure to draw in, of whatever size, instead of a new one.
 
         Returns
         -------
@@ -451,13 +459,25 @@ class Separation:
         OSError
             If it cannot be written.
         ValueError
-            If the ending of ``path`` is not one of matplotlib's formats.
+            If the ending of ``path`` is not one of matplotlib's formats, there is no such panel, or the width is not
+            between 60 and 500 mm.
+
+        Notes
+        -----
+        Images have an asinh stretch. Bands around spectra are their standard deviations: ``spectra_uncertainty`` or,
+        without it, the photon noise that `write_pha` writes.
+
+        The misfit of a pixel compares the squares of its residuals with the Poisson noise of the model's counts M,
+        :math:`\sum_i [(X - M)_i^2 - (1 - h_i) M_i] / \sqrt{\sum_i (2 M_i^2 + M_i)}`, with h the share of noise that the
+        images take up: noise makes it scatter around 0 by about 1. Residuals themselves, summed over energy,
+        vanish: least squares shares all counts of a pixel out.
         """
         from ._plot import plot_separation  # matplotlib only where something is drawn
 
-        figure = plot_separation(self, figure)
+        figure = plot_separation(self, figure, panels, width)
         if path is not None:
-            save_figure(figure, path, overwrite=overwrite)
+            with complete_or_nothing(path, overwrite=overwrite) as temporary:
+                figure.savefig(temporary, dpi=300, format=Path(path).suffix[1:] or "png")
         return figure
 
     def __repr__(self):

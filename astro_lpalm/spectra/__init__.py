@@ -2,13 +2,13 @@
 
 from .absorption import *
 from .base import *
-from .channels import check_energy_edges
+from .channels import *
 from .components import *
 from .components_file import *
 from .integration import *
 from .library import *
-from .merge import *
 from .line import *
+from .merge import *
 from .pha import *
 from .priors import *
 from .response import *

@@ -113,6 +113,27 @@ def test_round_trip(told, tmp_path, name):
     assert list(again.header["HISTORY"]) == ["separated", "refined"]
 
 
+def test_round_trip_of_uncertainty(told, make_separation, mask, tmp_path, fitsverify):
+    spectra = np.arange(18.0).reshape(6, 3)
+    images = np.random.default_rng(3).gamma(2, size=told.sources.shape)
+    given = {"spectra_uncertainty": spectra, "image_uncertainty": images}
+    result = make_separation(mask=mask, **given)
+    result.write(tmp_path / "out.fits")
+    fitsverify(tmp_path / "out.fits")
+    with fits.open(tmp_path / "out.fits") as output:
+        assert_allclose(output["thermal_err"].data[~mask], images[1], rtol=1e-6)
+        assert output["THERMAL_ERR"].header["BUNIT"] == "count"
+        assert output["THERMAL_ERR"].header["CTYPE1"] == output["THERMAL"].header["CTYPE1"]
+        assert_array_equal(output["SPECTRA"].data["iron_1_err"], spectra[:, 2])
+    again = Separation.read(tmp_path / "out.fits")
+    assert_array_equal(again.spectra_uncertainty, spectra)
+    for k, name in enumerate(again.names):
+        assert_allclose(again.image_uncertainty[name][~mask], images[k], rtol=1e-6)
+    told.write(tmp_path / "without.fits")
+    again = Separation.read(tmp_path / "without.fits")
+    assert again.spectra_uncertainty is again.image_uncertainty is None
+
+
 def test_second_trip_changes_nothing(path, tmp_path):
     Separation.read(path).write(tmp_path / "second.fits")
     with fits.open(path) as first, fits.open(tmp_path / "second.fits") as second:

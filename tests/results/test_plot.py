@@ -2,26 +2,34 @@ import io
 import subprocess
 import sys
 
+import astropy.units as u
 import matplotlib as mpl
 import numpy as np
 import pytest
 from astropy.visualization.wcsaxes import WCSAxes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
+from astro_lpalm.cube import EventCube
 from astro_lpalm.results import Separation
+from astro_lpalm.results._errors import spectrum_errors
 
 
 def parts(figure):
-    """Image axes, spectra axes and residual axes."""
-    images = [axes for axes in figure.axes if isinstance(axes, WCSAxes)]
+    """Axes on the sky, spectra axes and residual axes."""
+    sky = [axes for axes in figure.axes if isinstance(axes, WCSAxes)]
     spectra, residuals = [axes for axes in figure.axes if not isinstance(axes, WCSAxes)]
-    return images, spectra, residuals
+    return sky, spectra, residuals
 
 
 def draw(figure):
     figure.savefig(io.BytesIO(), format="png", dpi=40)
+
+
+def text_of(axes, gid):
+    return [text.get_text() for text in axes.texts if text.get_gid() == gid]
 
 
 def color_bar_of(axes):
@@ -32,57 +40,136 @@ def color_bar_of(axes):
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
 def test_one_image_per_component_in_place(make_separation, n):
     result = make_separation(n=n)
-    images, _, _ = parts(result.plot())
-    assert len(images) == n
-    for axes, name in zip(images, result.names):
-        title = axes.get_title().splitlines()
-        assert title[0] == name
-        assert title[1].endswith("%)")
-        assert "counts" in title[1]
+    sky, _, _ = parts(result.plot())
+    assert len(sky) == n + (2 if n > 1 else 1)  # the composite, of more than one, and the misfit
+    for axes, name in zip(sky, result.names):
+        (title,) = text_of(axes, "title")
+        assert title.split()[0] == name
+        assert text_of(axes, "unit") == ["ct / pixel"]
         assert axes.wcs.wcs.compare(result.cube.wcs.wcs)
         assert_allclose(axes.images[0].get_array(), result.images[name].data)
         assert axes.images[0].origin == "lower"
 
 
+@pytest.mark.parametrize("width", [88, 180])
 @pytest.mark.parametrize(
-    ("n", "shape"), [(2, (8, 11)), (3, (40, 8)), (3, (8, 40)), (4, (9, 9)), (5, (9, 9)), (6, (9, 9))]
+    ("n", "shape"), [(1, (9, 9)), (2, (8, 11)), (3, (40, 8)), (3, (8, 40)), (4, (9, 9)), (5, (9, 9)), (6, (9, 9))]
 )
-def test_nothing_overlaps(make_separation, n, shape):
-    figure = make_separation(n=n, shape=shape).plot()
+def test_nothing_overlaps(make_separation, n, shape, width):
+    figure = make_separation(n=n, shape=shape).plot(width=width * u.mm)
+    assert figure.get_size_inches()[0] == pytest.approx(width / 25.4)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    images, spectra, residuals = parts(figure)
+    sky, spectra, residuals = parts(figure)
     # The axes with all that is written around them; the two lower panels touch each other on purpose.
-    boxes = [axes.get_tightbbox(renderer) for axes in [*images, spectra]] + [residuals.get_window_extent()]
+    boxes = [axes.get_tightbbox(renderer) for axes in [*sky, spectra]] + [residuals.get_window_extent()]
     for i, one in enumerate(boxes):
         assert figure.bbox.padded(1).contains(*one.min)
         assert figure.bbox.padded(1).contains(*one.max)
         for other in boxes[i + 1 :]:
             overlap = np.minimum(one.max, other.max) - np.maximum(one.min, other.min)
             assert not (overlap > 3).all(), (one, other)
+    for axes in sky:
+        texts = [text.get_window_extent(renderer) for text in axes.texts if text.get_text()]
+        for i, one in enumerate(texts):
+            assert all(not one.padded(-1).overlaps(other.padded(-1)) for other in texts[i + 1 :])
 
 
 def test_sky_is_labelled_on_the_outside_only(make_separation):
-    images, _, _ = parts(make_separation(n=6, shape=(9, 9)).plot())
-    lower = [axes.coords[0].get_axislabel() for axes in images]
-    left = [axes.coords[1].get_axislabel() for axes in images]
-    assert lower == ["", "", "", *["Right ascension"] * 3]
-    assert left == ["Declination", "", "", "Declination", "", ""]
-    if hasattr(images[0].coords[0], "get_ticklabel_visible"):  # not in astropy 6.1
-        assert [axes.coords[0].get_ticklabel_visible() for axes in images] == [bool(label) for label in lower]
-        assert [axes.coords[1].get_ticklabel_visible() for axes in images] == [bool(label) for label in left]
+    sky, _, _ = parts(make_separation(n=4, shape=(9, 9)).plot())
+    lower = [axes.coords[0].get_axislabel() for axes in sky]
+    left = [axes.coords[1].get_axislabel() for axes in sky]
+    assert lower == ["", "", "", *["R.A."] * 3]
+    assert left == ["Dec.", "", "", "Dec.", "", ""]
+    if hasattr(sky[0].coords[0], "get_ticklabel_visible"):  # not in astropy 6.1
+        assert [axes.coords[0].get_ticklabel_visible() for axes in sky] == [bool(label) for label in lower]
+        assert [axes.coords[1].get_ticklabel_visible() for axes in sky] == [bool(label) for label in left]
 
 
 def test_color_bars_have_units_and_zero(make_separation):
-    images, _, _ = parts(make_separation().plot())
-    bars = [color_bar_of(axes) for axes in images]
-    assert [bar.get_ylabel() for bar in bars] == ["", "", "counts / pixel"]
-    assert all(0 in bar.get_yticks() for bar in bars)
-    for axes, bar in zip(images, bars):
-        norm = axes.images[0].norm
-        assert all(norm.vmin <= tick <= norm.vmax for tick in bar.get_yticks())
-        assert len(bar.get_yticks()) >= 3
+    result = make_separation()
+    sky, _, _ = parts(result.plot())
+    images = [*sky[:3], sky[4]]
+    assert [text_of(axes, "unit") for axes in images] == [*[["ct / pixel"]] * 3, ["$\\sigma$"]]
+    for axes in images:
+        bar, norm = color_bar_of(axes), axes.images[0].norm
+        assert 0 in bar.get_xticks()
+        assert all(norm.vmin <= tick <= norm.vmax for tick in bar.get_xticks())
+        assert len(bar.get_xticks()) >= 3
+
+
+def test_composite_has_the_brightest_three_in_their_colours(make_separation):
+    result = make_separation(n=4)
+    sources = np.array(result.sources)
+    sources[1] = 1e-3  # the second is the faintest
+    sources[2, 0] = 10 * sources.max()  # and one pixel is of the third alone
+    sources[[0, 3], 0] = 0
+    result = Separation(result.cube, result.mixing, sources, result.names)
+    sky, spectra, _ = parts(result.plot())
+    composite = sky[4]
+    shown = {text.get_text(): text.get_color() for text in composite.texts}
+    assert list(shown) == ["Synchrotron", "iron_1", "iron_2"]
+    lines = {patch.get_label(): patch.get_edgecolor() for patch in spectra.patches}
+    assert all(same_color(color, lines[name]) for name, color in shown.items())
+    rgb = composite.images[0].get_array()
+    third = np.array(to_rgb(shown["iron_1"]))
+    assert_allclose(rgb[0, 0], third / third.max(), atol=1e-6)
+    assert rgb.max() <= 1
+
+
+def test_misfit_is_noise_for_a_model_that_fits(make_separation):
+    result = make_separation(shape=(60, 60), scale=3)
+    weight = 1 / np.sqrt(result.cube.matrix().mean(axis=1))
+    fitted = np.linalg.pinv(result.mixing * weight[:, None]) @ (result.cube.matrix() * weight[:, None])
+    misfit = parts(Separation(result.cube, result.mixing, fitted, result.names).plot())[0][-1].images[0].get_array()
+    assert abs(np.mean(misfit)) < 0.1
+    data = np.array(result.cube.data)
+    data[3, 20:25, 30:35] += 40  # a line that no component has
+    cube = EventCube(data, energy_edges=result.cube.energy_edges, wcs=result.cube.wcs)
+    fitted = np.linalg.pinv(result.mixing * weight[:, None]) @ (cube.matrix() * weight[:, None])
+    misfit = parts(Separation(cube, result.mixing, fitted, result.names).plot())[0][-1].images[0].get_array()
+    assert misfit[20:25, 30:35].min() > 4
+
+
+@pytest.mark.parametrize(
+    ("panels", "n_sky", "n_other"),
+    [(["images"], 3, 0), ("spectra", 0, 2), (("composite", "spectra"), 1, 2), (["misfit"], 1, 0), (None, 5, 2)],
+)
+def test_panels(make_separation, panels, n_sky, n_other):
+    figure = make_separation().plot(panels=panels)
+    on_sky = [isinstance(axes, WCSAxes) for axes in figure.axes]
+    assert (on_sky.count(True), on_sky.count(False)) == (n_sky, n_other)
+    draw(figure)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"panels": ["image"]}, r"panels=\('image',\) must be some of images, composite, misfit, spectra"),
+        ({"panels": []}, "must be some of images"),
+        ({"width": 88 * u.keV}, "must be a length"),
+        ({"width": 8.8 * u.mm}, "width is 8.8 mm; take 60 to 500 mm"),
+    ],
+)
+def test_settings_that_cannot_be(make_separation, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_separation().plot(**settings)
+
+
+def test_bands_are_the_standard_deviations(make_separation):
+    result = make_separation()
+    widths = np.diff(result.cube.energy_edges.value)
+    for given in (None, np.full(result.mixing.shape, 7.0)):
+        again = Separation(result.cube, result.mixing, result.sources, result.names, spectra_uncertainty=given)
+        expected = spectrum_errors(result) if given is None else given
+        _, spectra, _ = parts(again.plot())
+        bands = {patch.get_gid(): patch.get_data() for patch in spectra.patches if patch.get_gid()}
+        for k, name in enumerate(result.names):
+            band = bands[f"band of {name}"]
+            shown = np.isfinite(band.values)
+            assert shown.sum() >= 3
+            assert_allclose((band.values - band.baseline)[shown] * widths[shown], 2 * expected[shown, k])
 
 
 def test_limits_resist_noise_and_outliers(make_separation):
@@ -90,9 +177,9 @@ def test_limits_resist_noise_and_outliers(make_separation):
     sources = np.random.default_rng(0).normal(0, 1, (2, 10000))
     sources[0, :800] += 50
     sources[0, 0], sources[0, 1] = 1e5, -1e5
-    images, _, _ = parts(Separation(result.cube, result.mixing, sources, ["a", "b"]).plot())
+    sky, _, _ = parts(Separation(result.cube, result.mixing, sources, ["a", "b"]).plot())
     scale = result.mixing[:, 0].sum()
-    norm = images[0].images[0].norm
+    norm = sky[0].images[0].norm
     assert 45 * scale < norm.vmax < 60 * scale
     assert -10 * scale < norm.vmin < 0
     assert norm(0) < 0.4
@@ -102,13 +189,13 @@ def test_spectra_are_counts_per_energy(make_separation):
     result = make_separation()
     _, spectra, residuals = parts(result.plot())
     assert spectra.get_yscale() == "log"
-    assert spectra.get_ylabel() == "counts / keV"
+    assert spectra.get_ylabel() == "count / keV"
     assert residuals.get_xlabel() == "Energy (keV)"
-    assert "Residual" in residuals.get_ylabel()
+    assert "Resid" in residuals.get_ylabel()
     assert spectra.get_xlim() == residuals.get_xlim() == (0.5, 7)
     labels = [text.get_text() for text in spectra.get_legend().get_texts()]
     assert labels == ["data", "model", *result.names]
-    steps = {patch.get_label(): patch.get_data() for patch in spectra.patches}
+    steps = {patch.get_label(): patch.get_data() for patch in spectra.patches if not patch.get_gid()}
     widths = np.diff(result.cube.energy_edges.value)
     for name in result.names:
         assert_allclose(steps[name].values, result.spectra[name].value / widths)
@@ -167,7 +254,7 @@ def test_drawing_in_a_given_figure(make_separation):
     figure = Figure(figsize=(7, 6))
     assert make_separation().plot(figure=figure) is figure
     assert tuple(figure.get_size_inches()) == (7, 6)
-    assert len(parts(figure)[0]) == 3
+    assert len(parts(figure)[0]) == 5
 
 
 def test_no_global_state(make_separation, tmp_path):

@@ -118,6 +118,36 @@ def test_a_component_of_zeros_is_kept(make_separation):
     assert_array_equal(nothing.diagnostics["share"], 0)
 
 
+def test_uncertainty_is_where_values_are(make_separation, mask):
+    spectra, images = np.full((6, 3), 2.0), np.full((3, np.count_nonzero(~mask)), 0.5)
+    result = make_separation(mask=mask, spectra_uncertainty=spectra, image_uncertainty=images)
+    assert_array_equal(result.spectra_uncertainty, spectra)
+    assert result.spectra.colnames[2:4] == ["Synchrotron", "Synchrotron_err"]
+    assert_array_equal(result.spectra["thermal_err"], spectra[:, 1] * u.count)
+    assert tuple(result.image_uncertainty) == result.names
+    for name, image in result.images.items():
+        assert image.uncertainty.uncertainty_type == "std"
+        assert image.uncertainty.unit == u.count
+        assert_array_equal(image.uncertainty.array, np.where(mask, np.nan, 0.5))
+        assert_array_equal(result.image_uncertainty[name], image.uncertainty.array)
+    plain = make_separation()
+    assert plain.spectra_uncertainty is plain.image_uncertainty is plain.images["thermal"].uncertainty is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"spectra_uncertainty": np.ones((3, 6))}, r"spectra_uncertainty has shape \(3, 6\); expected \(6, 3\)"),
+        ({"image_uncertainty": np.ones((3, 8, 11))}, r"image_uncertainty has shape \(3, 8, 11\); expected \(3, 88\)"),
+        ({"spectra_uncertainty": -np.ones((6, 3))}, "spectra_uncertainty has negative values"),
+        ({"image_uncertainty": np.full((3, 88), np.nan)}, "NaN or infinite"),
+    ],
+)
+def test_uncertainty_that_does_not_fit(make_separation, given, message):
+    with pytest.raises(ValueError, match=message):
+        make_separation(**given)
+
+
 def test_repr(make_separation):
     text = repr(make_separation())
     assert text.count("\n") == 3
@@ -166,7 +196,9 @@ def test_names_that_cannot_be_used(make_separation, name):
         Separation(result.cube, result.mixing, result.sources, ["a", name, "b"])
 
 
-@pytest.mark.parametrize("name", ["primary", "Spectra", "MIXING", "ebounds", "residual", "diagnostics", "energy_lo"])
+@pytest.mark.parametrize(
+    "name", ["primary", "Spectra", "MIXING", "ebounds", "residual", "diagnostics", "energy_lo", "data", "iron_err"]
+)
 def test_names_that_are_taken(make_separation, name):
     result = make_separation()
     with pytest.raises(ValueError, match="is taken by a part of the file"):

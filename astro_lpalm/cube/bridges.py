@@ -1,0 +1,178 @@
+"""Cubes and component images as objects of gammapy and ndcube, and back; both packages are optional."""
+
+from importlib import import_module
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import NDData
+from astropy.wcs import WCS
+
+from .cube import EventCube
+
+__all__ = ["from_gammapy", "from_ndcube", "to_gammapy", "to_ndcube"]
+
+
+def to_gammapy(data):
+    """Make a gammapy map.
+
+    Parameters
+    ----------
+    data : `~astro_lpalm.cube.EventCube` or `~astropy.nddata.NDData`
+        A cube, or an image with a celestial WCS such as those of `~astro_lpalm.results.Separation.images`.
+
+    Returns
+    -------
+    `gammapy.maps.WcsNDMap`
+        With an axis ``energy`` if ``data`` is a cube; NaN in masked pixels, as maps have no mask.
+
+    Raises
+    ------
+    ImportError
+        If gammapy is not installed.
+
+    Examples
+    --------
+    >>> from astro_lpalm.cube.bridges import to_gammapy
+    >>> maps = {name: to_gammapy(image) for name, image in result.images.items()}  # doctest: +SKIP
+    """
+    maps = _load("gammapy.maps")
+    ny, nx = data.data.shape[-2:]
+    axes = None
+    if isinstance(data, EventCube):
+        axes = [maps.MapAxis.from_energy_edges(data.energy_edges, name="energy")]
+    values = np.array(data.data, dtype=float)
+    if data.mask is not None:
+        values[np.broadcast_to(data.mask, values.shape)] = np.nan
+    geom = maps.WcsGeom(wcs=data.wcs, npix=(nx, ny), axes=axes)
+    return maps.WcsNDMap(geom, data=values, unit=data.unit or "", meta=dict(data.meta or {}))
+
+
+def from_gammapy(gammapy_map):
+    """Take a cube, or an image, from a gammapy map.
+
+    Parameters
+    ----------
+    gammapy_map : `gammapy.maps.WcsNDMap`
+        Counts on an energy axis and the sky, or on the sky alone.
+
+    Returns
+    -------
+    `~astro_lpalm.cube.EventCube` or `~astropy.nddata.NDData`
+        Pixels that are NaN somewhere are masked.
+
+    Raises
+    ------
+    TypeError
+        If it is no such map.
+    ValueError
+        If it has another axis than energy.
+    """
+    geom = getattr(gammapy_map, "geom", None)
+    if geom is None or geom.is_hpx:
+        msg = f"expected a gammapy WcsNDMap, not {type(gammapy_map).__name__}."
+        raise TypeError(msg)
+    names, data = geom.axes.names, np.array(gammapy_map.data)
+    missing = np.isnan(data)
+    if not names:
+        return NDData(data, unit=gammapy_map.unit, wcs=geom.wcs, mask=missing, meta=gammapy_map.meta)
+    if len(names) > 1 or not names[0].startswith("energy"):
+        msg = f"the map has the axes {names}; expected one of energy, besides the sky's."
+        raise ValueError(msg)
+    mask = missing.any(axis=0)
+    data[:, mask] = 0
+    meta = gammapy_map.meta or None
+    edges = geom.axes[0].edges
+    return EventCube(data, energy_edges=edges, wcs=geom.wcs, mask=mask if mask.any() else None, meta=meta)
+
+
+def to_ndcube(data):
+    """Make an NDCube.
+
+    Parameters
+    ----------
+    data : `~astro_lpalm.cube.EventCube` or `~astropy.nddata.NDData`
+        As `to_gammapy` takes it.
+
+    Returns
+    -------
+    `ndcube.NDCube`
+        With the mask and uncertainty of ``data``. Of a cube the WCS has a third axis, of energy (in J, which the
+        standard prescribes), which is exact for bins of equal width; the edges of any bins are in
+        ``meta["energy_edges"]``.
+
+    Raises
+    ------
+    ImportError
+        If ndcube is not installed.
+    """
+    ndcube = _load("ndcube")
+    wcs, mask, meta = data.wcs, data.mask, dict(data.meta or {})
+    if isinstance(data, EventCube):
+        wcs = WCS(naxis=3)
+        edges = data.energy_edges
+        joules = edges.to_value(u.J)  # wcslib would convert keV with fewer digits
+        wcs.wcs.ctype = [*data.wcs.wcs.ctype, "ENER"]
+        wcs.wcs.cunit = [*data.wcs.wcs.cunit, "J"]
+        wcs.wcs.crpix = [*data.wcs.wcs.crpix, 0.5]
+        wcs.wcs.crval = [*data.wcs.wcs.crval, joules[0]]
+        wcs.wcs.cdelt = [*data.wcs.wcs.get_cdelt(), np.diff(joules).mean()]
+        matrix = np.eye(3)
+        matrix[:2, :2] = data.wcs.wcs.get_pc()
+        wcs.wcs.pc = matrix
+        wcs.wcs.radesys, wcs.wcs.equinox = data.wcs.wcs.radesys, data.wcs.wcs.equinox
+        mask = None if mask is None else np.broadcast_to(mask, data.data.shape)
+        meta["energy_edges"] = edges
+    return ndcube.NDCube(data.data, wcs=wcs, unit=data.unit, mask=mask, uncertainty=data.uncertainty, meta=meta)
+
+
+def from_ndcube(cube):
+    """Take a cube, or an image, from an NDCube.
+
+    Parameters
+    ----------
+    cube : `ndcube.NDCube`
+        Counts of shape (energy, y, x), or (y, x), with a celestial WCS on the last two axes.
+
+    Returns
+    -------
+    `~astro_lpalm.cube.EventCube` or `~astropy.nddata.NDData`
+        The energy edges are those of ``meta["energy_edges"]``, or else of the WCS's third axis.
+
+    Raises
+    ------
+    ValueError
+        If there is no celestial WCS or no energy axis.
+    """
+    wcs, shape = cube.wcs, cube.data.shape
+    celestial = getattr(wcs, "celestial", None)
+    if celestial is None or celestial.naxis != 2 or len(shape) not in (2, 3):
+        msg = f"expected an NDCube of (energy, y, x) or (y, x) with a FITS WCS; it has shape {shape} and {wcs!r}."
+        raise ValueError(msg)
+    if len(shape) == 2:
+        return NDData(cube.data, unit=cube.unit, wcs=wcs, mask=cube.mask, uncertainty=cube.uncertainty, meta=cube.meta)
+    meta = dict(cube.meta or {})
+    edges = meta.pop("energy_edges", None)
+    if edges is None:
+        edges = _edges_of(wcs, shape[0])
+    mask = cube.mask
+    data = u.Quantity(cube.data, cube.unit or u.count)
+    return EventCube(data, energy_edges=edges, wcs=celestial, mask=mask, meta=meta or None)
+
+
+def _edges_of(wcs, n):
+    try:
+        unit = u.Unit(wcs.wcs.cunit[2])
+        values = wcs.all_pix2world(np.zeros(n + 1), np.zeros(n + 1), np.arange(n + 1) - 0.5, 0)[2]
+        return (values * unit).to(u.keV)
+    except (IndexError, u.UnitsError) as error:
+        msg = "the third axis of the NDCube's WCS is not one of energy; give meta['energy_edges'], a Quantity."
+        raise ValueError(msg) from error
+
+
+def _load(name):
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = name.split(".")[0]
+        msg = f"this needs {package}, which cannot be imported ({error}): pip install 'astro_lpalm[bridges]'."
+        raise ImportError(msg) from error

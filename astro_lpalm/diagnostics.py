@@ -1,0 +1,214 @@
+"""What speaks against a separation: structure in the residuals, spectra unlike their libraries, unusual data.
+
+Figures are given in any case; a warning where one is far outside what good data give.
+"""
+
+import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
+from scipy.special import gammaln, xlogy
+
+from .separation import library_distance
+
+__all__ = ["SeparationWarning", "block_chi_square", "diagnose"]
+
+_BLOCK_SIZES = (4, 8, 16, 32)
+_FEWEST_COUNTS = 500  # in a block: with fewer, chi square has a long tail
+_LIBRARY_ERROR = 0.02  # relative, of spectra: no library is better than that
+_FLOOR = 0.1  # expectations made of noisy images may be too small or negative: not below this part of the mean spectrum
+_LARGE_RESIDUAL = 10.0  # sigma
+_LARGE_DISTANCE = 5.0  # sigma: what drawn spectra do not reach
+_LEAST_STRUCTURE = 6.0  # sigma
+_SNR_MARGIN = 6.0  # dB
+_LARGEST_MEAN = 200  # counts, above which the expected C is that of normal noise
+
+
+class SeparationWarning(AstropyUserWarning):
+    """A reason not to trust a separation."""
+
+
+def diagnose(separation, model=None, snr_db=None):
+    """Judge a separation.
+
+    Parameters
+    ----------
+    separation : `~astro_lpalm.results.Separation`
+    model : `~astro_lpalm.model.Model`, optional
+        The model that it was made with.
+    snr_db : float, optional
+        Signal-to-noise ratio of what the model's network was given.
+
+    Returns
+    -------
+    columns : dict of str to `~numpy.ndarray`
+        A value for each component: ``library_distance``, in standard deviations, where the model has a library.
+    figures : dict of str to float
+        ``residual_sigma``: the largest excess of chi square over its expectation, in its standard deviations, over all
+        square blocks of pixels of several sizes, and over the whole field. ``reduced_cstat``: the C statistic (Cash
+        1979) of the blocks, over its expectation. ``structure_sigma``: how much more the image of all counts varies
+        than a field of even brightness. ``snr_db``, where it was given.
+    messages : list of str
+        What is far from what good data give, in one line each.
+    """
+    columns, figures, messages = {}, {}, []
+    X, S, B = _planes(separation)
+    weights = X.sum(axis=(1, 2))
+    residuals = list(_residuals(X, S, B, separation.mixing, weights))
+    _judge_residuals(residuals, separation, figures, messages)
+    figures["reduced_cstat"] = _reduced_cstat(X, S, B, separation.mixing)
+    figures["structure_sigma"] = _structure(X.sum(axis=0), separation.cube)
+    if figures["structure_sigma"] < _LEAST_STRUCTURE:
+        messages.append(
+            f"the field is of even brightness within its noise ({figures['structure_sigma']:.1f} sigma): there is "
+            "nothing in it that could tell components apart."
+        )
+    if model is not None and model.library is not None:
+        columns["library_distance"] = library_distance(separation.mixing, model.library)
+        messages += [
+            f"component {name} lies {distance:.0f} sigma outside its library: is it what the model takes it for?"
+            for name, distance in zip(separation.names, columns["library_distance"])
+            if distance > _LARGE_DISTANCE
+        ]
+    if snr_db is not None:
+        figures["snr_db"] = snr_db
+        low, high = (model.description.get(key) for key in ("SNR_LOW", "SNR_HIGH"))
+        if low is not None and not low - _SNR_MARGIN <= snr_db <= high + _SNR_MARGIN:
+            messages.append(
+                f"the signal-to-noise ratio of the details is {snr_db:.0f} dB, but the model was trained for {low:g} "
+                f"to {high:g} dB."
+            )
+    return columns, figures, messages
+
+
+def block_chi_square(separation, size):
+    r"""Compare data and model in square blocks of pixels.
+
+    Parameters
+    ----------
+    separation : `~astro_lpalm.results.Separation`
+    size : int
+        Pixels along each side of a block.
+
+    Returns
+    -------
+    excess : `~numpy.ndarray`, shape (ceil(ny / size), ceil(nx / size))
+        :math:`\chi^2` over all energies minus its expectation, in its standard deviations, as Poisson noise and an
+        error of 2 % of the spectra have them; NaN in blocks of fewer than 500 counts.
+
+    Notes
+    -----
+    The residuals :math:`r = (1 - A D) x` of images :math:`S = D X` have the covariance
+    :math:`R \Lambda R^T, R = 1 - A D`, for expected counts :math:`\Lambda`. Each energy's squares are divided by their
+    own variance, so that the expectation is the number of energies m; the variance is
+    :math:`2 m^2 / \mathrm{tr} R`, and :math:`\sum_i R_{ii}^4 \lambda_i / \sigma_i^4` for what Poisson noise has more
+    of large values than normal noise.
+    """
+    X, S, B = _planes(separation)
+    R = _residual_operator(separation.mixing, X.sum(axis=(1, 2)))
+    return _excess(*(_blocks(each, size) for each in (X, S, B)), separation.mixing, R)
+
+
+def _planes(separation):
+    # Data (m, ny, nx), sources (n, ny, nx) and background (m, ny, nx), or as few rows of zeros; zero where masked.
+    cube = separation.cube
+    mask = cube.pixel_mask
+    X = np.where(mask, 0, cube.data) if mask.any() else cube.data
+    S = np.zeros((len(separation.sources), *mask.shape), dtype=np.float32)
+    S[:, ~mask] = separation.sources
+    B = np.zeros((1, *mask.shape), dtype=np.float32)
+    if separation.background is not None:
+        B = np.zeros(X.shape, dtype=np.float32)
+        B[:, ~mask] = separation.background
+    return X, S, B
+
+
+def _blocks(planes, size):
+    # Sums over square blocks, those at the far edges with what is left for them.
+    rows, columns = (np.arange(0, length, size) for length in planes.shape[1:])
+    return np.add.reduceat(np.add.reduceat(planes, rows, axis=1, dtype=np.float64), columns, axis=2)
+
+
+def _residual_operator(A, weights):
+    weighted = A / np.maximum(weights, 1e-4 * weights.max())[:, np.newaxis]
+    return np.eye(len(A)) - A @ np.linalg.pinv(A.T @ weighted, hermitian=True) @ weighted.T
+
+
+def _residuals(X, S, B, A, weights):
+    # Excess of chi square in blocks of each size, and over the whole field.
+    R, size = _residual_operator(A, weights), 1
+    for larger in _BLOCK_SIZES:
+        X, S, B = (_blocks(each, larger // size) for each in (X, S, B))
+        size = larger
+        yield size, _excess(X, S, B, A, R)
+    yield None, _excess(*(each.sum(axis=(1, 2), keepdims=True) for each in (X, S, B)), A, R)
+
+
+def _excess(X, S, B, A, R):
+    m = len(A)
+    expected = np.tensordot(A, S, 1) + B
+    residual = X - expected
+    total = np.maximum(expected.sum(axis=0), 0.0)
+    mean = np.maximum(expected.sum(axis=(1, 2)), 0.0)
+    mean = mean / max(mean.sum(), np.finfo(float).tiny)
+    expected = np.maximum(expected, _FLOOR * mean[:, np.newaxis, np.newaxis] * total).reshape(m, -1)
+    variance = R**2 @ expected + (_LIBRARY_ERROR * expected) ** 2
+    enough = (total.ravel() >= _FEWEST_COUNTS) & (variance > 0).all(axis=0)
+    excess = np.full(total.size, np.nan)
+    residual, expected, variance = (each.reshape(m, -1)[:, enough] for each in (residual, expected, variance))
+    # The residuals of a model with as many components as energies are zero.
+    freedom = max(np.trace(R), 1.0)
+    spread = 2 * m**2 / freedom + (np.diag(R)[:, np.newaxis] ** 4 * expected / variance**2).sum(axis=0)
+    excess[enough] = ((residual**2 / variance).sum(axis=0) - m) / np.sqrt(spread)
+    return excess.reshape(total.shape)
+
+
+def _judge_residuals(residuals, separation, figures, messages):
+    largest = [(np.nanmax(excess), size, excess) for size, excess in residuals if np.isfinite(excess).any()]
+    if not largest:
+        return
+    sigma, size, excess = max(largest, key=lambda each: each[0])
+    figures["residual_sigma"] = float(sigma)
+    if sigma <= _LARGE_RESIDUAL:
+        return
+    where = "over the whole field"
+    if size is not None:
+        y, x = (size * (index + 0.5) - 0.5 for index in np.unravel_index(np.nanargmax(excess), excess.shape))
+        position = separation.cube.wcs.pixel_to_world(x, y).to_string(precision=4)
+        where = f"in {size} x {size} pixels around {position} deg"
+    messages.append(
+        f"the residuals are {sigma:.0f} sigma larger than noise {where}: a component or a point source that the model "
+        "does not know, another response, or a spectrum that changes over the field."
+    )
+
+
+def _reduced_cstat(X, S, B, A):
+    x, s, b = (_blocks(each, _BLOCK_SIZES[1]) for each in (X, S, B))
+    mean = np.tensordot(A, s, 1) + b
+    used = (x.sum(axis=0) >= _FEWEST_COUNTS) & (mean > 0).all(axis=0)
+    if not used.any():
+        x, mean, used = (each.sum(axis=(1, 2))[:, np.newaxis] for each in (x, mean, used[np.newaxis] | True))
+        mean, used = np.maximum(mean, np.finfo(float).tiny), np.ones(1, dtype=bool)
+    x, mean = x[:, used], mean[:, used]
+    statistic = 2 * (mean - x + xlogy(x, x) - xlogy(x, mean)).sum()
+    freedom = max(1.0 - A.shape[1] / len(A), 1.0 / len(A))
+    return float(statistic / (freedom * _expected_c(mean).sum()))
+
+
+def _expected_c(mean):
+    # Expectation of C for Poisson counts about a mean: its sum over the counts, interpolated, and 1 + 1 / (6 mean)
+    # above (Kaastra 2017, A&A 605, A51).
+    grid = np.geomspace(1e-4, _LARGEST_MEAN, 300)
+    counts = np.arange(2 * _LARGEST_MEAN + 1)[:, np.newaxis]
+    probability = np.exp(xlogy(counts, grid) - grid - gammaln(counts + 1))
+    c = 2 * (grid - counts + xlogy(counts, counts) - xlogy(counts, grid))
+    return np.where(mean < _LARGEST_MEAN, np.interp(mean, grid, (probability * c).sum(axis=0)), 1 + 1 / (6 * mean))
+
+
+def _structure(image, cube):
+    # Chi square of the blocks' counts against a field that is as bright everywhere, given the exposure.
+    expected = np.where(cube.pixel_mask, 0.0, cube.relative_exposure)
+    size = max(1, min(_BLOCK_SIZES[1], min(image.shape) // 4))  # small images have some blocks, too
+    counts, expected = (_blocks(each[np.newaxis], size)[0] for each in (image, expected))
+    expected *= counts.sum() / expected.sum()
+    used = expected > 1
+    freedom = max(np.count_nonzero(used) - 1, 1)
+    return float((((counts - expected)[used] ** 2 / expected[used]).sum() - freedom) / np.sqrt(2 * freedom))

@@ -1,0 +1,120 @@
+"""Noise of component spectra: that which the photons of an observation have, through least squares."""
+
+import numpy as np
+from scipy.linalg import eigh
+
+__all__ = ["leverage", "region_errors", "spectrum_errors", "variance_inflation"]
+
+
+def spectrum_errors(separation):
+    """Photon noise of the component spectra in each energy bin, for images taken as known.
+
+    Parameters
+    ----------
+    separation : Separation
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (m, n)
+        Standard deviations in counts, at least that of one count; see the Notes of `Separation.write_pha`.
+    """
+    mixing, sources, expected = separation.mixing, separation.sources, np.maximum(separation._expected(), 0)
+    used = sources.any(axis=1)
+    variance = np.ones(mixing.shape)
+    if used.any():
+        solve = _least_squares(sources[used], _noise_of_sources(separation, expected)[np.ix_(used, used)])
+        propagated = sources[used].sum(axis=1) ** 2 * (expected @ (solve**2).T)
+        variance[:, used] = np.maximum(propagated, 1)
+    return np.sqrt(variance)
+
+
+def _noise_of_sources(separation, expected):
+    """Scalar products of the noise that the sources hold, shape (n, n).
+
+    In S = P X it has the covariance P V P^T; where S is smoother than that, P X - S is the part it did not take up.
+    """
+    mixing, sources = separation.mixing, separation.sources
+    mean = expected.mean(axis=1)
+    solve = _weighted_inverse(mixing, mean)
+    data = separation.cube.matrix()
+    if separation.background is not None:
+        data -= separation.background
+    left = solve @ data - sources
+    return sources.shape[1] * (solve * mean) @ solve.T - left @ left.T
+
+
+def _least_squares(sources, noise):
+    """Solve for spectra by least squares, shape (n, t), as if the sources had only the scalar products of their signal.
+
+    Sources that were fitted to pixels of few counts are mostly noise, which would make them look as if they told the
+    components apart well.
+    """
+    whole = sources @ sources.T
+    scale = whole + 1e-10 * np.trace(whole) * np.eye(len(whole))
+    values, vectors = eigh(whole - noise, scale)
+    # No direction gains from the correction, and none loses more than the fluctuations of noise allow to be told.
+    values = np.clip(values, np.sqrt(2 / sources.shape[1]), 1)
+    return (vectors / np.sqrt(values)) @ (vectors.T @ sources)
+
+
+def _weighted_inverse(mixing, variance):
+    """Solve for sources by least squares, weighted with the variance in each energy: shape (n, m)."""
+    weight = 1 / np.sqrt(np.maximum(variance, np.finfo(float).tiny + 1e-6 * variance.max()))
+    return np.linalg.pinv(mixing * weight[:, np.newaxis]) * weight
+
+
+def region_errors(separation, inside):
+    """Uncertainty of the component spectra in a region.
+
+    Parameters
+    ----------
+    separation : Separation
+    inside : `~numpy.ndarray` of bool, shape (t,)
+        The pixels of the region.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (m, n)
+        Standard deviations in counts: that of the brightness, from the photons in the region, and that of the spectrum
+        itself, from the whole field.
+    """
+    mixing, sources = separation.mixing, separation.sources
+    expected = np.maximum(separation._expected(), 0)
+    solve = _weighted_inverse(mixing, expected.mean(axis=1))
+    brightness = np.sqrt(solve**2 @ expected[:, inside].sum(axis=1))
+    whole = spectrum_errors(separation) if separation.spectra_uncertainty is None else separation.spectra_uncertainty
+    total, here = sources.sum(axis=1), sources[:, inside].sum(axis=1)
+    share = np.divide(here, total, out=np.zeros_like(total), where=total != 0)
+    return np.hypot(mixing * brightness, whole * share)
+
+
+def variance_inflation(mixing, variance):
+    """How many times the variance of a component's brightness grows since the others are not known.
+
+    Parameters
+    ----------
+    mixing : `~numpy.ndarray`, shape (m, n)
+    variance : `~numpy.ndarray`, shape (m,)
+        Of the data in each energy bin.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n,)
+        The variance inflation factor of regression, 1 for spectra that are orthogonal to each other.
+    """
+    weight = 1 / np.sqrt(variance)
+    alone = ((mixing * weight[:, np.newaxis]) ** 2).sum(axis=0)
+    together = (np.linalg.pinv(mixing * weight[:, np.newaxis]) ** 2).sum(axis=1)
+    return np.maximum(alone * together, 1)
+
+
+def leverage(mixing, variance):
+    """Share of the noise of each energy that least-squares sources take up, shape (m,).
+
+    Parameters
+    ----------
+    mixing : `~numpy.ndarray`, shape (m, n)
+    variance : `~numpy.ndarray`, shape (m,)
+        Of the data in each energy bin, which the sources were weighted with.
+    """
+    return np.einsum("ij,ji->i", mixing, _weighted_inverse(mixing, variance))
