@@ -1,0 +1,110 @@
+"""Which of several models describes an observation best: each is judged by photons that it has not seen."""
+
+import os
+import warnings
+
+import numpy as np
+from astropy.table import Table
+from scipy.special import xlogy
+
+from .cube import EventCube
+from .diagnostics import SeparationWarning
+from .pipeline import separate
+from .separation import count_blocks, poisson_sources
+
+__all__ = ["compare_models"]
+
+_COUNTS_IN_BLOCK = 200
+_MOST_BLOCKS = 4096
+_LEAST = 1e-12  # relative to the mean: a model may take a bin to be empty, but nothing is impossible
+
+
+def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
+    """Rank models, for instance of different numbers of components, by how well they predict held-out photons.
+
+    Each photon is held out by chance. A model separates the others; in blocks of some 200 counts, the non-negative
+    sources of the largest likelihood are found for its spectra, and what these expect of the held-out photons is
+    compared with them. More components always fit the photons that they were fitted to better; these only if they are
+    there.
+
+    Parameters
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`
+        Counts.
+    models : dict, or sequence of str and paths
+        Models or solvers by name; or names and files of models, each its own name.
+    held_out : float
+        The probability with which a photon is held out.
+    seed : int or `numpy.random.Generator`
+    **options
+        Of `~astro_lpalm.pipeline.separate`.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        The best first: ``model``; ``n_components``; ``log_likelihood`` of the held-out counts, relative to the best
+        model's; ``error``, the standard deviation of that difference. Less than three of these is no difference.
+
+    Raises
+    ------
+    ValueError
+        If ``held_out`` is not between 0 and 1, or the cube is no counts.
+
+    Examples
+    --------
+    >>> compare_models(cube, ["snr-acis", "no-iron.fits"])  # doctest: +SKIP
+    """
+    if not 0 < held_out < 1:
+        msg = f"held_out is {held_out}, but must lie between 0 and 1."
+        raise ValueError(msg)
+    counts = cube.matrix()
+    if np.any(counts != np.round(counts)) or counts.min() < 0:
+        msg = "the cube has values that are no whole numbers, so there are no photons to hold out; take the counts."
+        raise ValueError(msg)
+    if not isinstance(models, dict):
+        models = {os.fspath(model): model for model in models}
+    drawn = np.random.default_rng(seed).binomial(counts.astype(np.int64), held_out)
+    seen = cube.image_of(counts - drawn)
+    seen_cube = EventCube(
+        np.nan_to_num(seen).astype(np.float32),
+        energy_edges=cube.energy_edges, wcs=cube.wcs, mask=cube.pixel_mask, meta=cube.meta, exposure=cube.exposure,
+    )  # fmt: skip
+    blocks = count_blocks(
+        seen_cube.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK
+    )
+    scores, numbers = {}, {}
+    for name, model in models.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SeparationWarning)  # the table says which are bad
+            result = separate(seen_cube, model, **options)
+        held = drawn
+        if len(result.mixing) != len(drawn):
+            whole = EventCube(np.nan_to_num(cube.image_of(drawn)), energy_edges=cube.energy_edges, wcs=cube.wcs)
+            held = whole.rebin(result.cube.energy_edges).data[:, ~cube.pixel_mask]
+        scores[name] = _block_scores(result, held, blocks, held_out / (1 - held_out))
+        numbers[name] = len(result.names)
+    order = sorted(scores, key=lambda name: -scores[name].sum())
+    best = scores[order[0]]
+    table = Table({"model": order, "n_components": [numbers[name] for name in order]})
+    differences = [scores[name] - best for name in order]
+    table["log_likelihood"] = [each.sum() for each in differences]
+    table["error"] = [each.std() * np.sqrt(each.size) for each in differences]
+    for name in ("log_likelihood", "error"):
+        table[name].info.format = ".1f"
+    return table
+
+
+def _block_scores(result, held, blocks, ratio):
+    # Logarithm of the Poisson likelihood of the held-out counts in each block, without what all models share.
+    seen, held = _sums(result.cube.matrix(), blocks), _sums(held, blocks)
+    background = np.zeros((len(seen), 1)) if result.background is None else _sums(result.background, blocks)
+    # Columns with negative entries, which blind solvers may have, expect no counts there.
+    spectra = np.maximum(result.mixing * np.sign(result.mixing.sum(axis=0)), 0.0)
+    sources = poisson_sources(seen, spectra, background=np.broadcast_to(background, seen.shape))
+    expected = ratio * (spectra @ sources + background)
+    expected = np.maximum(expected, _LEAST * expected.mean())
+    return (xlogy(held, expected) - expected).sum(axis=0)
+
+
+def _sums(X, blocks):
+    return np.stack([np.bincount(blocks, weights=row, minlength=blocks.max() + 1) for row in X])

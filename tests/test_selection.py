@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from astro_lpalm import EventCube
+from astro_lpalm.selection import compare_models
+from astro_lpalm.separation import Factorization
+
+from . import toy
+
+
+class Known:
+    """A solver that knows the spectra."""
+
+    def __init__(self, spectra):
+        self.spectra = spectra
+
+    def separate(self, X):
+        return Factorization(self.spectra, np.linalg.pinv(self.spectra) @ X)
+
+
+def candidates():
+    two = toy.spectra(2)
+    bump = np.exp(-(((np.arange(12) - 6) / 1.5) ** 2))[:, np.newaxis]
+    return {
+        "one": Known(two.sum(axis=1, keepdims=True)),
+        "two": Known(two),
+        "three": Known(np.hstack([two, bump])),
+        "other": Known(np.roll(two, 3, axis=0)),
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_right_number_of_components_predicts_best(seed):
+    table = compare_models(toy.cube(seed=seed), candidates(), seed=seed)
+    assert list(table["model"][:2]) == ["two", "three"]
+    assert table["log_likelihood"][0] == 0
+    rows = {row["model"]: row for row in table}
+    for name in ("one", "other"):
+        assert rows[name]["log_likelihood"] < -5 * rows[name]["error"]
+    assert list(rows["three"])[:2] == ["three", 3]
+
+
+def test_a_component_that_is_there_is_wanted():
+    A = np.hstack([toy.spectra(2), np.exp(-(((np.arange(12) - 6) / 1.5) ** 2))[:, np.newaxis]])
+    expected = np.einsum("ik,kyx->iyx", A / A.sum(axis=0), toy.images(3))
+    cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=toy.EDGES, wcs=toy.wcs())
+    table = compare_models(cube, candidates())
+    assert table["model"][0] == "three"
+    assert table["log_likelihood"][1] < -5 * table["error"][1]
+
+
+def test_trained_models_masks_and_wider_bins():
+    mask = np.zeros((28, 33), dtype=bool)
+    mask[:4] = True
+    cube = EventCube(toy.cube().data, energy_edges=toy.EDGES, wcs=toy.wcs(), mask=mask)
+    fine = EventCube(
+        np.random.default_rng(1).binomial(np.repeat(cube.data, 2, axis=0), 0.5),
+        energy_edges=np.linspace(1, 4, 25) * toy.EDGES.unit, wcs=toy.wcs(), mask=mask,
+    )  # fmt: skip
+    for data in (cube, fine):
+        table = compare_models(data, {"right": toy.model(2), "wrong": toy.model(1)})
+        assert list(table["model"]) == ["right", "wrong"]
+
+
+def test_refuses_what_holds_no_photons():
+    with pytest.raises(ValueError, match="held_out is 1.5, but must lie between 0 and 1"):
+        compare_models(toy.cube(), candidates(), held_out=1.5)
+    with pytest.raises(ValueError, match="no whole numbers"):
+        compare_models(toy.cube(seed=None), candidates())
