@@ -13,8 +13,8 @@ from .samples import tuning_samples
 __all__ = []
 
 # Ten to a decade, with the paper's choice among them; every sixth of them in a quick run.
-_PAPER_CHOICE = 2e-3
-_THRESHOLDS = [float(f"{_PAPER_CHOICE * 10 ** (step / 10):.3g}") for step in range(-10, 20)]
+PAPER_CHOICE = 2e-3
+_THRESHOLDS = [float(f"{PAPER_CHOICE * 10 ** (step / 10):.3g}") for step in range(-10, 20)]
 _MAX_ITER = 10_000
 
 
@@ -65,7 +65,7 @@ _ROWS = tuple(
     Row(
         f"PALM, threshold {threshold:g}",
         FixedPALM(threshold),
-        paper={"nmse_s_median": 8.72e-3, "n_iter_median": 1435.0} if threshold == _PAPER_CHOICE else {},
+        paper={"nmse_s_median": 8.72e-3, "n_iter_median": 1435.0} if threshold == PAPER_CHOICE else {},
         labels={"threshold": threshold},
         quick=index % 6 == 4,
     )
