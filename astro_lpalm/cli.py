@@ -73,7 +73,7 @@ def _parser():
         command = commands.add_parser(name, help=description, description=description)
         command.set_defaults(function=function)
         add_options(command)
-        command.add_argument("--quiet", action="store_true", help="say nothing but errors")
+        command.add_argument("--quiet", action="store_true", help="say nothing but warnings and errors")
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

@@ -118,7 +118,9 @@ def separate(
     background = _as_background(background, cube)
     expected = None if background is None else background.expected(cube)
     free = background is not None and background.free
-    found = _find(cube, solver, transform, expected, free, options)
+    details = _details(transform, cube, expected)
+    blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
+    found = _find(cube, details, blocks, solver, expected, free, options)
     log.info("the spectra took %d iterations, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
     if free:
@@ -134,7 +136,8 @@ def separate(
     if n_resamplings:
 
         def find_again(drawn, rng):
-            again = _find(drawn, _perturbed(solver, rng), transform, expected, False, options)
+            details = _details(transform, drawn, expected)
+            again = _find(drawn, details, blocks, _perturbed(solver, rng), expected, False, options)
             return again.spectra if isinstance(solver, Model) else align(again, found.spectra).spectra
 
         with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
@@ -152,7 +155,7 @@ def separate(
         image_uncertainty=errors[1],
     )
     model = solver if isinstance(solver, Model) else None
-    columns, figures, messages = diagnose(result, model, *found.history.get("snr_db", []))
+    columns, figures, messages = diagnose(result, model, None if model is None else model.snr_db(details))
     for name, values in columns.items():
         result.diagnostics[name] = values
     result.diagnostics.meta |= figures
@@ -171,26 +174,17 @@ def _perturbed(solver, rng):
     return solver
 
 
-def _find(cube, solver, transform, background, free, options):
+def _find(cube, details, blocks, solver, background, free, options):
     """Find the spectra of a cube: by the solver on the details, then, of a model, by the likelihood of the counts."""
-    details = _details(transform, cube, background)
     found = solver.separate(details, **options)
-    if isinstance(solver, Model):
-        found.history["snr_db"] = [solver.snr_db(details)]
     library = solver.library if options.get("refine") else None
     X = cube.matrix(dtype=np.float32)
     if library is None or X.min() < 0:
         return found
     if free:
         background = background * max(_amplitude(cube, found.spectra, background)[0], 0.0)
-    blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
     refined = refine_counts(X, found, library, blocks=blocks, background=background)
-    return replace(
-        refined,
-        n_iter=found.n_iter + refined.n_iter,
-        converged=found.converged and refined.converged,
-        history=found.history | refined.history,
-    )
+    return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=found.converged and refined.converged)
 
 
 def _details(transform, cube, background=None):
