@@ -3,6 +3,8 @@
 Figures are given in any case; a warning where one is far outside what good data give.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 from scipy.special import gammaln, xlogy
@@ -50,12 +52,10 @@ def diagnose(separation, model=None, snr_db=None):
         What is far from what good data give, in one line each.
     """
     columns, figures, messages = {}, {}, []
-    X, S, B = _planes(separation)
-    weights = X.sum(axis=(1, 2))
-    residuals = list(_residuals(X, S, B, separation.mixing, weights))
-    _judge_residuals(residuals, separation, figures, messages)
-    figures["reduced_cstat"] = _reduced_cstat(X, S, B, separation.mixing)
-    figures["structure_sigma"] = _structure(X.sum(axis=0), separation.cube)
+    finest = _block_sums(separation, _BLOCK_SIZES[0])
+    _judge_residuals(_residuals(*finest, separation.mixing), separation, figures, messages)
+    figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), separation.mixing)
+    figures["structure_sigma"] = _structure(separation.cube)
     if figures["structure_sigma"] < _LEAST_STRUCTURE:
         messages.append(
             f"the field is of even brightness within its noise ({figures['structure_sigma']:.1f} sigma): there is "
@@ -102,29 +102,34 @@ def block_chi_square(separation, size):
     :math:`2 m^2 / \mathrm{tr} R`, and :math:`\sum_i R_{ii}^4 \lambda_i / \sigma_i^4` for what Poisson noise has more
     of large values than normal noise.
     """
-    X, S, B = _planes(separation)
-    R = _residual_operator(separation.mixing, X.sum(axis=(1, 2)))
-    return _excess(*(_blocks(each, size) for each in (X, S, B)), separation.mixing, R)
+    X, S, B = _block_sums(separation, size)
+    return _excess(X, S, B, separation.mixing, _residual_operator(separation.mixing, X.sum(axis=(1, 2))))
 
 
-def _planes(separation):
-    # Data (m, ny, nx), sources (n, ny, nx) and background (m, ny, nx), or as few rows of zeros; zero where masked.
+def _block_sums(separation, size):
+    # Of data (m, ...), sources (n, ...) and background (m, ...), or a row of zeros; masked pixels are zero.
     cube = separation.cube
     mask = cube.pixel_mask
-    X = np.where(mask, 0, cube.data) if mask.any() else cube.data
-    S = np.zeros((len(separation.sources), *mask.shape), dtype=np.float32)
-    S[:, ~mask] = separation.sources
-    B = np.zeros((1, *mask.shape), dtype=np.float32)
-    if separation.background is not None:
-        B = np.zeros(X.shape, dtype=np.float32)
-        B[:, ~mask] = separation.background
-    return X, S, B
+    X = _blocks((np.where(mask, 0, plane) for plane in cube.data), size)
+    S = _blocks(_images(separation.sources, mask), size)
+    background = np.zeros((1, separation.sources.shape[1])) if separation.background is None else separation.background
+    return X, S, _blocks(_images(background, mask), size)
+
+
+def _images(rows, mask):
+    for row in rows:
+        image = np.zeros(mask.shape)
+        image[~mask] = row
+        yield image
 
 
 def _blocks(planes, size):
-    # Sums over square blocks, those at the far edges with what is left for them.
-    rows, columns = (np.arange(0, length, size) for length in planes.shape[1:])
-    return np.add.reduceat(np.add.reduceat(planes, rows, axis=1, dtype=np.float64), columns, axis=2)
+    # Sums over square blocks, those at the far edges with what is left for them; plane by plane, as cubes are large.
+    def block(plane):
+        rows, columns = (np.arange(0, length, size) for length in plane.shape)
+        return np.add.reduceat(np.add.reduceat(plane, rows, axis=0, dtype=np.float64), columns, axis=1)
+
+    return np.stack([block(plane) for plane in planes])
 
 
 def _residual_operator(A, weights):
@@ -132,12 +137,12 @@ def _residual_operator(A, weights):
     return np.eye(len(A)) - A @ np.linalg.pinv(A.T @ weighted, hermitian=True) @ weighted.T
 
 
-def _residuals(X, S, B, A, weights):
-    # Excess of chi square in blocks of each size, and over the whole field.
-    R, size = _residual_operator(A, weights), 1
-    for larger in _BLOCK_SIZES:
-        X, S, B = (_blocks(each, larger // size) for each in (X, S, B))
-        size = larger
+def _residuals(X, S, B, A):
+    # Excess of chi square in blocks of each size, from the sums over the smallest, and over the whole field.
+    R = _residual_operator(A, X.sum(axis=(1, 2)))
+    yield _BLOCK_SIZES[0], _excess(X, S, B, A, R)
+    for smaller, size in pairwise(_BLOCK_SIZES):
+        X, S, B = (_blocks(each, size // smaller) for each in (X, S, B))
         yield size, _excess(X, S, B, A, R)
     yield None, _excess(*(each.sum(axis=(1, 2), keepdims=True) for each in (X, S, B)), A, R)
 
@@ -180,8 +185,7 @@ def _judge_residuals(residuals, separation, figures, messages):
     )
 
 
-def _reduced_cstat(X, S, B, A):
-    x, s, b = (_blocks(each, _BLOCK_SIZES[1]) for each in (X, S, B))
+def _reduced_cstat(x, s, b, A):
     mean = np.tensordot(A, s, 1) + b
     used = (x.sum(axis=0) >= _FEWEST_COUNTS) & (mean > 0).all(axis=0)
     if not used.any():
@@ -203,8 +207,9 @@ def _expected_c(mean):
     return np.where(mean < _LARGEST_MEAN, np.interp(mean, grid, (probability * c).sum(axis=0)), 1 + 1 / (6 * mean))
 
 
-def _structure(image, cube):
+def _structure(cube):
     # Chi square of the blocks' counts against a field that is as bright everywhere, given the exposure.
+    image = np.where(cube.pixel_mask, 0.0, cube.data.sum(axis=0, dtype=float))
     expected = np.where(cube.pixel_mask, 0.0, cube.relative_exposure)
     size = max(1, min(_BLOCK_SIZES[1], min(image.shape) // 4))  # small images have some blocks, too
     counts, expected = (_blocks(each[np.newaxis], size)[0] for each in (image, expected))

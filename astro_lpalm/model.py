@@ -172,7 +172,7 @@ class Model:
             the least power have; no less than -40.
         """
         X, _ = check_data(X)
-        scale, noise = (float(each) for each in self.network.measure(torch.as_tensor(X, dtype=torch.float64)[None]))
+        scale, noise = (float(each) for each in self.network.measure(torch.from_numpy(X)[None]))
         power = len(X) * noise**2
         return 10.0 * float(np.log10(max(scale**2 / max(power, np.finfo(float).tiny) - 1.0, 1e-4)))
 

@@ -119,8 +119,10 @@ def separate(
     expected = None if background is None else background.expected(cube)
     free = background is not None and background.free
     details = _details(transform, cube, expected)
-    blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
-    found = _find(cube, details, blocks, solver, expected, free, options)
+    X, blocks = cube.matrix(dtype=np.float32), None
+    if options.get("refine") and solver.library is not None and X.min() >= 0:  # what is negative is no counts
+        blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
+    found = _find(cube, X, details, blocks, solver, expected, free, options)
     log.info("the spectra took %d iterations, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
     if free:
@@ -129,7 +131,6 @@ def separate(
         amplitude = max(amplitude, 0.0)
         diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
         expected = expected * amplitude
-    X = cube.matrix(dtype=np.float32)
     net = X if expected is None else X - expected.astype(np.float32)
     sources = least_squares(net, found.spectra, X.mean(axis=1))
     errors = None, None
@@ -137,7 +138,8 @@ def separate(
 
         def find_again(drawn, rng):
             details = _details(transform, drawn, expected)
-            again = _find(drawn, details, blocks, _perturbed(solver, rng), expected, False, options)
+            X = drawn.matrix(dtype=np.float32)
+            again = _find(drawn, X, details, blocks, _perturbed(solver, rng), expected, False, options)
             return again.spectra if isinstance(solver, Model) else align(again, found.spectra).spectra
 
         with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
@@ -174,16 +176,14 @@ def _perturbed(solver, rng):
     return solver
 
 
-def _find(cube, details, blocks, solver, background, free, options):
-    """Find the spectra of a cube: by the solver on the details, then, of a model, by the likelihood of the counts."""
+def _find(cube, X, details, blocks, solver, background, free, options):
+    """Find the spectra of a cube: by the solver on the details, then, given blocks, by the likelihood of the counts."""
     found = solver.separate(details, **options)
-    library = solver.library if options.get("refine") else None
-    X = cube.matrix(dtype=np.float32)
-    if library is None or X.min() < 0:
+    if blocks is None:
         return found
     if free:
         background = background * max(_amplitude(cube, found.spectra, background)[0], 0.0)
-    refined = refine_counts(X, found, library, blocks=blocks, background=background)
+    refined = refine_counts(X, found, solver.library, blocks=blocks, background=background)
     return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=found.converged and refined.converged)
 
 
