@@ -17,8 +17,8 @@ EXPERIMENT = Experiment(
     figure="nmse_s",
     samples=test_samples,
     rows=(
-        Row("PALM, the paper's threshold", FixedPALM(PAPER_CHOICE), paper=_PALM),
         Row("PALM", TunedPALM(), paper=_PALM),
+        Row("PALM, the paper's threshold", FixedPALM(PAPER_CHOICE), paper=_PALM),
         Row("LPALM", Network(), paper={"nmse_s_median": 8.5e-4}),
         REFINED,
         SPARSE,
