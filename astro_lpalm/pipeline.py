@@ -75,8 +75,8 @@ def separate(
         Whether a model's network is followed by the refinement, on the details and then on the counts; other solvers
         have no such step. A cube with negative values is no counts, and is refined on the details only.
     n_resamplings : int
-        How often the photons are drawn again to find the uncertainty of spectra and images (`resample`); 0 for never,
-        50 for an uncertainty that is itself known to 10 %.
+        How often the photons are drawn again to find the uncertainty of spectra and images
+        (`~astro_lpalm.resampling.resample`): 0 for never, 50 for an uncertainty that is itself known to 10 %.
     seed : int
         Of the resampling.
     device : str or `torch.device`, optional

@@ -22,7 +22,7 @@ def to_gammapy(data):
 
     Returns
     -------
-    `gammapy.maps.WcsNDMap`
+    ``gammapy.maps.WcsNDMap``
         With an axis ``energy`` if ``data`` is a cube; NaN in masked pixels, as maps have no mask.
 
     Raises
@@ -52,7 +52,7 @@ def from_gammapy(gammapy_map):
 
     Parameters
     ----------
-    gammapy_map : `gammapy.maps.WcsNDMap`
+    gammapy_map : ``gammapy.maps.WcsNDMap``
         Counts on an energy axis and the sky, or on the sky alone.
 
     Returns
@@ -95,7 +95,7 @@ def to_ndcube(data):
 
     Returns
     -------
-    `ndcube.NDCube`
+    ``ndcube.NDCube``
         With the mask and uncertainty of ``data``. Of a cube the WCS has a third axis, of energy (in J, which the
         standard prescribes), which is exact for bins of equal width; the edges of any bins are in
         ``meta["energy_edges"]``.
@@ -130,7 +130,7 @@ def from_ndcube(cube):
 
     Parameters
     ----------
-    cube : `ndcube.NDCube`
+    cube : ``ndcube.NDCube``
         Counts of shape (energy, y, x), or (y, x), with a celestial WCS on the last two axes.
 
     Returns

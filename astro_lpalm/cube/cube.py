@@ -67,7 +67,7 @@ class EventCube(NDData):
 
     See Also
     --------
-    EventCube.from_events, EventCube.from_hdu, EventCube.read, EventCube.merge
+    EventCube.from_events, EventCube.from_hdu, EventCube.read
 
     Examples
     --------

@@ -169,7 +169,7 @@ class AMCA(GMCA):
     """Adaptive morphological component analysis (Bobin, Rapin, Larue and Starck, IEEE TSP 63, 1199, 2015).
 
     GMCA for sources that are partially correlated, such as the maps of one remnant. Spectra are fitted with little
-    weight on pixels in which several sources are active: A = X W S^T (S W S^T)^-1, where W is diagonal,
+    weight on pixels in which several sources are active: A = X W S^T (S W S^T)^-1, where W is diagonal::
 
         w_j = 1 / ((1/n) (sum_i |S_ij / std_i|^q)^(1/q)),
 
