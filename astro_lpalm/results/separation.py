@@ -267,7 +267,7 @@ class Separation:
         ----------
         region : str, `os.PathLike`, `~regions.Region`, list of `~regions.Region` or array_like of bool
             A DS9 or CIAO region file, shapes, or a mask of shape (ny, nx) that is true inside; see
-            `~astro_lpalm.EventCube.with_mask`. Pixels belong to it whose centres lie in it.
+            `~astro_lpalm.cube.EventCube.with_mask`. Pixels belong to it whose centres lie in it.
 
         Returns
         -------

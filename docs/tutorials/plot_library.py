@@ -162,6 +162,7 @@ upper.legend(frameon=False, ncols=2)
 lower.plot(centers, (observed - draws[best] @ weights) / observed, ".k", ms=3)
 lower.axhline(0, color="0.5", lw=0.8)
 lower.set(xlabel="Energy (keV)", ylabel="Residual / data", ylim=(-0.3, 0.3))
+fig.align_ylabels()
 
 # %%
 # The bands hold 90 % of the draws. The best of a thousand follows the data over three decades; what is left are lines

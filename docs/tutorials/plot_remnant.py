@@ -77,7 +77,8 @@ table
 
 import matplotlib.pyplot as plt
 
-figure = result.plot(figure=plt.figure(figsize=(11, 7.3)))
+size = result.plot().get_size_inches()  # a figure of a page's width, as high as it needs
+figure = result.plot(figure=plt.figure(figsize=size, dpi=150))
 
 # %%
 # The same on the sky: between 1.5 and 2.5 keV the residuals, in units of the noise that the counts in a pixel have, are
