@@ -218,9 +218,7 @@ def test_the_output_is_a_file(data, tmp_path):
 
 
 def test_no_such_row(data, tmp_path):
-    with pytest.raises(
-        ValueError, match="table1 has no row 'LISTA'; its rows are: PALM; PALM, the paper's"
-    ):
+    with pytest.raises(ValueError, match="table1 has no row 'LISTA'; its rows are: PALM; PALM, the paper's"):
         EXPERIMENTS["table1"].compute(Workspace(data, tmp_path), ["LISTA", "PALM"])
 
 
