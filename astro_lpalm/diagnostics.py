@@ -9,7 +9,7 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 from scipy.special import gammaln, xlogy
 
-from .separation import library_distance
+from .separation import demixing_matrix, library_distance
 
 __all__ = ["SeparationWarning", "block_chi_square", "diagnose"]
 
@@ -132,9 +132,8 @@ def _blocks(planes, size):
     return np.stack([block(plane) for plane in planes])
 
 
-def _residual_operator(A, weights):
-    weighted = A / np.maximum(weights, 1e-4 * weights.max())[:, np.newaxis]
-    return np.eye(len(A)) - A @ np.linalg.pinv(A.T @ weighted, hermitian=True) @ weighted.T
+def _residual_operator(A, variance):
+    return np.eye(len(A)) - A @ demixing_matrix(A, variance)
 
 
 def _residuals(X, S, B, A):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._progress import Progress
-from .cube import EventCube
+from .separation import demixing_matrix
 from .transforms import Starlet
 
 __all__ = ["resample"]
@@ -64,15 +64,15 @@ def resample(cube, spectra, find_spectra, n_resamplings, background=None, *, see
     variance = X.mean(axis=1)
     background = np.zeros((len(X), 1), dtype=np.float32) if background is None else background.astype(np.float32)
     net, below = X - background, np.broadcast_to(background, X.shape).sum(axis=1, dtype=float)
-    solve = _solve(spectra, variance)
+    solve = demixing_matrix(spectra, variance)
     counts = spectra * (solve @ net.sum(axis=1, dtype=float))
     images = _image_rows(spectra, solve) @ net
     of_spectra, of_images = np.zeros(counts.shape), np.zeros(images.shape, dtype=np.float32)
     meter = Progress(n_resamplings, "resampling", show=progress)
     for _ in range(n_resamplings):
         drawn = rng.poisson(X)
-        A = find_spectra(_cube_of(drawn, cube), rng)
-        solve = _solve(A, variance)
+        A = find_spectra(cube.with_matrix(drawn), rng)
+        solve = demixing_matrix(A, variance)
         of_spectra += (A * (solve @ (drawn.sum(axis=1) - below)) - counts) ** 2
         of_images += (_image_rows(A, solve) @ net - images) ** 2
         meter.step()
@@ -85,24 +85,10 @@ def _image_rows(spectra, solve):
     return (spectra.sum(axis=0)[:, np.newaxis] * solve).astype(np.float32)
 
 
-def _cube_of(X, cube):
-    data = np.zeros(cube.data.shape, dtype=np.float32)
-    data[:, ~cube.pixel_mask] = X
-    return EventCube(
-        data, energy_edges=cube.energy_edges, wcs=cube.wcs, mask=cube.pixel_mask, meta=cube.meta, exposure=cube.exposure
-    )
-
-
-def _solve(spectra, variance):
-    # S = solve @ X, by least squares with these variances of the rows
-    weighted = spectra / np.where(variance > 0, variance, variance.max())[:, np.newaxis]
-    return np.linalg.pinv(weighted.T @ spectra, hermitian=True) @ weighted.T
-
-
 def _photon_noise(cube, spectra, variance, net, background):
     # Variance of the counts of each component's image, (n, t), from those that each pixel can expect.
     mask = cube.pixel_mask
-    solve = _solve(spectra, variance)
+    solve = demixing_matrix(spectra, variance)
     counts = net.sum(dtype=float) / net.shape[1]
     n_scales = sum(counts * pixels < _COUNTS_TO_TELL for pixels in _PIXELS)
     sources = solve.astype(np.float32) @ net

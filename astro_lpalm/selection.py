@@ -7,7 +7,6 @@ import numpy as np
 from astropy.table import Table
 from scipy.special import xlogy
 
-from .cube import EventCube
 from .diagnostics import SeparationWarning
 from .pipeline import separate
 from .separation import count_blocks, poisson_sources
@@ -64,24 +63,17 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     if not isinstance(models, dict):
         models = {os.fspath(model): model for model in models}
     drawn = np.random.default_rng(seed).binomial(counts.astype(np.int64), held_out)
-    seen = cube.image_of(counts - drawn)
-    seen_cube = EventCube(
-        np.nan_to_num(seen).astype(np.float32),
-        energy_edges=cube.energy_edges, wcs=cube.wcs, mask=cube.pixel_mask, meta=cube.meta, exposure=cube.exposure,
-    )  # fmt: skip
+    seen, held = cube.with_matrix(counts - drawn), cube.with_matrix(drawn)
     blocks = count_blocks(
-        seen_cube.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK
+        seen.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK
     )
     scores, numbers = {}, {}
     for name, model in models.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SeparationWarning)  # the table says which are bad
-            result = separate(seen_cube, model, **options)
-        held = drawn
-        if len(result.mixing) != len(drawn):
-            whole = EventCube(np.nan_to_num(cube.image_of(drawn)), energy_edges=cube.energy_edges, wcs=cube.wcs)
-            held = whole.rebin(result.cube.energy_edges).data[:, ~cube.pixel_mask]
-        scores[name] = _block_scores(result, held, blocks, held_out / (1 - held_out))
+            result = separate(seen, model, **options)
+        X = held.rebin(result.cube.energy_edges).matrix()
+        scores[name] = _block_scores(result, X, blocks, held_out / (1 - held_out))
         numbers[name] = len(result.names)
     order = sorted(scores, key=lambda name: -scores[name].sum())
     best = scores[order[0]]

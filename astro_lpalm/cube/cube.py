@@ -515,6 +515,24 @@ class EventCube(NDData):
         values = self.data.reshape(self.n_energy, -1) if self.mask is None else self.data[:, ~self.mask]
         return np.array(values, dtype=dtype, order="C")
 
+    def with_matrix(self, X):
+        """Give the same cube with other counts, the inverse of `matrix`.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_energy, n_pixels)
+
+        Returns
+        -------
+        `EventCube`
+            Zero in masked pixels; in single precision where X has no more digits.
+        """
+        X = np.asarray(X)
+        dtype = np.float32 if np.issubdtype(X.dtype, np.integer) else np.result_type(X.dtype, np.float32)
+        data = np.zeros(self.data.shape, dtype=dtype)
+        data[:, ~self.pixel_mask] = X
+        return self._with(data=data)
+
     def image_of(self, row):
         """Lay values of the unmasked pixels back on the sky.
 

@@ -300,17 +300,8 @@ class Separation:
             ``mixing @ sources``, and the background, on the grid, energies and mask of ``cube``, in float32 if the
             data are float32 and float64 if they have more digits; excluded pixels are zero.
         """
-        kept = ~self.cube.pixel_mask
-        data = np.zeros(self.cube.data.shape, dtype=np.result_type(self.cube.data, np.float32))
-        data[:, kept] = self._expected()
-        return EventCube(
-            data,
-            energy_edges=self.cube.energy_edges,
-            wcs=self.cube.wcs,
-            mask=self.cube.pixel_mask,
-            meta=self.cube.meta,
-            exposure=self.cube.exposure,
-        )
+        dtype = np.result_type(self.cube.data, np.float32)
+        return self.cube.with_matrix(self._expected().astype(dtype, copy=False))
 
     def _expected(self):
         components = self.mixing @ self.sources

@@ -7,7 +7,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from .base import Factorization, check_data
 
-__all__ = ["least_squares", "library_distance", "refine"]
+__all__ = ["demixing_matrix", "least_squares", "library_distance", "refine"]
 
 # A row's noise is measured from its residual, which a model with too few components or a row without counts can bring
 # near zero; no row is trusted more than this fraction of the largest variance allows.
@@ -279,8 +279,23 @@ def least_squares(X, spectra, variance=None):
     True
     """
     X, spectra = check_data(X, spectra)
-    variance = np.ones(len(X)) if variance is None else np.asarray(variance, dtype=float)
+    return demixing_matrix(spectra, variance).astype(X.dtype) @ X
+
+
+def demixing_matrix(spectra, variance=None):
+    """Make the matrix D of `least_squares`, whose sources are S = D X.
+
+    Parameters
+    ----------
+    spectra : `~numpy.ndarray`, shape (m, n)
+    variance : array_like, shape (m,), optional
+        See `least_squares`.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n, m)
+    """
+    variance = np.ones(len(spectra)) if variance is None else np.asarray(variance, dtype=float)
     largest = variance.max()
     variance = np.where(variance > 0, np.maximum(variance, _VARIANCE_FLOOR * largest), largest)
-    demixing, _ = demix(spectra.astype(np.float64), variance)
-    return demixing.astype(X.dtype) @ X
+    return demix(spectra.astype(np.float64), variance)[0]

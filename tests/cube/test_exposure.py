@@ -13,6 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
 
+from .. import toy
+
 NY, NX = 24, 30
 
 
@@ -273,3 +275,13 @@ def test_exposure_of_an_event_list(events):
         EventCube.from_events(
             events, bounds=bounds, exposure=map_hdu(exposure.value, plane(crval=(place.ra.deg, place.dec.deg)))
         )
+
+
+def test_a_matrix_goes_back_into_the_cube():
+    cube = toy.cube(mask=np.eye(28, 33, dtype=bool), exposure=np.ones((28, 33)) * u.ks)
+    other = cube.with_matrix(2 * cube.matrix())
+    np.testing.assert_array_equal(other.matrix(), 2 * cube.matrix())
+    np.testing.assert_array_equal(other.pixel_mask, cube.pixel_mask)
+    np.testing.assert_array_equal(other.exposure, cube.exposure)
+    assert not other.data[:, cube.pixel_mask].any()
+    assert cube.with_matrix(cube.matrix().astype(int)).data.dtype == np.float32
