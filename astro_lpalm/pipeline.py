@@ -4,7 +4,7 @@ import logging
 import os
 import warnings
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.io import fits
@@ -117,12 +117,12 @@ def separate(
     header.add_history(f"components found by astro_lpalm.separate with refine={refine}")
     background = _as_background(background, cube)
     expected = None if background is None else background.expected(cube)
-    free = background is not None and background.free
-    details = _details(transform, cube, expected)
     X, blocks = cube.matrix(dtype=np.float32), None
     if options.get("refine") and solver.library is not None and X.min() >= 0:  # what is negative is no counts
         blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
-    found = _find(cube, X, details, blocks, solver, expected, free, options)
+    free = background is not None and background.free
+    search = _Search(solver, options, transform, expected, free, blocks)
+    found, details = search.spectra(cube, X)
     log.info("the spectra took %d iterations, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
     if free:
@@ -137,10 +137,11 @@ def separate(
     if n_resamplings:
 
         def find_again(drawn, rng):
-            details = _details(transform, drawn, expected)
-            X = drawn.matrix(dtype=np.float32)
-            again = _find(drawn, X, details, blocks, _perturbed(solver, rng), expected, False, options)
-            return again.spectra if isinstance(solver, Model) else align(again, found.spectra).spectra
+            again = replace(search, solver=_perturbed(solver, rng), background=expected, free=False)
+            factorization, _ = again.spectra(drawn, drawn.matrix(dtype=np.float32))
+            if not isinstance(solver, Model):
+                factorization = align(factorization, found.spectra)
+            return factorization.spectra
 
         with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
             warnings.simplefilter("ignore", AstropyUserWarning)
@@ -176,34 +177,50 @@ def _perturbed(solver, rng):
     return solver
 
 
-def _find(cube, X, details, blocks, solver, background, free, options):
-    """Find the spectra of a cube: by the solver on the details, then, given blocks, by the likelihood of the counts."""
-    found = solver.separate(details, **options)
-    if blocks is None:
-        return found
-    if free:
-        background = background * max(_amplitude(cube, found.spectra, background)[0], 0.0)
-    refined = refine_counts(X, found, solver.library, blocks=blocks, background=background)
-    return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=found.converged and refined.converged)
+@dataclass(frozen=True)
+class _Search:
+    """How spectra are found in a cube, and found again where its photons are drawn anew.
 
+    By the solver on the details, then, where there are blocks of pixels, by the likelihood of the counts in them.
+    """
 
-def _details(transform, cube, background=None):
-    mask = cube.pixel_mask if cube.pixel_mask.any() else None
-    exposure = cube.relative_exposure
-    # Counts over exposure have that many times the variance of as many counts.
-    noise = transform.photon_noise(cube.data.sum(axis=0, dtype=float) / exposure, mask)
-    data = cube.data
-    if background is not None:
-        data = data - np.nan_to_num(cube.image_of(background.astype(np.float32)))
-    if cube.exposure is not None:
-        data = data / exposure.astype(np.float32)
-        # Only details that lie on the pixels have noise that differs between them.
-        noise = [level / np.sqrt(exposure) if np.ndim(level) else level for level in noise]
-    n_pixels, stride = np.count_nonzero(~cube.pixel_mask), 1
-    # A stride of s leaves 1 / s^2 of the details, four times as many of the finest.
-    while n_pixels * (transform.n_scales + 3) / (2 * stride) ** 2 >= _ENOUGH:
-        stride *= 2
-    return detail_matrix(transform, data, mask, noise, stride=stride, dtype=np.float32)
+    solver: object
+    options: dict
+    transform: object
+    background: np.ndarray | None
+    free: bool
+    blocks: np.ndarray | None
+
+    def spectra(self, cube, X):
+        """Find them in a cube, of which X is the matrix; return a factorization, and the details."""
+        details = self._details(cube)
+        found = self.solver.separate(details, **self.options)
+        if self.blocks is None:
+            return found, details
+        background = self.background
+        if self.free:
+            background = background * max(_amplitude(cube, found.spectra, background)[0], 0.0)
+        refined = refine_counts(X, found, self.solver.library, blocks=self.blocks, background=background)
+        converged = found.converged and refined.converged
+        return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=converged), details
+
+    def _details(self, cube):
+        mask = cube.pixel_mask if cube.pixel_mask.any() else None
+        exposure = cube.relative_exposure
+        # Counts over exposure have that many times the variance of as many counts.
+        noise = self.transform.photon_noise(cube.data.sum(axis=0, dtype=float) / exposure, mask)
+        data = cube.data
+        if self.background is not None:
+            data = data - np.nan_to_num(cube.image_of(self.background.astype(np.float32)))
+        if cube.exposure is not None:
+            data = data / exposure.astype(np.float32)
+            # Only details that lie on the pixels have noise that differs between them.
+            noise = [level / np.sqrt(exposure) if np.ndim(level) else level for level in noise]
+        n_pixels, stride = np.count_nonzero(~cube.pixel_mask), 1
+        # A stride of s leaves 1 / s^2 of the details, four times as many of the finest.
+        while n_pixels * (self.transform.n_scales + 3) / (2 * stride) ** 2 >= _ENOUGH:
+            stride *= 2
+        return detail_matrix(self.transform, data, mask, noise, stride=stride, dtype=np.float32)
 
 
 def _amplitude(cube, spectra, background):
