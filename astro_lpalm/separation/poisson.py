@@ -22,6 +22,11 @@ _SMALLEST_STEP = 1e-3
 _WARM_UP = 20
 _SOURCE_STEPS = 30
 _SOURCE_GAIN = 1e-4
+# Other sources of a block are taken for gains above this in the logarithm of their probability, odds of 20 to 1: where
+# counts do not decide, the likelier ones are mostly the sparser ones. They are looked for with one component taken
+# away from the present ones, or brought up to this share of the block's counts.
+_DECISIVE_GAIN = 3.0
+_BROUGHT_UP = 0.05
 
 
 def refine_counts(X, factorization, library, *, blocks=None, background=None, n_rounds=50, tolerance=1e-2):
@@ -36,7 +41,8 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
     of the library, as in `refine`.
 
     The bound plus the prior's logarithm is maximized over the spectra by Gauss-Newton steps, with the sources at their
-    optimum for each trial; no step lowers it.
+    optimum for each trial; no step lowers it. As that optimum is one of several, where the steps end each block is
+    searched for others, without one of the components or with more of it, and the steps go on if one is much likelier.
 
     Parameters
     ----------
@@ -89,7 +95,7 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
     z = _start(start, mean, factors, _START_ERROR / np.sqrt(Y.sum()))
     A, bend = _spectra(mean, factors, z)
     a, bound = _source_posterior(Y, A, floor, _first_shapes(Y, A, floor))
-    best, history, converged = bound - 0.5 * np.sum(z**2), [], False
+    best, history, converged = bound.sum() - 0.5 * np.sum(z**2), [], False
     for _ in range(n_rounds):
         step = _newton_step(Y, A, floor, a, z, factors * bend.T[:, :, np.newaxis])
         size, gain = 1.0, -1.0
@@ -97,12 +103,15 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
             z_next = z + size * step
             A_next, bend_next = _spectra(mean, factors, z_next)
             a_next, bound = _source_posterior(Y, A_next, floor, a)
-            gain = bound - 0.5 * np.sum(z_next**2) - best
+            gain = bound.sum() - 0.5 * np.sum(z_next**2) - best
             size *= 0.5
         if gain >= 0:
             z, A, bend, a, best = z_next, A_next, bend_next, a_next, best + gain
+        if gain < tolerance:  # or if the shortest step gains nothing
+            a, gain = _likelier_sources(Y, A, floor, a)
+            best += gain
         history.append(float(best))
-        if converged := gain < tolerance:  # or if the shortest step gains nothing
+        if converged := gain < tolerance:
             break
     A = A / np.linalg.norm(A, axis=0)
     return Factorization(
@@ -291,7 +300,8 @@ def _source_posterior(Y, A, background, a):
         sum(Y log(p g + background)) - sum((a - alpha) digamma(a) - gammaln(a)),
 
     largest where a = alpha + g p^T (Y / (p g + background)). Newton steps in digamma(a); a block that one does not
-    improve takes that equation as its step instead, which always does.
+    improve takes that equation as its step instead, which always does. Returned are the shapes, (n, blocks), and the
+    bound of each block.
     """
     p = A / A.sum(axis=0)
     a, bound = a.copy(), _bound(Y, p, background, a)
@@ -314,7 +324,23 @@ def _source_posterior(Y, A, background, a):
         active = active[gain > _SOURCE_GAIN]
         if not active.size:
             break
-    return a, bound.sum()
+    return a, bound
+
+
+def _likelier_sources(Y, A, background, a):
+    # The same where no block has much likelier ones than the maximum it is in, and how much is gained.
+    trials = np.repeat(a[np.newaxis], 2 * len(a), axis=0)
+    for k in range(len(a)):
+        trials[2 * k, k] = _SPARSITY
+        trials[2 * k + 1, k] = np.maximum(a[k], _BROUGHT_UP * Y.sum(axis=0))
+    before = _bound(Y, A / A.sum(axis=0), background, a)
+    best, limit = before.copy(), before + _DECISIVE_GAIN
+    a = a.copy()
+    for trial in trials:
+        found, bound = _source_posterior(Y, A, background, trial)
+        likelier = bound > np.maximum(best, limit)
+        a[:, likelier], best[likelier] = found[:, likelier], bound[likelier]
+    return a, (best - before).sum()
 
 
 def _bound(Y, p, background, a):

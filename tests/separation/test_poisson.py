@@ -53,7 +53,7 @@ def test_bound_of_one_component_is_the_integral(rng):
     a, bound = poisson_module._source_posterior(Y, p, np.zeros_like(Y), np.ones((1, 4)))
     np.testing.assert_allclose(a[0], 0.1 + Y.sum(axis=0), rtol=1e-3)
     exact = (Y * np.log(p)).sum(axis=0) + gammaln(0.1 + Y.sum(axis=0))
-    assert bound == pytest.approx(exact.sum(), abs=1e-3)
+    np.testing.assert_allclose(bound, exact, atol=1e-3)
 
 
 def test_bound_of_two_components_is_below_the_integral():
@@ -76,7 +76,26 @@ def test_sources_end_where_the_bound_is_largest(rng):
     a, bound = poisson_module._source_posterior(Y, A, floor, np.full((3, 60), 2.0))
     for _ in range(20):
         trial = a * np.exp(0.1 * rng.standard_normal(a.shape))
-        assert poisson_module._bound(Y, A / A.sum(axis=0), floor, trial).sum() < bound
+        assert poisson_module._bound(Y, A / A.sum(axis=0), floor, trial).sum() < bound.sum()
+
+
+@pytest.mark.parametrize("counts", [30, 1000])
+def test_wrong_components_are_exchanged_where_counts_decide(rng, counts):
+    A = bumps(n=4)
+    truth, wrong = np.full((4, 40), 0.1), np.full((4, 40), 0.1)
+    truth[[0, 1]] = counts / 2
+    wrong[[0, 2]] = counts / 2  # for which nothing leads back, step by step
+    Y = rng.poisson(A / A.sum(axis=0) @ truth).astype(float)
+    floor = np.zeros_like(Y)
+    _, right = poisson_module._source_posterior(Y, A, floor, truth)
+    a, before = poisson_module._source_posterior(Y, A, floor, wrong)
+    found, gain = poisson_module._likelier_sources(Y, A, floor, a)
+    after = poisson_module._bound(Y, A / A.sum(axis=0), floor, found)
+    assert gain == pytest.approx((after - before).sum())
+    changed = (found != a).any(axis=0)
+    assert np.all((after - before)[changed] > 3)
+    assert (after > right - 3).all() if counts > 100 else not changed.all()
+    assert (before < right - 10).all() == (counts > 100)
 
 
 def test_posterior_never_falls_and_ends_at_a_maximum(rng):
@@ -104,7 +123,7 @@ def test_gradient_is_that_of_the_bound(rng):
         a, bound = poisson_module._source_posterior(Y, spectra, floor, np.full((3, 60), 2.0))
         for _ in range(5):
             a, bound = poisson_module._source_posterior(Y, spectra, floor, a)
-        return bound - 0.5 * np.sum(z**2), a
+        return bound.sum() - 0.5 * np.sum(z**2), a
 
     _, a = value(z)
     step = poisson_module._newton_step(Y, poisson_module._spectra(mean, factors, z)[0], floor, a, z, factors)
