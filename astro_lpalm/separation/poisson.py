@@ -328,19 +328,21 @@ def _source_posterior(Y, A, background, a):
 
 
 def _likelier_sources(Y, A, background, a):
-    # The same where no block has much likelier ones than the maximum it is in, and how much is gained.
-    trials = np.repeat(a[np.newaxis], 2 * len(a), axis=0)
-    for k in range(len(a)):
-        trials[2 * k, k] = _SPARSITY
-        trials[2 * k + 1, k] = np.maximum(a[k], _BROUGHT_UP * Y.sum(axis=0))
-    before = _bound(Y, A / A.sum(axis=0), background, a)
-    best, limit = before.copy(), before + _DECISIVE_GAIN
-    a = a.copy()
-    for trial in trials:
-        found, bound = _source_posterior(Y, A, background, trial)
-        likelier = bound > np.maximum(best, limit)
-        a[:, likelier], best[likelier] = found[:, likelier], bound[likelier]
-    return a, (best - before).sum()
+    # The same where no block has much likelier ones than the maximum it is in; and how much is gained in all.
+    blocks, start = [], []
+    for k, (shapes, more) in enumerate(zip(a, np.broadcast_to(_BROUGHT_UP * Y.sum(axis=0), a.shape))):
+        for used, values in ((shapes > 1, np.full_like(more, _SPARSITY)), (shapes < more, more)):
+            blocks.append(np.flatnonzero(used))
+            start.append(a[:, used])
+            start[-1][k] = values[used]
+    blocks = np.concatenate(blocks)
+    found, bound = _source_posterior(Y[:, blocks], A, background[:, blocks], np.hstack(start))
+    gains = bound - _bound(Y, A / A.sum(axis=0), background, a)[blocks]
+    order = np.argsort(gains)
+    order = order[gains[order] > _DECISIVE_GAIN]
+    likelier, gain = a.copy(), np.zeros(a.shape[1])
+    likelier[:, blocks[order]], gain[blocks[order]] = found[:, order], gains[order]  # the last of a block stays
+    return likelier, gain.sum()
 
 
 def _bound(Y, p, background, a):
