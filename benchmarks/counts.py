@@ -19,15 +19,14 @@ import numpy as np
 import torch
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
+from remnants import remnant_sources
 
 from astro_lpalm import load_model
-from astro_lpalm.demo import remnant_images
 from astro_lpalm.separation import GMCA, align, count_blocks, least_squares, nmse, poisson_sources, refine_counts
 from astro_lpalm.sources import SourceLibrary
 from astro_lpalm.spectra import SpectralLibrary
 from astro_lpalm.transforms import Starlet, detail_matrix
 
-COUNTS = {"synchrotron": 1.0e6, "thermal": 2.0e6, "iron_red": 1.2e5, "iron_blue": 0.8e5}
 LEVELS = (1, 3, 10, 30, 100, 300, 1000)
 CASES = ("remnant-64", "remnant-240", "drawn-128")
 MOST_DETAILS = 50_000
@@ -40,11 +39,9 @@ def make_images(case, A, names, seed):
     kind, size = case.split("-")
     size = int(size)
     if kind == "remnant":
-        images = remnant_images(size, seed)
-        S = np.array([COUNTS[name] * images[name] for name in names])
-    else:
-        S = SourceLibrary.from_file("snr-acis").draw_images(1, (size, size), seed=seed)[0]
-        S *= A.sum(axis=0)[:, np.newaxis, np.newaxis]
+        return remnant_sources(names, size, 1.0, seed)
+    S = SourceLibrary.from_file("snr-acis").draw_images(1, (size, size), seed=seed)[0]
+    S *= A.sum(axis=0)[:, np.newaxis, np.newaxis]
     return S / S.sum(axis=0).mean()
 
 

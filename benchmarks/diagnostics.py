@@ -12,14 +12,11 @@ import json
 import warnings
 
 import numpy as np
-from astropy.wcs import WCS
+from remnants import cube_of, remnant_sources
 
-from astro_lpalm import EventCube, load_model, separate
-from astro_lpalm.demo import remnant_images
+from astro_lpalm import load_model, separate
 from astro_lpalm.diagnostics import SeparationWarning
 from astro_lpalm.spectra import SpectralLibrary
-
-SHARES = {"synchrotron": 0.3125, "thermal": 0.625, "iron_red": 0.0375, "iron_blue": 0.025}
 
 
 def blob(size, y, x, width):
@@ -54,17 +51,15 @@ def faulty(expected, energies, fault, rng):
 def warns(model, size, fault, seed):
     """Say whether separating one simulation warns."""
     rng = np.random.default_rng([seed, 7])
-    images, A = remnant_images(size, seed), SpectralLibrary.from_file("snr-acis").draw(1, seed)[0]
+    A = SpectralLibrary.from_file("snr-acis").draw(1, seed)[0]
     counts = 10 ** rng.uniform(np.log10(3), np.log10(300))
-    S = counts * size**2 * np.stack([SHARES[name] * images[name].ravel() for name in model.component_names])
+    S = remnant_sources(model.component_names, size, counts, seed)
     edges = model.energy_edges.to_value("keV")
-    expected = ((A / A.sum(axis=0)) @ S).reshape(-1, size, size)
-    data = rng.poisson(faulty(expected, (edges[1:] + edges[:-1]) / 2, fault, rng)).astype(np.float32)
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
+    expected = np.tensordot(A / A.sum(axis=0), S, 1)
+    data = rng.poisson(faulty(expected, (edges[1:] + edges[:-1]) / 2, fault, rng))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        separate(EventCube(data, energy_edges=model.energy_edges, wcs=wcs), model)
+        separate(cube_of(data, model.energy_edges), model)
     return any(issubclass(each.category, SeparationWarning) for each in caught)
 
 

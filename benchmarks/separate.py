@@ -17,26 +17,21 @@ import time
 
 import numpy as np
 import torch
-from astropy.wcs import WCS
+from remnants import cube_of, remnant_sources
 from scipy.ndimage import convolve1d
 
-from astro_lpalm import EventCube, load_model, separate
-from astro_lpalm.demo import remnant_images
+from astro_lpalm import load_model, separate
 from astro_lpalm.separation import LPALM, Factorization, refine
 
 TAPS = np.array([1, 4, 6, 4, 1]) / 16
-COUNTS = {"synchrotron": 1.0e6, "thermal": 2.0e6, "iron_red": 1.2e5, "iron_blue": 0.8e5}  # in 240 x 240 pixels
+COUNTS = 3.2e6 / 240**2  # a pixel, as the demo has them
 
 
 def make_cube(size, model):
     """Make counts of a remnant with the model's mean spectra."""
-    images = remnant_images(size, 0)
-    S = np.stack([COUNTS[name] * (size / 240) ** 2 * images[name].ravel() for name in model.component_names])
+    S = remnant_sources(model.component_names, size, COUNTS, 0)
     A = model.library.mean.T / model.library.mean.sum(axis=1)
-    data = np.random.default_rng(0).poisson(A @ S).reshape(-1, size, size).astype(np.float32)
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
-    return EventCube(data, energy_edges=model.energy_edges, wcs=wcs)
+    return cube_of(np.random.default_rng(0).poisson(np.tensordot(A, S, 1)), model.energy_edges)
 
 
 def filter_by_pixel(image, taps):

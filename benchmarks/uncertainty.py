@@ -15,27 +15,23 @@ import warnings
 
 import numpy as np
 from astropy.table import Table
-from astropy.wcs import WCS
+from remnants import cube_of, remnant_sources
 
-from astro_lpalm import EventCube, load_model, separate
-from astro_lpalm.demo import remnant_images
+from astro_lpalm import load_model, separate
 from astro_lpalm.diagnostics import SeparationWarning
 from astro_lpalm.spectra import SpectralLibrary
 
-SHARES = {"synchrotron": 0.3125, "thermal": 0.625, "iron_red": 0.0375, "iron_blue": 0.025}
 FAINT = 0.01
 
 
 def simulate(model, size, counts, seed):
     """Make a remnant's cube, and the counts of each component in each energy bin and in each pixel."""
-    images = remnant_images(size, seed)
     A = SpectralLibrary.from_file("snr-acis").draw(1, seed)[0]
-    S = counts * size**2 * np.stack([SHARES[name] * images[name].ravel() for name in model.component_names])
     A = A / A.sum(axis=0)
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
-    data = np.random.default_rng([seed, 1]).poisson(A @ S).reshape(-1, size, size).astype(np.float32)
-    return EventCube(data, energy_edges=model.energy_edges, wcs=wcs), A * S.sum(axis=1), S
+    S = remnant_sources(model.component_names, size, counts, seed)
+    data = np.random.default_rng([seed, 1]).poisson(np.tensordot(A, S, 1))
+    S = S.reshape(len(S), -1)
+    return cube_of(data, model.energy_edges), A * S.sum(axis=1), S
 
 
 def covered(found, truth, error):
