@@ -17,7 +17,7 @@ from astro_lpalm.reproduce.samples import (
     tuning_samples,
 )
 from astro_lpalm.reproduce.samples import test_samples as hard_samples
-from astro_lpalm.reproduce.table2 import Fitted, LISTAThenSpectra, fit_spectra
+from astro_lpalm.reproduce.table2 import FirstSpectra, Fitted, LISTAThenSpectra, fit_spectra
 from astro_lpalm.reproduce.workspace import disturb
 from astro_lpalm.separation import Factorization, UnrolledPALM, nmse
 from astro_lpalm.transforms import Starlet
@@ -233,3 +233,10 @@ def test_lista_gives_spectra_that_fit_its_sources(workspace, monkeypatch):
     found = separate(sample)
     np.testing.assert_array_equal(found.spectra, fit_spectra(sample.X, sources)[0])
     assert found.sources is sources
+
+
+def test_spectra_of_the_first_image_are_what_others_have_to_beat(workspace):
+    separate, _ = FirstSpectra().prepare(workspace)
+    samples = shuffled_samples(workspace)
+    np.testing.assert_array_equal(separate(samples[1]).spectra, samples[0].A)
+    assert nmse(samples[0].A, samples[1].A) > 0
