@@ -366,6 +366,39 @@ def _plot_options(command):
                          help="of the figure (mm; default: 180, a journal's page; a column has 88)")  # fmt: skip
 
 
+def _spectra(options):
+    """Write component spectra as PHA files, for Sherpa or XSPEC."""
+    from ._files import complete_or_nothing
+    from .results import Separation
+
+    if options.arf is not None and options.rmf is None:
+        msg = f"--arf {options.arf} needs --rmf, the redistribution matrix that goes with it."
+        raise ValueError(msg)
+    if options.table is not None:
+        _refuse_input(options.table, options.file)
+        check_output(options.table, overwrite=options.overwrite)
+    result = Separation.read(options.file)
+    response = None if options.rmf is None else (options.arf, options.rmf)
+    paths = result.write_pha(options.output, response=response, region=options.region, overwrite=options.overwrite)
+    if options.table is not None:
+        everywhere = ~result.cube.pixel_mask
+        table = result.region_spectra(everywhere if options.region is None else options.region)
+        with complete_or_nothing(options.table, overwrite=options.overwrite) as path:
+            table.write(path, format="ascii.ecsv", overwrite=True)
+    if not options.quiet:
+        print("\n".join(str(path) for path in paths))
+
+
+def _spectra_options(command):
+    command.add_argument("file", help="file that 'separate' wrote")
+    _add_output(command, "directory for files called <name>.pha, or the beginning of their names, OUTPUT_<name>.pha")
+    command.add_argument("--arf", help="effective area of the observation (with --rmf)")
+    command.add_argument("--rmf", help="its redistribution matrix; written with the spectra, in their energy bins")
+    command.add_argument("--region", help="DS9 or CIAO region file; spectra of this part of the sky")
+    command.add_argument("--table", type=Path, metavar="FILE", help="ECSV file to write a table of the spectra to as "
+                         "well, with errors, data and residuals")  # fmt: skip
+
+
 def _info(options):
     """Say what is in a cube, a model, or a file of components."""
     from ._files import open_fits
@@ -442,6 +475,7 @@ _COMMANDS = {
     "train": (_train, _train_options),
     "separate": (_separate, _separate_options),
     "plot": (_plot, _plot_options),
+    "spectra": (_spectra, _spectra_options),
     "info": (_info, _info_options),
     "reproduce": (_reproduce, _reproduce_options),
 }

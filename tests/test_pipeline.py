@@ -89,15 +89,19 @@ def test_every_kind_of_model(cube, model, result, tmp_path):
     assert "MODEL" not in bare.header
 
 
-def test_packaged_model_by_name():
-    model = load_model("snr-acis")
+@pytest.mark.parametrize(
+    ("name", "components"),
+    [("snr-acis", ("synchrotron", "thermal", "iron_red", "iron_blue")), ("pwn-acis", ("nonthermal", "thermal"))],
+)
+def test_packaged_model_by_name(name, components):
+    model = load_model(name)
     mean = model.library.mean / model.library.mean.sum(axis=1, keepdims=True)
-    data = np.random.default_rng(0).poisson(np.einsum("ki,kyx->iyx", mean, toy.images(4)))
+    data = np.random.default_rng(0).poisson(np.einsum("ki,kyx->iyx", mean, toy.images(len(components))))
     cube = EventCube(data, energy_edges=np.linspace(0.5, 7, 66) * u.keV, wcs=toy.wcs())
-    result = separate(cube, "snr-acis")
+    result = separate(cube, name)
     assert_same(result, separate(cube, model))
-    assert result.names == ("synchrotron", "thermal", "iron_red", "iron_blue")
-    assert result.header["MODEL"] == "snr-acis"
+    assert result.names == components
+    assert result.header["MODEL"] == name
     assert_allclose(stack(result).sum(axis=(1, 2)), 1e5, rtol=0.05)
 
 

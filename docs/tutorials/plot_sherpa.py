@@ -140,7 +140,8 @@ table[5::10]
 # To Sherpa
 # ---------
 # Given the response of the observation, ``write_pha`` writes it on the energy bins of the cube next to the spectra,
-# which name it. The spectra are net: the other components and the background are taken away.
+# which name it. The spectra are net: the other components and the background are taken away. In a shell, ``astro-lpalm
+# spectra components.fits --arf remnant.arf --rmf remnant.rmf -o .`` does the same.
 
 paths = result.write_pha(folder, response=(folder / "remnant.arf", folder / "remnant.rmf"))
 sorted(path.name for path in folder.iterdir())

@@ -10,7 +10,7 @@ from astro_lpalm.simulate import simulate_events
 from .. import toy
 
 CENTER = SkyCoord(350.866, 58.815, unit="deg")
-COMMANDS = ["demo", "bin", "simulate", "train", "separate", "plot", "info", "reproduce"]
+COMMANDS = ["demo", "bin", "simulate", "train", "separate", "plot", "spectra", "info", "reproduce"]
 COMPONENTS = """
 [energy]
 range = [1.0, 4.0]
