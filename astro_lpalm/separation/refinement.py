@@ -242,7 +242,7 @@ def _most_probable(spectrum, noise, others, library, k):
     directions = np.hstack([library.principal[k].T * library.spread[k], others])
     deviation, weight = spectrum - library.mean[k], 1.0 / np.sqrt(variance)
     design = np.vstack([weight[:, np.newaxis] * directions, np.eye(directions.shape[1])])
-    multiples = np.linalg.lstsq(design, np.append(weight * deviation, np.zeros(directions.shape[1])))[0]
+    multiples = np.linalg.lstsq(design, np.append(weight * deviation, np.zeros(directions.shape[1])), rcond=None)[0]
     left = deviation - directions @ multiples
     return np.maximum(library.mean[k] + directions[:, :r] @ multiples[:r] + remainder / variance * left, 0.0)
 

@@ -215,7 +215,11 @@ def region_table(rows):
         ([("Pie", CX, CY, [5.2, 15.3], [20, 101], 1)], SHAPES["pie(4095,4100,5.2,15.3,20,101)"]),
         ([("Sector", CX, CY, np.nan, [-33, 62], 1)], SHAPES["sector(4095,4100,-33,62)"]),
         ([("Rectangle", [4080, 4110], [4090, 4110], np.nan, np.nan, 1)], SHAPES["rectangle(4080,4090,4110,4110)"]),
-        ([("Polygon", [4080, 4110, 4110], [4090, 4090, 4120], np.nan, 0, 1)], (Y > 4090) & (X < 4110) & (Y - X < 10)),
+        # No pixel centre lies on an edge.
+        (
+            [("Polygon", [4079.5, 4110, 4110], [4090, 4090, 4120.5], np.nan, 0, 1)],
+            (Y > 4090) & (X < 4110) & (Y - X < 10.5),
+        ),
         # Rows of a component are intersected, components united.
         ([("Circle", 4090, 4100, 12, 0, 1), ("Circle", 4100, 4100, 12, 0, 1)], A & B),
         ([("Circle", 4090, 4100, 12, 0, 1), ("Circle", 4100, 4100, 12, 0, 2)], A | B),

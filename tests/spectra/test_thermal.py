@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from astropy.constants import alpha as fine_structure
 from astropy.constants import c, m_e
+from scipy.integrate import trapezoid
 from scipy.special import k0e
 
 from astro_lpalm.data import read_table
@@ -33,7 +34,7 @@ def test_all_bremsstrahlung_has_the_textbook_power(kT, low, high):
     # Rybicki & Lightman 1979, eq. 5.15b: 1.4e-27 T^1/2 n_e n_i Z^2 g, with g from 1.1 to 1.5 and 1.2 good to 20 %
     energy = np.geomspace(1e-3, 40, 20_001) * kT
     density = Thermal.continuum(energy, 1e-14, kT, *[0.0] * 8)
-    power = np.trapezoid(energy * density, energy) * u.keV.to(u.erg)
+    power = trapezoid(energy * density, energy) * u.keV.to(u.erg)
     temperature = (kT * u.keV).to_value(u.K, u.temperature_energy())
     assert low < power / (1.4e-27 * np.sqrt(temperature) * (1 + 4 * 9.77e-2)) < high
 
@@ -79,7 +80,7 @@ def test_all_light_together_is_the_published_cooling(log_T, published):
     # n_t = 1.099 n_H. Lines below 0.45 keV, and C, N and Ni, are missing here.
     kT = (10**log_T * u.K).to_value(u.keV, u.temperature_energy())
     energy = np.geomspace(1e-3, 40, 4001) * kT
-    continuum = np.trapezoid(energy * Thermal.continuum(energy, 1e-14, kT, *SOLAR), energy)
+    continuum = trapezoid(energy * Thermal.continuum(energy, 1e-14, kT, *SOLAR), energy)
     lines = sum(flux * rest for flux, rest in Thermal.lines(1e-14, kT, SOLAR))
     cooling = (continuum + lines) * u.keV.to(u.erg) / 1.099
     assert 0.8 < cooling / 10**published < 1.1
@@ -188,7 +189,7 @@ def test_two_photons_share_the_energy_of_the_level():
     assert 202 * _plasma._TWO_PHOTON_NORM == pytest.approx(2 * 8.229, rel=2e-3)
     y = np.linspace(-0.1, 1.1, 24_001)
     shape = _plasma.two_photon_shape(y)
-    assert np.trapezoid(shape, y) == pytest.approx(1, rel=1e-5)
+    assert trapezoid(shape, y) == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(shape, shape[::-1], rtol=1e-9, atol=1e-9)
     assert shape[(y < 0) | (y > 1)].max() == 0
     table = read_table("continuum")
@@ -202,7 +203,7 @@ def test_iron_lines_of_a_hot_cluster_have_the_known_equivalent_width():
     model = Thermal(kT=7.0, **dict.fromkeys(METALS, 0.3))
     energy = np.linspace(6.3, 7.1, 801)
     continuum = Thermal.continuum(energy, 1.0, 7.0, *[0.3] * 8)
-    lines = integrate(model, [6.3, 7.1])[0].value - np.trapezoid(continuum, energy)
+    lines = integrate(model, [6.3, 7.1])[0].value - trapezoid(continuum, energy)
     assert 0.2 < lines / np.interp(6.7, energy, continuum) < 0.45
 
 
