@@ -1,5 +1,6 @@
 """Component spectra as OGIP PHA files, and the response that belongs to their channels."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,8 +31,9 @@ def write_spectra(separation, prefix, *, response=None, region=None, overwrite=F
         if "EXPOSURE" not in observation:
             msg = "the cube's header has no EXPOSURE, so that counts would be no fluxes; set cube.meta['EXPOSURE'] (s)."
             raise ValueError(msg)
-        response = response_on_bins(response, separation.cube.energy_edges)
         files = {"ANCRFILE": base("response.arf"), "RESPFILE": base("response.rmf")}
+        _refuse_given(response, files.values())
+        response = response_on_bins(response, separation.cube.energy_edges)
     with ExitStack() as stack:
         # Every file is complete under its temporary name before the first is put in place.
         for index, path in enumerate(paths):
@@ -43,6 +45,17 @@ def write_spectra(separation, prefix, *, response=None, region=None, overwrite=F
             for path in temporary:
                 _name_instrument(path, observation)
     return paths
+
+
+def _refuse_given(response, paths):
+    given = response if isinstance(response, list | tuple) else [response]
+    given = [Path(each).resolve() for each in given if isinstance(each, str | os.PathLike)]
+    for path in paths:
+        if path.resolve() in given:
+            msg = (
+                f"'{path}' is the response itself, which that in the cube's bins would replace; choose another prefix."
+            )
+            raise ValueError(msg)
 
 
 def _spectra_of_field(separation):
@@ -107,7 +120,7 @@ def _mandatory_cards(name, n_energy, share):
         ("INSTRUME", "UNKNOWN", "instrument"),
         ("FILTER", "none", "filter"),
         ("OBJECT", "UNKNOWN", "target"),
-        ("COMPNAME", name, "component of the separation"),
+        ("COMPNAME", name, "component"),
         ("EXPOSURE", 1.0, "[s] not known, so that rates are counts"),
         ("CHANTYPE", "PI", "energy bins of the cube, see EBOUNDS"),
         ("DETCHANS", n_energy, "number of channels"),

@@ -240,6 +240,18 @@ def test_responses_that_do_not_fit(folded, response, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_response_itself_is_not_replaced(folded, response, tmp_path):
+    given = tmp_path / "response.arf", tmp_path / "response.rmf"
+    response.write(*given)
+    before = [path.read_bytes() for path in given]
+    with pytest.raises(ValueError, match=r"response.rmf' is the response itself.* choose another prefix"):
+        folded.write_pha(tmp_path, response=str(given[1]), overwrite=True)
+    with pytest.raises(ValueError, match=r"response.arf' is the response itself"):
+        folded.write_pha(tmp_path / ".." / tmp_path.name, response=given, overwrite=True)
+    assert [path.read_bytes() for path in given] == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_all_or_none_with_a_response(folded, response, tmp_path, break_writing):
     break_writing(n_whole=3)
     with pytest.raises(OSError, match="no space"):
