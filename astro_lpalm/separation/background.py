@@ -7,6 +7,8 @@ from .refinement import least_squares
 
 __all__ = ["background_amplitude"]
 
+_ALIKE = 1.5  # pixels are summed with those that are expected to hold up to this many times the counts
+
 
 def background_amplitude(X, spectra, background, expected):
     r"""Fit the amplitude of a background jointly with the sources.
@@ -18,6 +20,9 @@ def background_amplitude(X, spectra, background, expected):
     energies and :math:`w_j` that of pixel j,
 
     .. math:: a = \frac{\sum_j w_j\, b_j^T V P\, x_j}{\sum_j w_j\, b_j^T V P\, b_j}.
+
+    Pixels of like weight are summed first, and j counts these sums: the denominator holds the squares of B, and those
+    of the few counts that a blank field has in a pixel are mostly noise, which would make the amplitude too small.
 
     Parameters
     ----------
@@ -60,7 +65,8 @@ def background_amplitude(X, spectra, background, expected):
             f"{X.shape[1:]}, the latter positive."
         )
         raise ValueError(msg)
-    mean, mean_background = X.mean(axis=1, dtype=float), background.mean(axis=1)
+    X, background, expected = _summed(X, background, expected)
+    mean, mean_background = X.mean(axis=1), background.mean(axis=1)
     variance = mean
     # Rows that weigh by their own counts count for less where chance made more of them: the second time they weigh by
     # what was fitted to all of them.
@@ -78,3 +84,11 @@ def background_amplitude(X, spectra, background, expected):
         net = (mean - amplitude * mean_background)[:, np.newaxis]
         variance = (spectra @ least_squares(net, spectra, variance))[:, 0] + amplitude * mean_background
     return amplitude, float(np.sqrt(np.vdot(weighted**2, np.maximum(X, 0))) / power)
+
+
+def _summed(X, background, expected):
+    # Sums over pixels of like expectation, which weigh as their own expectation says.
+    group = np.floor(np.log(expected / expected.min()) / np.log(_ALIKE)).astype(int)
+    group = np.unique(group, return_inverse=True)[1]
+    X, background = (np.stack([np.bincount(group, row) for row in each]) for each in (X, background))
+    return X, background, np.bincount(group, expected)

@@ -21,7 +21,7 @@ def test_joint_fit_is_that_of_the_normal_equations():
     A, S, B = A, S[:, :20], B[:, :20]
     X = A @ S + 1.3 * B
     X *= np.random.default_rng(1).uniform(0.9, 1.1, X.shape)
-    weights = np.linspace(1, 3, 20)
+    weights = np.geomspace(1, 1e5, 20)  # none alike
     # The second round's variances are those of the first round's fit.
     amplitude, variance = 0.0, X.mean(axis=1)
     for _ in range(2):
@@ -47,6 +47,15 @@ def test_error_is_the_scatter_and_there_is_no_bias():
     scatter = found[:, 0].std()
     assert abs(found[:, 0].mean() - 1) < 4 * scatter / 20
     assert found[:, 1].mean() == pytest.approx(scatter, rel=0.12)
+
+
+def test_blank_field_of_few_counts_a_pixel_does_not_lower_the_amplitude():
+    rng = np.random.default_rng(3)
+    A, S, B = field(rng)
+    expected = (A @ S + B).sum(axis=0).mean() * np.ones(600)
+    blanks = rng.poisson(20 * B, size=(20, *B.shape)) / 20  # 10 counts a pixel, in 12 energies
+    found = [background_amplitude(A @ S + B, A, blank, expected)[0] for blank in blanks]
+    assert np.mean(found) == pytest.approx(1, abs=0.02)  # 0.5 where pixels are not summed
 
 
 def test_unsuitable_arguments():
