@@ -7,8 +7,9 @@ import numpy as np
 from astropy.table import Table
 from scipy.special import xlogy
 
+from .cube.energies import describe_grid
 from .diagnostics import SeparationWarning
-from .pipeline import separate
+from .pipeline import _as_background, separate
 from .separation import count_blocks, poisson_sources
 
 __all__ = ["compare_models"]
@@ -36,7 +37,7 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
         The probability with which a photon is held out.
     seed : int or `numpy.random.Generator`
     **options
-        Of `~astro_lpalm.pipeline.separate`.
+        Of `~astro_lpalm.pipeline.separate`. A ``background`` is that of all photons.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     Raises
     ------
     ValueError
-        If ``held_out`` is not between 0 and 1, or the cube is no counts.
+        If ``held_out`` is not between 0 and 1, the cube is no counts, or the models have different energy bins.
 
     Examples
     --------
@@ -67,12 +68,22 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     blocks = count_blocks(
         seen.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK
     )
-    scores, numbers = {}, {}
+    background = _as_background(options.pop("background", None), cube)
+    if background is not None:
+        options["background"] = background.thinned(1 - held_out)
+    scores, numbers, edges = {}, {}, None
     for name, model in models.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SeparationWarning)  # the table says which are bad
             result = separate(seen, model, **options)
-        X = held.rebin(result.cube.energy_edges).matrix()
+        edges = result.cube.energy_edges if edges is None else edges
+        if not np.array_equal(edges, result.cube.energy_edges):
+            msg = (
+                f"model {name!r} has {describe_grid(result.cube.energy_edges)}, but {next(iter(models))!r} has "
+                f"{describe_grid(edges)}: likelihoods compare only on the same bins; train both models on these."
+            )
+            raise ValueError(msg)
+        X = held.rebin(edges).matrix()
         scores[name] = _block_scores(result, X, blocks, held_out / (1 - held_out))
         numbers[name] = len(result.names)
     order = sorted(scores, key=lambda name: -scores[name].sum())

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from astropy.io import fits
 
-from astro_lpalm import EventCube
+from astro_lpalm import EventCube, selection
+from astro_lpalm.cube import ExpectedBackground
 from astro_lpalm.selection import compare_models
 from astro_lpalm.separation import Factorization
 
@@ -60,6 +62,36 @@ def test_trained_models_masks_and_wider_bins():
     for data in (cube, fine):
         table = compare_models(data, {"right": toy.model(2), "wrong": toy.model(1)})
         assert list(table["model"]) == ["right", "wrong"]
+
+
+@pytest.mark.parametrize("kind", ["spectrum", "blank field", "scaled"])
+def test_a_background_is_that_of_the_photons_that_were_seen(kind, monkeypatch):
+    found = []
+
+    def separate(*args, **options):
+        found.append(selection.separate.__wrapped__(*args, **options))
+        return found[-1]
+
+    separate.__wrapped__ = selection.separate
+    monkeypatch.setattr(selection, "separate", separate)
+    cube = toy.cube(meta=fits.Header({"EXPOSURE": 1000.0}))
+    spectrum = np.linspace(1000.0, 3000.0, 12)
+    blank = np.multiply.outer(spectrum, np.full((28, 33), 10 / 924))
+    background = {
+        "spectrum": spectrum,
+        "blank field": EventCube(blank, energy_edges=toy.EDGES, wcs=toy.wcs(), meta=fits.Header({"EXPOSURE": 10000.0})),
+        "scaled": ExpectedBackground(2 * spectrum, scale=0.5),
+    }[kind]
+    compare_models(cube, {"two": candidates()["two"]}, held_out=0.4, background=background)
+    np.testing.assert_allclose(found[0].background.sum(axis=1), 0.6 * spectrum, rtol=1e-6)
+
+
+def test_refuses_models_of_different_bins():
+    halves = toy.EDGES[::2]
+    coarse = toy.model(2, energy_edges=halves, library=None)
+    coarse.network = type(coarse.network)("lista-cp", "ista-ll", 3).initialize(toy.spectra(m=6))
+    with pytest.raises(ValueError, match="model 'coarse' has 6 bins .* but 'fine' has 12 bins"):
+        compare_models(toy.cube(), {"fine": toy.model(2), "coarse": coarse})
 
 
 def test_refuses_what_holds_no_photons():

@@ -133,6 +133,16 @@ def test_scale_of_a_chandra_spectrum(tmp_path):
     assert found.expected(observed)[1, 0] == pytest.approx(1000 * found.scale / 30)
 
 
+def test_pha_beside_observations_that_hardly_overlap(tmp_path):
+    # 1000 s each, of the two halves of the field: it has been seen for 1000 s everywhere, not for 2000 s.
+    halves = [cube(exposure=(np.indices((6, 8))[1] // 4 == side) * u.ks) for side in (0, 1)]
+    merged = EventCube.merge(halves)
+    assert merged.meta["EXPOSURE"] == 2000
+    spectrum = pha(tmp_path, np.full(1024, 5))
+    whole = ExpectedBackground.from_pha(spectrum, cube(exposure=np.ones((6, 8)) * u.ks))
+    assert ExpectedBackground.from_pha(spectrum, merged).scale == pytest.approx(whole.scale)
+
+
 def test_pha_of_other_instruments(tmp_path):
     counts, channels = np.arange(1, 11), np.linspace(0, 5, 11) * u.keV
     other = pha(tmp_path, counts, 10, TELESCOP="XMM", INSTRUME="EMOS1")
