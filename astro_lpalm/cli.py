@@ -124,10 +124,10 @@ def _check_device(name):
         raise ValueError(msg) from error
 
 
-def _refuse_input(output, file):
-    # --overwrite is for results of before, not for what a result is made of
-    if output.resolve() == Path(file).resolve():
-        msg = f"'{output}' is the components file itself; choose another name for the output."
+def _refuse_input(output, *files):
+    # --overwrite is for results of before, not for what a result is made of: file.fits, or file.fits[EXTENSION]
+    if output.resolve() in (Path(str(file).split("[")[0]).resolve() for file in files if file is not None):
+        msg = f"'{output}' is the file that it would be made of; choose another name for the output."
         raise ValueError(msg)
 
 
@@ -158,6 +158,8 @@ def _bin(options):
     """Bin an event list, or several, into a cube of counts."""
     from .cube import EventCube
 
+    others = (options.region, options.mask, options.like)
+    _refuse_input(options.output, *options.events, *(options.exposure or ()), *others)
     check_output(options.output, overwrite=options.overwrite)
     names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region",
              "mask")  # fmt: skip
@@ -290,6 +292,7 @@ def _separate(options):
     """Separate a cube into component images and spectra."""
     from .pipeline import separate
 
+    _refuse_input(options.output, options.cube, options.model, options.background)
     check_output(options.output, overwrite=options.overwrite)
     _check_device(options.device)
     result = separate(
@@ -342,6 +345,7 @@ def _plot(options):
     """Draw component images and spectra, or the history of a model's training."""
     from ._files import open_fits
 
+    _refuse_input(options.output, options.file)
     check_output(options.output, overwrite=options.overwrite)
     with open_fits(options.file) as hdulist:
         is_model = hdulist[0].header.get("CONTENT") == "astro_lpalm model"

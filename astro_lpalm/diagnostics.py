@@ -18,6 +18,7 @@ _FEWEST_COUNTS = 500  # in a block: with fewer, chi square has a long tail
 _LIBRARY_ERROR = 0.02  # relative, of spectra: no library is better than that
 _FLOOR = 0.1  # expectations made of noisy images may be too small or negative: not below this part of the mean spectrum
 _LARGE_RESIDUAL = 10.0  # sigma
+_LEAST_CHI_SQUARE = 0.2  # reduced; of counts it is near 1 even where there is less than one a pixel
 _LARGE_DISTANCE = 5.0  # sigma: what drawn spectra do not reach
 _LEAST_STRUCTURE = 6.0  # sigma
 _SNR_MARGIN = 6.0  # dB
@@ -54,12 +55,20 @@ def diagnose(separation, model=None, snr_db=None):
     columns, figures, messages = {}, {}, []
     finest = _block_sums(separation, _BLOCK_SIZES[0])
     _judge_residuals(_residuals(*finest, separation.mixing), separation, figures, messages)
-    figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), separation.mixing)
+    kept = ~separation.cube.pixel_mask
+    if all((plane[kept] >= 0).all() for plane in separation.cube.data):  # the statistic is one of counts
+        figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), separation.mixing)
     figures["structure_sigma"] = _structure(separation.cube)
     if figures["structure_sigma"] < _LEAST_STRUCTURE:
         messages.append(
             f"the field is of even brightness within its noise ({figures['structure_sigma']:.1f} sigma): there is "
             "nothing in it that could tell components apart."
+        )
+    chi_square = separation.diagnostics.meta.get("reduced_chi_square", 1.0)
+    if model is not None and chi_square < _LEAST_CHI_SQUARE:  # whoever makes solvers tries them on data without noise
+        messages.append(
+            f"the residuals have only {chi_square:.2g} of the variance that counts have: is the cube a flux, a rate or "
+            "smoothed? Noise and uncertainties are those of counts."
         )
     if model is not None and model.library is not None:
         columns["library_distance"] = library_distance(separation.mixing, model.library)

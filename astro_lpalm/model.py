@@ -149,14 +149,19 @@ class Model:
         Raises
         ------
         ValueError
-            If X does not have the energies of the model, or is not finite.
+            If X does not have the energies of the model, is not finite, or has fewer counts than it takes.
         """
         network = self.network if device is None else self.network.copy().to(device)
         if not refine or spectra is not None:
             return network.separate(X, spectra)
         X, _ = check_data(X)
         stride = -(-X.shape[1] // _ENOUGH_TO_START)
-        return refine_spectra(X, network.separate(np.ascontiguousarray(X[:, ::stride])), self.library)
+        start = network.separate(np.ascontiguousarray(X[:, ::stride]))
+        try:
+            return refine_spectra(X, start, self.library)
+        except np.linalg.LinAlgError as error:
+            msg = f"there is too little in the data to find {len(self.component_names)} spectra by: a few counts only?"
+            raise ValueError(msg) from error
 
     def snr_db(self, X):
         """Measure the signal-to-noise ratio of data, which the model was trained for a range of.
@@ -169,12 +174,12 @@ class Model:
         -------
         float
             ``20 log10(||A S|| / ||N||)`` in decibels, N being white noise of the variance that the m - n directions of
-            the least power have; no less than -40.
+            the least power have; from -40 to 160.
         """
         X, _ = check_data(X)
         scale, noise = (float(each) for each in self.network.measure(torch.from_numpy(X)[None]))
         power = len(X) * noise**2
-        return 10.0 * float(np.log10(max(scale**2 / max(power, np.finfo(float).tiny) - 1.0, 1e-4)))
+        return 10.0 * float(np.log10(max(scale**2 / max(power, 1e-16 * scale**2, np.finfo(float).tiny) - 1.0, 1e-4)))
 
     def write(self, path, *, overwrite=False):
         """Write the model to one FITS file.

@@ -121,6 +121,22 @@ def test_a_model_of_other_components_is_seen(model):
     assert any("outside its library" in message for message in messages(cube, wrong))
 
 
+def test_a_flux_is_not_counts(model):
+    cube = observe(remnant(model, 30), model)
+    flux = EventCube(cube.data / 2e4, energy_edges=cube.energy_edges, wcs=cube.wcs)
+    assert any("of the variance that counts have: is the cube a flux" in message for message in messages(flux, model))
+
+
+def test_what_is_negative_has_no_c_statistic(model, tmp_path):
+    cube = observe(remnant(model, 30), model)
+    net = EventCube(cube.data - 0.05, energy_edges=cube.energy_edges, wcs=cube.wcs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SeparationWarning)
+        result = separate(net, model)
+    assert "reduced_cstat" not in result.diagnostics.meta
+    result.write(tmp_path / "net.fits")  # where NaN has no place
+
+
 def test_an_unusual_signal_to_noise_ratio_is_said(model):
     loud = load_model("snr-acis")
     loud.description |= {"SNR_LOW": 60.0, "SNR_HIGH": 80.0}

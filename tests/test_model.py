@@ -140,6 +140,24 @@ def test_device_that_is_not_there(model):
         model.separate(toy.cube().matrix(), device="nodevice")
 
 
+def test_signal_to_noise_ratio_without_noise(model):
+    one = np.zeros((12, 40))
+    one[:, 3] = toy.spectra()[:, 0]
+    assert model.snr_db(1e6 * one) <= 160  # no overflow either: warnings are errors
+
+
+def test_too_few_counts_for_the_spectra(monkeypatch):
+    model, X = load_model("snr-acis"), np.zeros((65, 400))
+    X[[10, 20], [30, 333]] = 1
+    monkeypatch.setattr("astro_lpalm.model.refine_spectra", refusing)
+    with pytest.raises(ValueError, match="too little in the data to find 4 spectra"):
+        model.separate(X)
+
+
+def refusing(*_):
+    raise np.linalg.LinAlgError
+
+
 def test_data_of_other_energies(model):
     with pytest.raises(ValueError, match="X has 5 energies .* trained for 12"):
         model.separate(np.ones((5, 40)))

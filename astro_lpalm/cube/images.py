@@ -43,9 +43,13 @@ def read_image(hdu, energy_edges=None):
     TypeError
         If ``hdu`` is something else.
     ValueError
-        If there is no 3-D image, or its energies are missing or as many as they should not be.
+        If there is no 3-D image, its energies are missing or as many as they should not be, or the file is that of a
+        separation.
     """
     if isinstance(hdu, fits.HDUList):
+        if {"MIXING", "RESIDUAL"} <= {other.name for other in hdu}:
+            msg = "it holds the components of a cube that was separated; Separation.read(...).cube is that cube."
+            raise ValueError(msg)
         image, others = _first_cube(hdu), hdu
     elif isinstance(hdu, _IMAGES):
         image, others = hdu, []

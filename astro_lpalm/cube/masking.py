@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import numpy as np
-from regions import PixelRegion
+from regions import PixelRegion, Region
 
 from .._files import open_fits
-from .region import mask_outside, read_region
+from .region import mask_outside, part_shapes, read_region
 from .resample import masked_at, open_image
 from .sky import sky_of_image
 
@@ -16,7 +16,7 @@ __all__ = ["read_mask"]
 _FITS_OR_GZIP = (b"SIMPLE", b"\x1f\x8b")
 
 
-def read_mask(mask, cube):
+def read_mask(mask, cube, *, is_mask=True):
     """Find the pixels of a cube that a mask excludes.
 
     Parameters
@@ -24,12 +24,16 @@ def read_mask(mask, cube):
     mask : array_like, str, `os.PathLike`, image HDU, `~regions.Region` or list of `~regions.Region`
         See `astro_lpalm.EventCube.with_mask`.
     cube : `~astro_lpalm.cube.EventCube`
+    is_mask : bool
+        Whether a region of exclusions only is refused, which as a mask leaves nothing but these.
 
     Returns
     -------
     excluded : `~numpy.ndarray` of bool, shape (ny, nx)
     """
     shape = cube.data.shape[1:]
+    if isinstance(mask, list | tuple) and mask and not isinstance(mask[0], Region):
+        mask = np.asarray(mask)
     if isinstance(mask, np.ndarray):
         if mask.shape != shape:
             msg = f"mask has shape {mask.shape}, but the cube's images have {shape}."
@@ -44,6 +48,12 @@ def read_mask(mask, cube):
         msg = (
             "the region is in sky pixels (physical coordinates), but the cube's header does not say what these are "
             "(CTYPE1P, CRVAL1P, ...); give the region in fk5 or icrs."
+        )
+        raise ValueError(msg)
+    if is_mask and not part_shapes(shapes, sky_wcs)[0]:
+        msg = (
+            "the mask is a region of exclusions only, so that all but these would be masked; give it as region "
+            "instead, or include (without '-') what is to be masked."
         )
         raise ValueError(msg)
     return ~mask_outside(shapes, sky_wcs, *grid.centers())

@@ -9,7 +9,7 @@ from regions import PixCoord, PixelRegion, SkyRegion
 from .region_files import is_region_table, read_region_file
 from .region_shapes import ImageShape, and_not
 
-__all__ = ["bounding_box", "is_region_table", "mask_outside", "read_region"]
+__all__ = ["bounding_box", "is_region_table", "mask_outside", "part_shapes", "read_region"]
 
 
 def read_region(region):
@@ -79,7 +79,7 @@ def mask_outside(shapes, sky_wcs, x, y):
     ValueError
         If no pixel is left.
     """
-    included, excluded = _parted(shapes, sky_wcs)
+    included, excluded = part_shapes(shapes, sky_wcs)
     points = PixCoord(x - 1, y - 1), PixCoord(*np.meshgrid(*(np.arange(n) for n in x.shape[::-1])))
     inside = np.full(x.shape, not included)
     for shape in included:
@@ -111,7 +111,7 @@ def bounding_box(shapes, sky_wcs):
         x0, x1, y0, y1; None where nothing is included, so that exclusions are cut out of everything.
     """
     boxes = []
-    for shape in _parted(shapes, sky_wcs)[0]:
+    for shape in part_shapes(shapes, sky_wcs)[0]:
         if isinstance(shape, ImageShape):
             msg = (
                 "the region is in image coordinates, which depend on how that image was binned; say which pixels the "
@@ -131,7 +131,7 @@ def bounding_box(shapes, sky_wcs):
         return None
     low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
     # Pixel i, counted from 0, spans i + 0.5 to i + 1.5 in coordinates counted from 1.
-    return low[0] + 0.5, high[1] + 0.5, low[2] + 0.5, high[3] + 0.5
+    return tuple(float(edge) + 0.5 for edge in (low[0], high[1], low[2], high[3]))
 
 
 def _box(shape):
@@ -152,7 +152,7 @@ def _contains(shape, sky_pixels, image_pixels):
     return shape.contains(sky_pixels)
 
 
-def _parted(shapes, sky_wcs):
+def part_shapes(shapes, sky_wcs):
     """Convert to pixel shapes, and part the included from the excluded."""
     parted = [], []
     for shape in shapes:

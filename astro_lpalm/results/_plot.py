@@ -45,9 +45,9 @@ def plot_separation(separation, figure=None, panels=None, width=180 * u.mm):
         left = _LEFT + at_column * (cell + _COLUMN_GAP) + (cell - image) / 2
         box = place(left, _TOP + at_row * row + _HEADER, image, image * aspect)
         axes = figure.add_axes(box, projection=separation.cube.wcs)
-        draw(
-            axes, outer={"left": at_column == 0, "bottom": index + n_columns >= len(sky)}, size=(image, image * aspect)
-        )
+        # All have the same coordinates, and labels of neighbours would run into each other.
+        outer = {"left": at_column == 0, "bottom": at_column == 0 and index + n_columns >= len(sky)}
+        draw(axes, outer=outer, size=(image, image * aspect))
     if "spectra" in panels:
         top = total - _BOTTOM - _RESIDUAL - _SPECTRUM
         upper = figure.add_axes(place(_LEFT, top, inner, _SPECTRUM))

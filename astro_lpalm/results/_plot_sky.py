@@ -14,6 +14,7 @@ _BAR_GAP, _BAR_HEIGHT, _TICK_GAP = 0.05, 0.07, 0.3  # inches
 _TITLE, _LINE = 20, 9.5  # points
 _LETTER = 0.55 * FONT / 72  # a letter is about 0.55 times as wide as its size in points
 _MISFIT_REACH = 5.0
+_ENOUGH_COUNTS = 30.0  # in a block: images of fewer follow the noise, and leave nothing to compare
 
 
 def draw_image(separation, name, axes, *, outer, size):
@@ -64,10 +65,11 @@ def draw_composite(separation, axes, *, outer, size):
 def draw_misfit(separation, axes, *, outer, size):
     """Draw where the model fails; see `Separation.plot`."""
     expected = np.maximum(separation._expected(), 0)
-    data = separation.cube.matrix()
-    noise = (1 - leverage(separation.mixing, expected.mean(axis=1))) @ expected
+    free = 1 - leverage(separation.mixing, expected.mean(axis=1))
+    side, block = _blocks(separation.cube.pixel_mask, expected.sum(axis=0).mean())
+    data, expected = (_summed(rows, block) for rows in (separation.cube.matrix(), expected))
     deviation = np.sqrt(np.maximum((2 * expected**2 + expected).sum(axis=0), 1e-3))
-    misfit = (((data - expected) ** 2).sum(axis=0) - noise) / deviation
+    misfit = ((((data - expected) ** 2).sum(axis=0) - free @ expected) / deviation)[block]
     drawn = axes.imshow(
         np.ma.masked_invalid(separation.cube.image_of(misfit)),
         origin="lower",
@@ -77,9 +79,25 @@ def draw_misfit(separation, axes, *, outer, size):
     )
     chi_square = separation.diagnostics.meta.get("reduced_chi_square")
     details = () if chi_square is None else (f"(reduced chi square {chi_square:.2f})", f"(chi2 {chi_square:.2f})")
+    if side > 1:
+        where = f"of {side} x {side} pixels"
+        details = (*(f"{where} {detail}" for detail in details[1:]), where, f"({side} px)")
     _title(axes, size, "misfit", details, "$\\sigma$")
     _label_sky(axes, **outer)
     _color_bar(axes, drawn, size)
+
+
+def _blocks(mask, counts):
+    """Side of square blocks of pixels that have enough counts on average, and the block of each unmasked pixel."""
+    side = 1
+    while side**2 * counts < _ENOUGH_COUNTS and side < min(mask.shape) / 4:
+        side *= 2
+    y, x = np.nonzero(~mask)
+    return side, np.unique(y // side * mask.shape[1] + x // side, return_inverse=True)[1]
+
+
+def _summed(rows, block):
+    return np.stack([np.bincount(block, row) for row in rows])
 
 
 def _bright(index):

@@ -31,7 +31,7 @@ class Spectra:
 
 def region_pixels(separation, region):
     """Find the unmasked pixels that lie in a region: shape (t,), of bool."""
-    inside = read_mask(region, separation.cube)[~separation.cube.pixel_mask]
+    inside = read_mask(region, separation.cube, is_mask=False)[~separation.cube.pixel_mask]
     if not inside.any():
         msg = "every pixel of the region is masked in the cube, so that there are no counts in it."
         raise ValueError(msg)

@@ -233,6 +233,7 @@ class Separation:
             msg = "the cube has no exposure map, so there are counts only; see EventCube.with_exposure."
             raise ValueError(msg)
         exposure[self.cube.pixel_mask] = np.nan
+        errors = self.image_uncertainty or {}
         return MappingProxyType(
             {
                 name: NDData(
@@ -240,6 +241,7 @@ class Separation:
                     unit=u.count / exposure.unit,
                     wcs=self.cube.wcs,
                     mask=self.cube.pixel_mask,
+                    uncertainty=StdDevUncertainty(errors[name] / exposure.value) if errors else None,
                 )
                 for name, image in self.images.items()
             }
@@ -396,8 +398,8 @@ class Separation:
         OSError
             If a file cannot be written or read. Whatever goes wrong, either all files are written or none.
         ValueError
-            If the cube's energies go beyond the response's channels, its header has no EXPOSURE for a response, or the
-            region cannot be used.
+            If the cube's energies go beyond the response's channels, its header has no EXPOSURE for a response, a file
+            of the response would be replaced, or the region cannot be used.
 
         Notes
         -----
@@ -460,7 +462,8 @@ class Separation:
 
         The misfit of a pixel compares the squares of its residuals with the Poisson noise of the model's counts M,
         :math:`\sum_i [(X - M)_i^2 - (1 - h_i) M_i] / \sqrt{\sum_i (2 M_i^2 + M_i)}`, with h the share of noise that the
-        images take up: noise makes it scatter around 0 by about 1. Residuals themselves, summed over energy,
+        images take up: noise makes it scatter around 0 by about 1. Where pixels have fewer than 30 counts on average,
+        it is that of blocks of 2 x 2, 4 x 4, ... pixels. Residuals themselves, summed over energy,
         vanish: least squares shares all counts of a pixel out.
         """
         from ._plot import plot_separation  # matplotlib only where something is drawn

@@ -354,9 +354,20 @@ def test_device_that_torch_was_not_built_for(files, here, fails):
     )
 
 
-@pytest.mark.parametrize("command", ["train", "simulate"])
-def test_components_file_is_not_its_own_output(here, capsys, command):
-    (here / "components.toml").write_text("precious")
-    assert run(command, "components.toml", "-o", "components.toml", "--overwrite") == 1
-    assert "'components.toml' is the components file itself" in capsys.readouterr().err
-    assert (here / "components.toml").read_text() == "precious"
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "precious"),
+        ("simulate", "precious"),
+        ("bin", "precious"),
+        ("bin", "one.fits", "two.fits", "--exposure", "one.map", "precious[EXPMAP]"),
+        ("separate", "precious", "snr-acis"),
+        ("separate", "cube.fits", "snr-acis", "--background", "precious"),
+        ("plot", "precious"),
+    ],
+)
+def test_input_is_never_replaced_by_its_own_output(here, capsys, command):
+    (here / "precious").write_text("precious")
+    assert run(*command, "-o", here / "precious", "--overwrite") == 1
+    assert "precious' is the file that it would be made of; choose another name" in capsys.readouterr().err
+    assert (here / "precious").read_text() == "precious"

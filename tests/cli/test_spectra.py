@@ -108,7 +108,10 @@ def test_what_exists_is_not_replaced(components, here, fails):
     [
         (["-o", "missing/toy"], "there is no directory 'missing'"),
         (["-o", ".", "--table", "missing/toy.ecsv"], "there is no directory 'missing'"),
-        (["-o", ".", "--table", "components.fits", "--overwrite"], "'components.fits' is the components file itself"),
+        (
+            ["-o", ".", "--table", "components.fits", "--overwrite"],
+            "'components.fits' is the file that it would be made of",
+        ),
         (["-o", ".", "--arf", "source.arf"], "--arf source.arf needs --rmf"),
         (["-o", ".", "--rmf", "source.rmf"], "'source.rmf' does not hold the effective area .*; give the ARF as well"),
         (["-o", ".", "--arf", "source.arf", "--rmf", "no.rmf"], "there is no file 'no.rmf'"),

@@ -215,6 +215,7 @@ def test_masks_from_images(tmp_path):
     bad = np.zeros((NY, NX))
     bad[:, 9] = 2
     assert_array_equal(cube().with_mask(bad).mask, bad > 0)
+    assert_array_equal(cube().with_mask((bad > 0).tolist()).mask, bad > 0)
     map_hdu(bad, plane()).writeto(tmp_path / "mask.fits.gz")
     assert_array_equal(cube().with_mask(tmp_path / "mask.fits.gz").mask, bad > 0)
     # Of a finer image, one excluded pixel excludes the whole of the cube's; beyond its edges nothing is.
@@ -236,6 +237,9 @@ def test_masks_from_regions(tmp_path, events):
     assert_array_equal(cube().with_mask(tmp_path / "sources.reg").mask, expected)
     with pytest.raises(ValueError, match="in sky pixels .* but the cube's header does not say what these are"):
         cube().with_mask(regions.CirclePixelRegion(regions.PixCoord(3, 4), 2))
+    (tmp_path / "excluded.reg").write_text('icrs; -circle(228.5, -59.1, 3")')
+    with pytest.raises(ValueError, match="the mask is a region of exclusions only, .* give it as region instead"):
+        cube().with_mask(tmp_path / "excluded.reg")
     with pytest.raises(FileNotFoundError, match="there is no mask file 'none.reg'"):
         cube().with_mask("none.reg")
     with pytest.raises(ValueError, match=r"mask has shape \(2, 2\)"):

@@ -7,6 +7,7 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
+from astro_lpalm.cube import EventCube
 from astro_lpalm.results import Separation
 
 
@@ -21,6 +22,11 @@ def path(told, tmp_path):
     path = tmp_path / "components.fits"
     told.write(path)
     return path
+
+
+def test_is_not_taken_for_a_cube(path):
+    with pytest.raises(ValueError, match=r"components.fits': it holds the components .* Separation.read\(...\).cube"):
+        EventCube.read(path)
 
 
 def test_layout(told, path):

@@ -76,6 +76,13 @@ def test_of_a_prefix(told, tmp_path):
     assert paths[1].is_file()
 
 
+def test_long_names_are_kept(make_separation, tmp_path):
+    name = "x" * 40
+    result = make_separation(n=1)
+    (path,) = Separation(result.cube, result.mixing, result.sources, [name]).write_pha(tmp_path)
+    assert fits.getheader(path, "SPECTRUM")["COMPNAME"] == name  # a warning of its comment would be an error
+
+
 def test_all_or_none(told, tmp_path, break_writing):
     break_writing(n_whole=2)
     with pytest.raises(OSError, match="no space"):

@@ -130,6 +130,9 @@ def test_uncertainty_is_where_values_are(make_separation, mask):
         assert image.uncertainty.unit == u.count
         assert_array_equal(image.uncertainty.array, np.where(mask, np.nan, 0.5))
         assert_array_equal(result.image_uncertainty[name], image.uncertainty.array)
+    result.cube = result.cube.with_exposure(np.full((8, 11), 4.0) * u.s)
+    assert_array_equal(result.flux_images["thermal"].uncertainty.array, np.where(mask, np.nan, 0.125))
+    assert result.flux_images["thermal"].uncertainty.unit == u.count / u.s
     plain = make_separation()
     assert plain.spectra_uncertainty is plain.image_uncertainty is plain.images["thermal"].uncertainty is None
 
