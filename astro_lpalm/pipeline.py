@@ -15,13 +15,13 @@ from ._files import open_fits
 from .cube import EventCube, ExpectedBackground
 from .diagnostics import SeparationWarning, diagnose
 from .model import Model, load_model
-from .resampling import resample
+from .resampling import check_photons, resample
 from .results import Separation
 from .separation import align, background_amplitude, count_blocks, least_squares, refine_counts
 from .spectra import PHA
 from .transforms import Starlet, detail_matrix, get_transform
 
-__all__ = ["read_background", "separate"]
+__all__ = ["as_background", "read_background", "separate"]
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def separate(
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
         is taken away from the data, but not from their noise, and is part of the result's model and residuals. A free
-        amplitude is fitted together with the images (`~astro_lpalm.separation.background_amplitude`); it and its
-        error are in the diagnostics' ``meta``.
+        amplitude is fitted together with the images (`~astro_lpalm.separation.background_amplitude`), anew in each
+        resampling; it and its error are in the diagnostics' ``meta``.
     transform : str or transform
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
         images: where counts are few, the details of the coarser ones stand out from the noise.
@@ -100,7 +100,8 @@ def separate(
     Warns
     -----
     `~astropy.utils.exceptions.AstropyUserWarning`
-        If a free background is negative, and taken as zero, or hardly known.
+        If a background is larger than the data, or a free one is negative, and taken as zero, or hardly known; or if
+        the cube has negative values.
     `~astro_lpalm.diagnostics.SeparationWarning`
         If the result is not to be trusted; see `~astro_lpalm.diagnostics.diagnose`.
     """
@@ -115,37 +116,46 @@ def separate(
         header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
     header["TRANSFRM"] = repr(transform)
     header.add_history(f"components found by astro_lpalm.separate with refine={refine}")
-    background = _as_background(background, cube)
+    background = as_background(background, cube)
     expected = None if background is None else background.expected(cube)
     X, blocks = cube.matrix(dtype=np.float32), None
-    if options.get("refine") and solver.library is not None and X.min() >= 0:  # what is negative is no counts
-        blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
+    if n_resamplings:  # an error now, not when all is computed
+        check_photons(X, n_resamplings)
+    if options.get("refine") and solver.library is not None:
+        if X.min() >= 0:
+            blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
+        else:
+            _warn_of_negative_counts(X)
     free = background is not None and background.free
     search = _Search(solver, options, transform, expected, free, blocks)
     found, details = search.spectra(cube, X)
     log.info("the spectra took %d iterations, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
-    if free:
-        amplitude, error = _amplitude(cube, found.spectra, expected)
-        _warn_of_background(amplitude, error, amplitude * expected.sum() / cube.matrix().sum())
-        amplitude = max(amplitude, 0.0)
-        diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
-        expected = expected * amplitude
-    net = X if expected is None else X - expected.astype(np.float32)
-    sources = least_squares(net, found.spectra, X.mean(axis=1))
-    errors = None, None
+    best, error = search.amplitude(cube, found.spectra)
+    amplitude = max(best, 0.0)
+    errors = None, None, 0.0
     if n_resamplings:
 
         def find_again(drawn, rng):
-            again = replace(search, solver=_perturbed(solver, rng), background=expected, free=False)
+            again = replace(search, solver=_perturbed(solver, rng))
             factorization, _ = again.spectra(drawn, drawn.matrix(dtype=np.float32))
             if not isinstance(solver, Model):
                 factorization = align(factorization, found.spectra)
-            return factorization.spectra
+            return factorization.spectra, max(again.amplitude(drawn, factorization.spectra)[0], 0.0)
 
         with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
             warnings.simplefilter("ignore", AstropyUserWarning)
-            errors = resample(cube, found.spectra, find_again, n_resamplings, expected, seed=seed, progress=progress)
+            errors = resample(
+                cube, found.spectra, find_again, n_resamplings, expected, amplitude, seed=seed, progress=progress
+            )
+    if free:
+        error = max(error, errors[2])  # the latter has what the spectra leave open as well
+        diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
+    if expected is not None:
+        expected = expected * amplitude
+        _warn_of_background(best, error, expected.sum() / cube.matrix().sum(), free)
+    net = X if expected is None else X - expected.astype(np.float32)
+    sources = least_squares(net, found.spectra, X.mean(axis=1))
     result = Separation(
         cube,
         found.spectra,
@@ -161,6 +171,7 @@ def separate(
     columns, figures, messages = diagnose(result, model, None if model is None else model.snr_db(details))
     for name, values in columns.items():
         result.diagnostics[name] = values
+        result.diagnostics[name].info.format = ".2f"
     result.diagnostics.meta |= figures
     for message in messages:
         warnings.warn(message, SeparationWarning, stacklevel=2)
@@ -199,10 +210,20 @@ class _Search:
             return found, details
         background = self.background
         if self.free:
-            background = background * max(_amplitude(cube, found.spectra, background)[0], 0.0)
+            background = background * max(self.amplitude(cube, found.spectra)[0], 0.0)
         refined = refine_counts(X, found, self.solver.library, blocks=self.blocks, background=background)
         converged = found.converged and refined.converged
         return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=converged), details
+
+    def amplitude(self, cube, spectra):
+        """Return what the background is best multiplied by, and the error of that."""
+        if not self.free:
+            return 1.0, 0.0
+        mask, exposure = cube.pixel_mask, cube.relative_exposure
+        scales = Starlet(min(_N_SMOOTH, Starlet().largest_n_scales(min(mask.shape))))
+        _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
+        counts = np.maximum((exposure * smooth)[~mask], self.background.sum(axis=0).mean())
+        return background_amplitude(cube.matrix(), spectra, self.background, counts)
 
     def _details(self, cube):
         mask = cube.pixel_mask if cube.pixel_mask.any() else None
@@ -223,26 +244,45 @@ class _Search:
         return detail_matrix(self.transform, data, mask, noise, stride=stride, dtype=np.float32)
 
 
-def _amplitude(cube, spectra, background):
-    mask, exposure = cube.pixel_mask, cube.relative_exposure
-    scales = Starlet(min(_N_SMOOTH, Starlet().largest_n_scales(min(mask.shape))))
-    _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
-    counts = np.maximum((exposure * smooth)[~mask], background.sum(axis=0).mean())
-    X = cube.matrix()
-    return background_amplitude(X, spectra, background, counts)
+def _warn_of_negative_counts(X):
+    msg = (
+        f"the cube has {np.count_nonzero(X < 0)} negative values, so it is no counts: the spectra are refined on the "
+        "details only. Take the cube that nothing was subtracted from, and give the background separately."
+    )
+    warnings.warn(msg, AstropyUserWarning, stacklevel=3)
 
 
-def _warn_of_background(amplitude, error, share):
+def _warn_of_background(amplitude, error, share, free):
     said = f"the background's amplitude is {amplitude:.3g} +- {error:.2g}"
-    if amplitude < 0:
+    if free and amplitude < 0:
         msg = f"{said}: it is taken as zero; is its spectrum the right one?"
-        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
-    elif error > _LARGE_ERROR * amplitude or share > 1:
+    elif free and (error > _LARGE_ERROR * amplitude or share > 1):
         msg = f"{said}: its spectrum is much like a mixture of the components'; fix it, if you can."
-        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+    elif share > 1:
+        msg = f"the background has {share:.3g} times the counts of the cube: check its scale."
+    else:
+        return
+    warnings.warn(msg, AstropyUserWarning, stacklevel=3)
 
 
-def _as_background(background, cube):
+def as_background(background, cube):
+    """Take for a background whatever `separate` takes.
+
+    Parameters
+    ----------
+    background : `~astro_lpalm.cube.ExpectedBackground`, EventCube, array_like, str, path or None
+    cube : `~astro_lpalm.cube.EventCube`
+        The observation.
+
+    Returns
+    -------
+    `~astro_lpalm.cube.ExpectedBackground` or None
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read or used.
+    """
     if background is None or isinstance(background, ExpectedBackground):
         return background
     if isinstance(background, (str, os.PathLike)):

@@ -6,7 +6,7 @@ from ._progress import Progress
 from .separation import demixing_matrix
 from .transforms import Starlet
 
-__all__ = ["resample"]
+__all__ = ["check_photons", "resample"]
 
 # Counts that an image should have under its smoothing filter to tell how many a pixel can expect; and the pixels under
 # the filter that leads to each starlet scale, none for the image itself.
@@ -14,7 +14,31 @@ _COUNTS_TO_TELL = 100.0
 _PIXELS = (1, 13, 60, 250)
 
 
-def resample(cube, spectra, find_spectra, n_resamplings, background=None, *, seed=0, progress=True):
+def check_photons(X, n_resamplings):
+    """Find out before a long computation whether the photons can be drawn again so often.
+
+    Parameters
+    ----------
+    X : `~numpy.ndarray`
+    n_resamplings : int
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two resamplings, or X has values that are no counts.
+    """
+    if n_resamplings < 2:
+        msg = f"n_resamplings is {n_resamplings}, but a spread takes at least 2 (50 give it to 10 %)."
+        raise ValueError(msg)
+    if X.min() < 0:
+        msg = (
+            "the cube has negative values, so it is no counts that could be drawn again; take the cube from which "
+            "nothing was subtracted, and give the background separately."
+        )
+        raise ValueError(msg)
+
+
+def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0, *, seed=0, progress=True):
     """Find the uncertainty of component spectra and images by drawing the observation again and again.
 
     Each time, the number of photons in each pixel and energy bin is drawn from a Poisson distribution about the one
@@ -28,12 +52,15 @@ def resample(cube, spectra, find_spectra, n_resamplings, background=None, *, see
     cube : `~astro_lpalm.cube.EventCube`
     spectra : `~numpy.ndarray`, shape (m, n)
         Those found in the cube itself.
-    find_spectra : callable
-        Takes a cube and a `numpy.random.Generator`, returns spectra, (m, n), in the same order and of unit norm.
+    find : callable
+        Takes a cube and a `numpy.random.Generator`, returns spectra, (m, n), in the same order and of unit norm, and
+        the amplitude of the background.
     n_resamplings : int
         At least 2; the relative error of the result is about ``1 / sqrt(2 n_resamplings)``.
     background : `~numpy.ndarray`, shape (m, t), optional
-        Expected counts of no component.
+        Expected counts of no component, but for a factor.
+    amplitude : float
+        That factor, as it was found for the cube itself.
     seed : int or `numpy.random.Generator`
     progress : bool
         Whether to show progress on a terminal.
@@ -44,40 +71,38 @@ def resample(cube, spectra, find_spectra, n_resamplings, background=None, *, see
         Standard deviation of the counts of each component in each energy bin, summed over the field.
     image_uncertainty : `~numpy.ndarray`, shape (n, t)
         Standard deviation of the counts of each component in each unmasked pixel, summed over the energies.
+    amplitude_uncertainty : float
+        Standard deviation of the background's amplitude.
 
     Raises
     ------
     ValueError
         If there are fewer than two resamplings, or the cube has values that are no counts.
     """
-    if n_resamplings < 2:
-        msg = f"n_resamplings is {n_resamplings}, but a spread takes at least 2 (50 give it to 10 %)."
-        raise ValueError(msg)
     X = cube.matrix(dtype=np.float32)
-    if X.min() < 0:
-        msg = (
-            "the cube has negative values, so it is no counts that could be drawn again; take the cube from which "
-            "nothing was subtracted, and give the background separately."
-        )
-        raise ValueError(msg)
+    check_photons(X, n_resamplings)
     rng = np.random.default_rng(seed)
     variance = X.mean(axis=1)
     background = np.zeros((len(X), 1), dtype=np.float32) if background is None else background.astype(np.float32)
-    net, below = X - background, np.broadcast_to(background, X.shape).sum(axis=1, dtype=float)
+    total, below = (np.broadcast_to(each, X.shape).sum(axis=1, dtype=float) for each in (X, background))
     solve = demixing_matrix(spectra, variance)
-    counts = spectra * (solve @ net.sum(axis=1, dtype=float))
+    net = X - np.float32(amplitude) * background
+    counts = spectra * (solve @ (total - amplitude * below))
     images = _image_rows(spectra, solve) @ net
-    of_spectra, of_images = np.zeros(counts.shape), np.zeros(images.shape, dtype=np.float32)
+    of_spectra, of_images, of_amplitude = np.zeros(counts.shape), np.zeros(images.shape, dtype=np.float32), 0.0
     meter = Progress(n_resamplings, "resampling", show=progress)
     for _ in range(n_resamplings):
         drawn = rng.poisson(X)
-        A = find_spectra(cube.with_matrix(drawn), rng)
+        A, other = find(cube.with_matrix(drawn), rng)
         solve = demixing_matrix(A, variance)
-        of_spectra += (A * (solve @ (drawn.sum(axis=1) - below)) - counts) ** 2
-        of_images += (_image_rows(A, solve) @ net - images) ** 2
+        rows, more = _image_rows(A, solve), other - amplitude
+        of_spectra += (A * (solve @ (drawn.sum(axis=1) - other * below)) - counts) ** 2
+        of_images += (rows @ net - np.float32(more) * (rows @ background) - images) ** 2
+        of_amplitude += more**2
         meter.step()
-    noise = _photon_noise(cube, spectra, variance, net, background)
-    return np.sqrt(of_spectra / n_resamplings), np.sqrt(of_images / n_resamplings + noise)
+    noise = _photon_noise(cube, spectra, variance, net, np.float32(amplitude) * background)
+    of_spectra, of_images = np.sqrt(of_spectra / n_resamplings), np.sqrt(of_images / n_resamplings + noise)
+    return of_spectra, of_images, float(np.sqrt(of_amplitude / n_resamplings))
 
 
 def _image_rows(spectra, solve):

@@ -9,7 +9,7 @@ from scipy.special import xlogy
 
 from .cube.energies import describe_grid
 from .diagnostics import SeparationWarning
-from .pipeline import _as_background, separate
+from .pipeline import as_background, separate
 from .separation import count_blocks, poisson_sources
 
 __all__ = ["compare_models"]
@@ -68,7 +68,7 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     blocks = count_blocks(
         seen.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK
     )
-    background = _as_background(options.pop("background", None), cube)
+    background = as_background(options.pop("background", None), cube)
     if background is not None:
         options["background"] = background.thinned(1 - held_out)
     scores, numbers, edges = {}, {}, None

@@ -131,7 +131,7 @@ def test_what_is_negative_has_no_c_statistic(model, tmp_path):
     cube = observe(remnant(model, 30), model)
     net = EventCube(cube.data - 0.05, energy_edges=cube.energy_edges, wcs=cube.wcs)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SeparationWarning)
+        warnings.simplefilter("ignore", AstropyUserWarning)
         result = separate(net, model)
     assert "reduced_cstat" not in result.diagnostics.meta
     result.write(tmp_path / "net.fits")  # where NaN has no place

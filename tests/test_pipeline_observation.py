@@ -231,6 +231,12 @@ def test_warnings_of_a_free_amplitude():
         separate(sky, Ideal(toy.spectra()), background=ExpectedBackground(mixture, free=True))
 
 
+def test_background_larger_than_the_data():
+    cube = toy.cube()
+    with pytest.warns(AstropyUserWarning, match=r"the background has 2 times the counts of the cube: check its scale"):
+        separate(cube, Ideal(toy.spectra()), background=2 * cube.data.sum(axis=(1, 2)))
+
+
 def test_background_of_other_energies():
     with pytest.raises(ValueError, match="the background's spectrum has 5 bins, but the cube"):
         separate(toy.cube(), toy.model(), background=np.ones(5))

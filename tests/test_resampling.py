@@ -3,6 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, separate
+from astro_lpalm.cube import ExpectedBackground
 from astro_lpalm.model import KnownSpectra
 from astro_lpalm.resampling import resample
 from astro_lpalm.separation import Factorization
@@ -50,8 +51,8 @@ def test_a_bias_counts(cube):
     # Spectra that come out wrong in each resampling, always in the same way, have no scatter but are uncertain.
     off = toy.spectra() + 0.1
     off /= np.linalg.norm(off, axis=0)
-    errors, _ = resample(cube, toy.spectra(), lambda drawn, rng: off, 4, progress=False)
-    small, _ = resample(cube, toy.spectra(), lambda drawn, rng: toy.spectra(), 4, progress=False)
+    errors, *_ = resample(cube, toy.spectra(), lambda drawn, rng: (off, 1.0), 4, progress=False)
+    small, *_ = resample(cube, toy.spectra(), lambda drawn, rng: (toy.spectra(), 1.0), 4, progress=False)
     assert np.all(errors.max(axis=0) > 10 * small.max(axis=0))
 
 
@@ -84,11 +85,30 @@ def test_masked_pixels_and_background_are_no_photons_of_the_components(cube):
     data = np.where(mask, np.nan, cube.data)
     masked = EventCube(data, energy_edges=toy.EDGES, wcs=toy.wcs(), mask=mask)
     background = np.full((len(data), 1), 3.0)
-    errors, images = resample(masked, toy.spectra(), lambda *_: toy.spectra(), 3, background, progress=False)
+    found = toy.spectra(), 1.0
+    errors, images, amplitude = resample(masked, toy.spectra(), lambda *_: found, 3, background, progress=False)
+    assert amplitude == 0
     assert np.isfinite(errors).all()
     assert images.shape == (2, np.count_nonzero(~mask))
     expected = propagated(masked, toy.spectra(), np.full((len(data), 1), 3.0))
     assert np.all(images.min(axis=1) ** 2 > 0.9 * expected[:, 0])
+
+
+def test_a_free_background_leaves_more_open(cube):
+    # Its amplitude is found anew each time, and what it takes the components do not have.
+    level = 0.05 * cube.data.mean()
+    data = np.random.default_rng(3).poisson(cube.data + level)
+    observed = EventCube(data, energy_edges=toy.EDGES, wcs=toy.wcs())
+    options = {"n_resamplings": 60, "progress": False}
+    counts = np.full(len(data), level * data[0].size)
+    fixed = separate(observed, Ideal(), background=counts, **options)
+    free = separate(observed, Ideal(), background=ExpectedBackground(counts, free=True), **options)
+    once = separate(observed, Ideal(), background=ExpectedBackground(counts, free=True))
+    error = free.diagnostics.meta["background_amplitude_error"]
+    assert abs(free.diagnostics.meta["background_amplitude"] - 1) < 3 * error
+    # The spectra are known, so that only the photons count, as in the error that goes without resampling.
+    assert error == pytest.approx(once.diagnostics.meta["background_amplitude_error"], rel=0.3)
+    assert np.all(free.spectra_uncertainty.sum(axis=0) > 1.3 * fixed.spectra_uncertainty.sum(axis=0))
 
 
 def test_perturbed_means_scatter_like_the_library():

@@ -70,7 +70,7 @@ good.diagnostics.meta
 # ``snr_db``
 #     The signal-to-noise ratio of what the network was given. It passes within 6 dB of what the model was trained for.
 # ``reduced_cstat`` and ``reduced_chi_square``
-#     Near 1 where the model explains the data. Nothing is warned of.
+#     Near 1 where the model explains the data. Below 0.2 the latter is warned of: such data are no counts.
 # ``library_distance``, in the table
 #     How far each spectrum lies outside the templates of its component, in their standard deviations. Up to 5 passes.
 
