@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import eigh
 
-__all__ = ["leverage", "region_errors", "spectrum_errors", "variance_inflation"]
+__all__ = ["region_errors", "residual_share", "spectrum_errors", "variance_inflation"]
 
 
 def spectrum_errors(separation):
@@ -59,7 +59,7 @@ def _least_squares(sources, noise):
 
 def _weighted_inverse(mixing, variance):
     """Solve for sources by least squares, weighted with the variance in each energy: shape (n, m)."""
-    weight = 1 / np.sqrt(np.maximum(variance, np.finfo(float).tiny + 1e-6 * variance.max()))
+    weight = 1 / np.sqrt(np.maximum(variance, np.finfo(float).tiny + 1e-6 * max(variance.max(), 0.0)))
     return np.linalg.pinv(mixing * weight[:, np.newaxis]) * weight
 
 
@@ -108,13 +108,16 @@ def variance_inflation(mixing, variance):
     return np.maximum(alone * together, 1)
 
 
-def leverage(mixing, variance):
-    """Share of the noise of each energy that least-squares sources take up, shape (m,).
+def residual_share(mixing, variance):
+    """Share of the noise of each energy that weighted least-squares sources leave to the residuals, shape (m,).
+
+    Of data X the residuals are R X, and the squares of noise of variance V add up to the sum of R_ik^2 V_k.
 
     Parameters
     ----------
     mixing : `~numpy.ndarray`, shape (m, n)
     variance : `~numpy.ndarray`, shape (m,)
-        Of the data in each energy bin, which the sources were weighted with.
+        Of the data in each energy bin, up to a factor, which the sources were weighted with.
     """
-    return np.einsum("ij,ji->i", mixing, _weighted_inverse(mixing, variance))
+    R = np.eye(len(mixing)) - mixing @ _weighted_inverse(mixing, variance)
+    return (R**2).sum(axis=0)

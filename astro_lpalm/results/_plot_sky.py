@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import AsinhNorm, Normalize, to_rgb
 
-from ._errors import leverage
+from ._errors import residual_share
 from ._plot_spectra import COLORS, FONT
 
 __all__ = ["draw_composite", "draw_image", "draw_misfit"]
@@ -65,11 +65,11 @@ def draw_composite(separation, axes, *, outer, size):
 def draw_misfit(separation, axes, *, outer, size):
     """Draw where the model fails; see `Separation.plot`."""
     expected = np.maximum(separation._expected(), 0)
-    free = 1 - leverage(separation.mixing, expected.mean(axis=1))
+    share = residual_share(separation.mixing, separation.cube.matrix().mean(axis=1))
     side, block = _blocks(separation.cube.pixel_mask, expected.sum(axis=0).mean())
     data, expected = (_summed(rows, block) for rows in (separation.cube.matrix(), expected))
     deviation = np.sqrt(np.maximum((2 * expected**2 + expected).sum(axis=0), 1e-3))
-    misfit = ((((data - expected) ** 2).sum(axis=0) - free @ expected) / deviation)[block]
+    misfit = ((((data - expected) ** 2).sum(axis=0) - share @ expected) / deviation)[block]
     drawn = axes.imshow(
         np.ma.masked_invalid(separation.cube.image_of(misfit)),
         origin="lower",

@@ -1,7 +1,6 @@
 """Separation: the components found in a cube."""
 
 import re
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +13,7 @@ from astropy.table import QTable, Table
 from .._files import complete_or_nothing
 from .._names import check_component_names
 from ..cube import EventCube
+from ._errors import residual_share
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
 from ._region import region_table
@@ -77,13 +77,13 @@ class Separation:
 
     Notes
     -----
-    With :math:`X` the data, :math:`A` the mixing, :math:`S` the sources and :math:`h_i` the diagonal of
-    :math:`A A^+`, the share of the noise of energy i that a least-squares :math:`S = A^+ X` takes up, the reduced chi
+    With :math:`X` the data, :math:`A` the mixing, :math:`S = D X` the sources of least squares weighted by the mean
+    counts of each energy, as `~astro_lpalm.pipeline.separate` finds them, and :math:`R = 1 - A D`, the reduced chi
     square is
 
     .. math::
 
-        \chi^2_r = \frac{\sum_{ij} (X - A S)_{ij}^2}{\sum_i (1 - h_i) \sum_j (A S)_{ij}},
+        \chi^2_r = \frac{\sum_{ij} (X - A S)_{ij}^2}{\sum_{ik} R_{ik}^2 \sum_j (A S)_{kj}},
 
     with the background, where there is one, added to both :math:`A S`. The denominator is what the numerator is
     expected to be for Poisson noise, whose variance is the model's counts. Comparing the two sums, rather than summing
@@ -177,19 +177,19 @@ class Separation:
         return self.mixing.sum(axis=0) * self.sources.sum(axis=1)
 
     def _reduced_chi_square(self):
-        leverage = np.einsum("ij,ji->i", self.mixing, np.linalg.pinv(self.mixing))
-        total = self.mixing @ self.sources.sum(axis=1)
-        if self.background is not None:
-            total += self.background.sum(axis=1)
-        expected = (1 - leverage) @ total
-        if len(self.mixing) <= len(self.names) or expected <= 0:
-            return None  # as many spectra as energies fit anything: nothing is left to compare
-        squares, kept = 0.0, ~self.cube.pixel_mask
+        squares, counts, kept = 0.0, np.zeros(len(self.mixing)), ~self.cube.pixel_mask
         for i, plane in enumerate(self.cube.data):  # energy by energy: the cube may be large
             residual = plane[kept] - self.mixing[i] @ self.sources
             if self.background is not None:
                 residual -= self.background[i]
             squares += np.vdot(residual, residual)
+            counts[i] = plane[kept].sum(dtype=float)
+        total = self.mixing @ self.sources.sum(axis=1)
+        if self.background is not None:
+            total += self.background.sum(axis=1)
+        expected = residual_share(self.mixing, counts) @ total
+        if len(self.mixing) <= len(self.names) or expected <= 0:
+            return None  # as many spectra as energies fit anything: nothing is left to compare
         return float(squares / expected)
 
     @property
@@ -199,22 +199,20 @@ class Separation:
         Each holds the component's counts summed over energy, on the cube's celestial WCS, with their uncertainty
         where it is known; excluded pixels are masked and NaN.
         """
-        return MappingProxyType(self._images)
-
-    @cached_property
-    def _images(self):
         planes = self.cube.image_of(self.sources * self.mixing.sum(axis=0)[:, np.newaxis])
         errors = self.image_uncertainty or {}
-        return {
-            name: NDData(
-                plane,
-                unit=u.count,
-                wcs=self.cube.wcs,
-                mask=self.cube.pixel_mask.copy(),
-                uncertainty=StdDevUncertainty(errors[name]) if errors else None,
-            )
-            for name, plane in zip(self.names, planes)
-        }
+        return MappingProxyType(
+            {
+                name: NDData(
+                    plane,
+                    unit=u.count,
+                    wcs=self.cube.wcs,
+                    mask=self.cube.pixel_mask.copy(),
+                    uncertainty=StdDevUncertainty(errors[name]) if errors else None,
+                )
+                for name, plane in zip(self.names, planes)
+            }
+        )
 
     @property
     def flux_images(self):
@@ -247,7 +245,7 @@ class Separation:
             }
         )
 
-    @cached_property
+    @property
     def spectra(self):
         """Component spectra, a `~astropy.table.QTable` with a row per energy bin.
 
@@ -496,7 +494,7 @@ def _valid_matrix(what, values, shape, meaning):
     if not np.isfinite(values).all():
         msg = f"{what} has {np.sum(~np.isfinite(values))} values that are NaN or infinite; expected finite ones."
         raise ValueError(msg)
-    values.flags.writeable = False  # images and spectra are made from them once
+    values.flags.writeable = False  # they belong together
     return values
 
 
