@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-__all__ = ["EventCube", "load_model", "separate"]
+__all__ = ["EventCube", "Separation", "SeparationWarning", "load_model", "separate"]
 __version__ = _version("astro_lpalm")
 
 
@@ -10,6 +10,10 @@ def __getattr__(name):
     # Imported on first use, so that ``import astro_lpalm`` stays light: the model and the solvers need torch.
     if name == "EventCube":
         from .cube import EventCube as found
+    elif name == "Separation":
+        from .results import Separation as found
+    elif name == "SeparationWarning":
+        from .diagnostics import SeparationWarning as found
     elif name == "separate":
         from .pipeline import separate as found
     elif name == "load_model":

@@ -13,19 +13,9 @@ from ._files import check_output
 
 __all__ = ["main"]
 
-# What bad input raises; torch raises AssertionError for a device that it was not built for. Anything else is a fault
-# of the program, and shows its traceback.
-_FAILURES = (
-    OSError,
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    KeyError,
-    MemoryError,
-    RuntimeError,
-    AssertionError,
-    KeyboardInterrupt,
-)
+# What bad input and a full disk or memory raise; torch says RuntimeError of the latter. Anything else is a fault of the
+# program, and shows its traceback.
+_FAILURES = (OSError, ValueError, MemoryError, RuntimeError, KeyboardInterrupt)
 
 
 def main(arguments=None):
@@ -399,8 +389,8 @@ def _spectra_options(command):
     command.add_argument("--arf", help="effective area of the observation (with --rmf)")
     command.add_argument("--rmf", help="its redistribution matrix; written with the spectra, in their energy bins")
     command.add_argument("--region", help="DS9 or CIAO region file; spectra of this part of the sky")
-    command.add_argument("--table", type=Path, metavar="FILE", help="ECSV file to write a table of the spectra to as "
-                         "well, with errors, data and residuals")  # fmt: skip
+    command.add_argument("--table", type=Path, metavar="FILE", help="ECSV file to write a table to as well: data, "
+                         "residuals, each component alone (PHA files of a region add the residuals)")  # fmt: skip
 
 
 def _info(options):

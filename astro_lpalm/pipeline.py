@@ -1,4 +1,4 @@
-"""The first journey: from an observation to its components. Every room is known here, and nothing is computed."""
+"""From an observation to its components: the parts of the package meet here, and nothing else is computed."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ from .separation import align, background_amplitude, count_blocks, least_squares
 from .spectra import PHA
 from .transforms import Starlet, detail_matrix, get_transform
 
-__all__ = ["as_background", "read_background", "separate"]
+__all__ = ["as_background", "as_cube", "read_background", "separate"]
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def separate(
     `~astro_lpalm.diagnostics.SeparationWarning`
         If the result is not to be trusted; see `~astro_lpalm.diagnostics.diagnose`.
     """
-    cube, solver = _as_cube(cube_hdu), _as_solver(model)
+    cube, solver = as_cube(cube_hdu), _as_solver(model)
     transform = get_transform(transform, _N_SCALES, side=min(cube.data.shape[1:]))
     names, header, options = None, fits.Header(), {}
     if isinstance(solver, Model):
@@ -115,8 +115,14 @@ def separate(
         # No comments: a long value leaves no room for them, which would be warned about.
         header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
     header["TRANSFRM"] = repr(transform)
-    header.add_history(f"components found by astro_lpalm.separate with refine={refine}")
+    how = f"refine={refine}" if isinstance(solver, Model) else type(solver).__name__
+    header.add_history(f"components found by astro_lpalm.separate with {how}")
+    if n_resamplings:
+        header.add_history(f"uncertainties from {n_resamplings} resamplings, seed {seed}")
     background = as_background(background, cube)
+    if background is not None:
+        scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
+        header.add_history(f"background {scale}{', its amplitude free' if background.free else ''}")
     expected = None if background is None else background.expected(cube)
     X, blocks = cube.matrix(dtype=np.float32), None
     if n_resamplings:  # an error now, not when all is computed
@@ -129,7 +135,7 @@ def separate(
     free = background is not None and background.free
     search = _Search(solver, options, transform, expected, free, blocks)
     found, details = search.spectra(cube, X)
-    log.info("the spectra took %d iterations, converged: %s", found.n_iter, found.converged)
+    log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
     best, error = search.amplitude(cube, found.spectra)
     amplitude = max(best, 0.0)
@@ -212,8 +218,8 @@ class _Search:
         if self.free:
             background = background * max(self.amplitude(cube, found.spectra)[0], 0.0)
         refined = refine_counts(X, found, self.solver.library, blocks=self.blocks, background=background)
-        converged = found.converged and refined.converged
-        return replace(refined, n_iter=found.n_iter + refined.n_iter, converged=converged), details
+        log.debug("the refinement of the details took %d rounds, converged: %s", found.n_iter, found.converged)
+        return refined, details
 
     def amplitude(self, cube, spectra):
         """Return what the background is best multiplied by, and the error of that."""
@@ -270,7 +276,7 @@ def as_background(background, cube):
 
     Parameters
     ----------
-    background : `~astro_lpalm.cube.ExpectedBackground`, EventCube, array_like, str, path or None
+    background : `~astro_lpalm.cube.ExpectedBackground`, EventCube, image HDU, array_like, str, path or None
     cube : `~astro_lpalm.cube.EventCube`
         The observation.
 
@@ -287,6 +293,8 @@ def as_background(background, cube):
         return background
     if isinstance(background, (str, os.PathLike)):
         return read_background(background, cube)
+    if isinstance(background, (fits.HDUList, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        background = EventCube.from_hdu(background)
     return ExpectedBackground(background)
 
 
@@ -320,7 +328,22 @@ def read_background(path, cube, *, scale=None, free=False):
     return ExpectedBackground.from_pha(PHA.read(path), cube, scale=scale, free=free)
 
 
-def _as_cube(cube_hdu):
+def as_cube(cube_hdu):
+    """Take for a cube whatever `separate` takes.
+
+    Parameters
+    ----------
+    cube_hdu : `~astro_lpalm.cube.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
+
+    Returns
+    -------
+    `~astro_lpalm.cube.EventCube`
+
+    Raises
+    ------
+    OSError, TypeError, ValueError
+        If it cannot be read or used.
+    """
     if isinstance(cube_hdu, EventCube):
         return cube_hdu
     if isinstance(cube_hdu, (str, os.PathLike)):

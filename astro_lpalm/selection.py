@@ -9,7 +9,8 @@ from scipy.special import xlogy
 
 from .cube.energies import describe_grid
 from .diagnostics import SeparationWarning
-from .pipeline import as_background, separate
+from .model import Model
+from .pipeline import as_background, as_cube, separate
 from .separation import count_blocks, poisson_sources
 
 __all__ = ["compare_models"]
@@ -29,10 +30,10 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
 
     Parameters
     ----------
-    cube : `~astro_lpalm.cube.EventCube`
+    cube : `~astro_lpalm.cube.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
         Counts.
-    models : dict, or sequence of str and paths
-        Models or solvers by name; or names and files of models, each its own name.
+    models : dict, or sequence
+        Models or solvers by name; or models, names and files of models, each with its own name.
     held_out : float
         The probability with which a photon is held out.
     seed : int or `numpy.random.Generator`
@@ -48,7 +49,12 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     Raises
     ------
     ValueError
-        If ``held_out`` is not between 0 and 1, the cube is no counts, or the models have different energy bins.
+        If ``held_out`` is not between 0 and 1, the cube is no counts, there is no model, or the models have different
+        energy bins.
+    TypeError
+        If ``models`` is a single one, or has solvers without names.
+    OSError
+        If a file cannot be read.
 
     Examples
     --------
@@ -57,12 +63,11 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     if not 0 < held_out < 1:
         msg = f"held_out is {held_out}, but must lie between 0 and 1."
         raise ValueError(msg)
+    cube, models = as_cube(cube), _by_name(models)
     counts = cube.matrix()
     if np.any(counts != np.round(counts)) or counts.min() < 0:
         msg = "the cube has values that are no whole numbers, so there are no photons to hold out; take the counts."
         raise ValueError(msg)
-    if not isinstance(models, dict):
-        models = {os.fspath(model): model for model in models}
     drawn = np.random.default_rng(seed).binomial(counts.astype(np.int64), held_out)
     seen, held = cube.with_matrix(counts - drawn), cube.with_matrix(drawn)
     blocks = count_blocks(
@@ -95,6 +100,24 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     for name in ("log_likelihood", "error"):
         table[name].info.format = ".1f"
     return table
+
+
+def _by_name(models):
+    if isinstance(models, (str, os.PathLike)) or callable(getattr(models, "separate", None)):
+        msg = (
+            "models is a single one, with nothing to compare it with; give a list of them, or a dict with their names."
+        )
+        raise TypeError(msg)
+    if not isinstance(models, dict):
+        names = [model.name if isinstance(model, Model) else model for model in models]
+        if unnamed := [type(name).__name__ for name in names if not isinstance(name, (str, os.PathLike))]:
+            msg = f"models has a {unnamed[0]}, which has no name of its own; give a dict with names of solvers."
+            raise TypeError(msg)
+        models = {os.fspath(name): model for name, model in zip(names, models)}
+    if not models:
+        msg = "models is empty; give at least one."
+        raise ValueError(msg)
+    return models
 
 
 def _block_scores(result, held, blocks, ratio):

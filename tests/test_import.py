@@ -44,16 +44,20 @@ print("torch" in sys.modules, "matplotlib.pyplot" in sys.modules)
 
 def test_front_door():
     from astro_lpalm.cube import EventCube
+    from astro_lpalm.diagnostics import SeparationWarning
     from astro_lpalm.model import load_model
     from astro_lpalm.pipeline import separate
+    from astro_lpalm.results import Separation
 
     assert astro_lpalm.EventCube is EventCube
+    assert astro_lpalm.Separation is Separation
+    assert astro_lpalm.SeparationWarning is SeparationWarning
     assert astro_lpalm.load_model is load_model
     assert astro_lpalm.separate is separate
 
 
 def test_front_door_shows_what_is_behind_it():
-    assert astro_lpalm.__all__ == ["EventCube", "load_model", "separate"]
+    assert astro_lpalm.__all__ == ["EventCube", "Separation", "SeparationWarning", "load_model", "separate"]
     listed = run("import astro_lpalm; print(*dir(astro_lpalm))").split()
     assert {"EventCube", "load_model", "separate", "__version__"} <= set(listed)
     assert listed == sorted(listed)

@@ -42,6 +42,21 @@ def test_the_right_number_of_components_predicts_best(seed):
     assert list(rows["three"])[:2] == ["three", 3]
 
 
+def test_models_of_every_kind(tmp_path):
+    cube, model = toy.cube(), toy.model()
+    cube.write(tmp_path / "cube.fits")
+    model.write(tmp_path / "model.fits")
+    table = compare_models(tmp_path / "cube.fits", [model, tmp_path / "model.fits"])
+    assert set(table["model"]) == {model.name, str(tmp_path / "model.fits")}
+    for single in ("snr-acis", model, Known(toy.spectra())):
+        with pytest.raises(TypeError, match="models is a single one"):
+            compare_models(cube, single)
+    with pytest.raises(TypeError, match="models has a Known, which has no name of its own"):
+        compare_models(cube, [Known(toy.spectra())])
+    with pytest.raises(ValueError, match="models is empty"):
+        compare_models(cube, [])
+
+
 def test_a_component_that_is_there_is_wanted():
     A = np.hstack([toy.spectra(2), np.exp(-(((np.arange(12) - 6) / 1.5) ** 2))[:, np.newaxis]])
     expected = np.einsum("ik,kyx->iyx", A / A.sum(axis=0), toy.images(3))

@@ -64,7 +64,11 @@ class ExpectedBackground:
         else:
             if isinstance(counts, u.Quantity):
                 counts = counts.to_value(u.count)
-            self.counts = values = np.array(counts, dtype=float)
+            try:
+                self.counts = values = np.array(counts, dtype=float)
+            except (TypeError, ValueError):
+                msg = f"a background must be a cube or counts in energy bins, not {type(counts).__name__}."
+                raise TypeError(msg) from None
             self.energy_edges = None if energy_edges is None else as_energy_edges(energy_edges)
             expected = "one" if energy_edges is None else f"({len(self.energy_edges) - 1},)"
             if values.ndim != 1 or (energy_edges is not None and len(self.energy_edges) != values.size + 1):

@@ -100,11 +100,8 @@ class EventCube(NDData):
                 f"{describe_grid(edges)}. The shape of the data, {data.shape}, must be (energy, y, x)."
             )
             raise ValueError(msg)
-        exposure = checked_exposure(exposure, data.shape[1:])
-        mask = checked_mask(mask, data.shape, exposure)
-        check_values(data, mask)
+        self._energy_edges, self._exposure = edges, checked_exposure(exposure, data.shape[1:])
         super().__init__(data, mask=mask, wcs=checked_wcs(wcs), meta=meta, unit=u.count)
-        self._energy_edges, self._exposure = edges, exposure
 
     @classmethod
     def from_events(
@@ -338,7 +335,7 @@ class EventCube(NDData):
                 msg = f"'{os.fspath(path)}': {error}"
                 raise ValueError(msg) from error
 
-    def write(self, path, overwrite=False):
+    def write(self, path, *, overwrite=False):
         """Write the cube to a FITS file.
 
         Parameters
@@ -392,6 +389,17 @@ class EventCube(NDData):
         header = self.wcs.to_header(relax=True)
         header.remove("WCSAXES", ignore_missing=True)
         return header
+
+    @property
+    def mask(self):
+        """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), or None. What is assigned is checked."""
+        return self._mask
+
+    @mask.setter
+    def mask(self, value):
+        mask = checked_mask(value, self.data.shape, self._exposure)
+        check_values(self.data, mask)
+        self._mask = mask
 
     @property
     def energy_edges(self):

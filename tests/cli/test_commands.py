@@ -162,7 +162,7 @@ def test_separate(files, here, capsys):
     np.testing.assert_allclose(result.mixing, expected.mixing)
     assert result.header["MODEL"] == "toy"
     assert all(name in out for name in ("component", "counts", "soft", "hard"))
-    assert re.fullmatch(r"the spectra took \d+ iterations, converged: (True|False)\n", err)
+    assert re.fullmatch(r"the spectra took \d+ rounds, converged: (True|False)\n", err)
 
 
 @pytest.mark.parametrize(

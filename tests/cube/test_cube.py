@@ -149,6 +149,20 @@ def test_mask_and_matrix(tmp_path, three_dimensional):
     assert fits.getdata(tmp_path / "cube.fits", "MASK").dtype == np.uint8
 
 
+def test_a_mask_that_is_assigned_is_checked(cube):
+    given = (cube.data.sum(axis=0) > np.median(cube.data.sum(axis=0))).astype(int)
+    changed = EventCube(cube.data, energy_edges=cube.energy_edges, wcs=cube.wcs)
+    changed.mask = given
+    assert changed.mask.dtype == bool
+    assert changed.matrix().shape == (cube.n_energy, np.sum(given == 0))
+    changed.mask = np.broadcast_to(given, cube.data.shape)
+    assert changed.mask.shape == given.shape
+    with pytest.raises(ValueError, match=r"mask has shape \(3,\)"):
+        changed.mask = [0, 0, 1]
+    changed.mask = None
+    assert not changed.pixel_mask.any()
+
+
 def test_unmasked_matrix_is_every_pixel(cube):
     assert not cube.pixel_mask.any()
     np.testing.assert_array_equal(cube.matrix(), cube.data.reshape(8, -1))
