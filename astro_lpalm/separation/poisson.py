@@ -184,7 +184,8 @@ def count_blocks(counts, mask=None, *, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BL
     n_most : int
         The largest number of blocks.
     fewest : float
-        How many counts a block should have at least.
+        How many counts the blocks should have at least, on average. A single bright pixel is not split, and other
+        blocks may then have fewer.
 
     Returns
     -------

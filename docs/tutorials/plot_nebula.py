@@ -242,14 +242,14 @@ for axis in axes:
     axis.set(xticks=[], yticks=[], facecolor="0.85")
 
 # %%
-# It is one block of pixels, but it falsifies the rest: in the nebula around it the column density is now too high by
+# It is one block of pixels, but it makes the rest wrong: in the nebula around it the column density is now too high by
 # eight times its error, and the index by two and a half. The warning is to be heeded. Mask such sources.
 #
 # The real observation
 # --------------------
 # The event list of MSH 15-52, ObsID 754, is no part of this package. With the pulsar masked in the same way, its
 # 178,000 photons in 12 x 14 arcmin come apart like those above: RCW 89 in ``thermal``; nebula, jet and arc in
-# ``nonthermal``; a reduced chi square of 1.06, and no outline of either in the residuals. The power law, through the
+# ``nonthermal``; a reduced chi square of 1.03, and no outline of either in the residuals. The power law, through the
 # approximate response and from 0.8 keV on, has a photon index of 2.05 ± 0.02; with the emptiest corner of the field as
 # background, 2.16 ± 0.02, so that more depends on the background than on the photons. And there is a warning:
 # residuals of 12 sigma in one block, besides up to 9 sigma in the spectrum of the field, below 0.6 keV and around

@@ -3,7 +3,7 @@ From an event list to components
 ================================
 
 A supernova remnant is simulated as an event list, binned, separated with the packaged model, and compared with what
-went in. With a real event list, the first section falls away and the others stay as they are.
+went in. With a real event list, the first section is not needed and the others stay as they are.
 """
 
 # %%

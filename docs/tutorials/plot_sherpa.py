@@ -11,7 +11,7 @@ response, and fits a photon index to it.
 # %%
 # An observation
 # --------------
-# With an observation of your own this section falls away: the event list comes from the archive, the exposure map
+# With an observation of your own this section is not needed: the event list comes from the archive, the exposure map
 # from ``fluximage``, ARF and RMF from ``specextract``, and the blank field from ``blanksky``. Here they are made, in
 # the same layout. The synchrotron emission has a photon index of 2.5, which is what we want to find again.
 
@@ -191,8 +191,9 @@ print(
 # Chi square is far below the number of bins: in the file, errors of bins count as independent, which those of a
 # spectrum that a library holds together are not, and are set large enough that the errors of fitted parameters come out
 # right (`~astro_lpalm.results.Separation.write_pha` says how). So chi square tells nothing of the quality of the fit;
-# the residuals of the separation do. Of the normalization, note that the effective area is that of the optical axis:
-# vignetting, the gap and the part left out are still to be divided by.
+# the residuals of the separation do. The effective area is that of the optical axis, without the gap. So the fitted
+# normalization is too low: it must still be divided by the fraction of the photons that vignetting, the gap and the
+# part left out leave (:doc:`/observations` says how to find that of vignetting).
 
 figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 5), height_ratios=(3, 1), layout="constrained")
 upper.errorbar(energy, spectrum.counts.value, error, fmt=".k", ms=3, lw=0.8, label="synchrotron, as separated")

@@ -4,7 +4,7 @@ Is this separation to be believed?
 
 A separation always gives images and spectra, whatever it is given. This page shows what tells good ones from bad ones:
 first an observation that is what the model expects, then four that are not, each with what the diagnostics say and what
-to do about it; and at last what the uncertainties mean.
+to do about it; then what the uncertainties mean, and at last how to choose between models.
 """
 
 # %%
@@ -73,6 +73,8 @@ good.diagnostics.meta
 #     Near 1 where the model explains the data. Below 0.2 the latter is warned of: such data are no counts.
 # ``library_distance``, in the table
 #     How far each spectrum lies outside the templates of its component, in their standard deviations. Up to 5 passes.
+# ``n_iter`` and ``converged``
+#     How many steps the last refinement of the spectra took, and whether it came to its end.
 
 good.diagnostics
 
@@ -259,3 +261,22 @@ for k, (axis, name) in enumerate(zip(axes.flat, names)):
 # What the uncertainty does not know: an error of the model. It takes the components, their libraries and the response
 # to be right, and is small where a separation is precisely wrong. Look at the warnings and the residuals first, at
 # the uncertainties then.
+#
+# Which model?
+# ------------
+# Where more than one model could describe an observation, let them predict photons.
+# `~astro_lpalm.selection.compare_models` holds out three photons of ten, separates the others with each model, and
+# compares what it expects with the photons that were held out. Here are the four components of ``snr-acis`` and the
+# two of ``pwn-acis``, which has the same energy bins, on the good observation:
+
+from astro_lpalm.selection import compare_models
+
+comparison = compare_models(good.cube, ["snr-acis", "pwn-acis"])
+comparison
+
+# %%
+# The best model comes first. ``log_likelihood`` is that of the held-out photons, relative to the best model's, and
+# ``error`` is the standard deviation of this difference. A difference of less than three errors is none. This one is
+# many errors: the two components of ``pwn-acis`` do not describe this remnant. A model with components that are not
+# there gains nothing here, since these do not help to predict new photons. The table only ranks the models it is given:
+# the best of them can still be wrong, so look at its warnings and residuals too.
