@@ -68,7 +68,8 @@ def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0,
     Returns
     -------
     spectra_uncertainty : `~numpy.ndarray`, shape (m, n)
-        Standard deviation of the counts of each component in each energy bin, summed over the field.
+        Standard deviation of the counts of each component in each energy bin, summed over the field; not less than
+        one count, as a spectrum that its library holds near zero comes out there each time.
     image_uncertainty : `~numpy.ndarray`, shape (n, t)
         Standard deviation of the counts of each component in each unmasked pixel, summed over the energies.
     amplitude_uncertainty : float
@@ -101,7 +102,8 @@ def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0,
         of_amplitude += more**2
         meter.step()
     noise = _photon_noise(cube, spectra, variance, net, np.float32(amplitude) * background)
-    of_spectra, of_images = np.sqrt(of_spectra / n_resamplings), np.sqrt(of_images / n_resamplings + noise)
+    of_spectra = np.sqrt(np.maximum(of_spectra / n_resamplings, 1.0))
+    of_images = np.sqrt(of_images / n_resamplings + noise)
     return of_spectra, of_images, float(np.sqrt(of_amplitude / n_resamplings))
 
 

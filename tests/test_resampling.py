@@ -56,6 +56,15 @@ def test_a_bias_counts(cube):
     assert np.all(errors.max(axis=0) > 10 * small.max(axis=0))
 
 
+def test_a_bin_without_counts_is_not_certain(cube):
+    # Whatever is known of a spectrum, one count more or less cannot be told.
+    A = toy.spectra()
+    A[:3, 0] = 0
+    errors, *_ = resample(cube, A, lambda drawn, rng: (A, 1.0), 4, progress=False)
+    assert_array_equal(errors[:3, 0], 1)
+    assert np.all(errors[3:, 0] > 1)
+
+
 def test_same_seed_same_uncertainty(cube):
     model = toy.model()
     once, again, other = (
