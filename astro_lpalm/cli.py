@@ -107,7 +107,7 @@ def _check_device(name):
 
     try:
         torch.zeros(1, device=name).sum().item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:  # the latter of a device that it was not built for
         devices = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
         devices += ["mps"] if torch.backends.mps.is_available() else []
         msg = f"PyTorch cannot compute on the device '{name}' here; the devices are: {', '.join(devices)}."
@@ -369,7 +369,7 @@ def _spectra(options):
         msg = f"--arf {options.arf} needs --rmf, the redistribution matrix that goes with it."
         raise ValueError(msg)
     if options.table is not None:
-        _refuse_input(options.table, options.file)
+        _refuse_input(options.table, options.file, options.arf, options.rmf, options.region)
         check_output(options.table, overwrite=options.overwrite)
     result = Separation.read(options.file)
     response = None if options.rmf is None else (options.arf, options.rmf)

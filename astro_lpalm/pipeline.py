@@ -107,22 +107,12 @@ def separate(
     """
     cube, solver = as_cube(cube_hdu), _as_solver(model)
     transform = get_transform(transform, _N_SCALES, side=min(cube.data.shape[1:]))
-    names, header, options = None, fits.Header(), {}
+    names, options = None, {}
     if isinstance(solver, Model):
         if solver.energy_edges is not None:
             cube = cube.rebin(solver.energy_edges)
         names, options = solver.component_names, {"refine": refine, "device": device}
-        # No comments: a long value leaves no room for them, which would be warned about.
-        header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
-    header["TRANSFRM"] = repr(transform)
-    how = f"refine={refine}" if isinstance(solver, Model) else type(solver).__name__
-    header.add_history(f"components found by astro_lpalm.separate with {how}")
-    if n_resamplings:
-        header.add_history(f"uncertainties from {n_resamplings} resamplings, seed {seed}")
     background = as_background(background, cube)
-    if background is not None:
-        scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
-        header.add_history(f"background {scale}{', its amplitude free' if background.free else ''}")
     expected = None if background is None else background.expected(cube)
     X, blocks = cube.matrix(dtype=np.float32), None
     if n_resamplings:  # an error now, not when all is computed
@@ -159,7 +149,7 @@ def separate(
         diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
     if expected is not None:
         expected = expected * amplitude
-        _warn_of_background(best, error, expected.sum() / cube.matrix().sum(), free)
+        _warn_of_background(best, error, expected.sum() / X.sum(dtype=float), free)
     net = X if expected is None else X - expected.astype(np.float32)
     sources = least_squares(net, found.spectra, X.mean(axis=1))
     result = Separation(
@@ -168,7 +158,7 @@ def separate(
         sources,
         names or [f"component_{k + 1}" for k in range(len(sources))],
         diagnostics=Table(meta=diagnostics),
-        header=header,
+        header=_provenance(solver, transform, refine, background, n_resamplings, seed),
         background=expected,
         spectra_uncertainty=errors[0],
         image_uncertainty=errors[1],
@@ -182,6 +172,22 @@ def separate(
     for message in messages:
         warnings.warn(message, SeparationWarning, stacklevel=2)
     return result
+
+
+def _provenance(solver, transform, refine, background, n_resamplings, seed):
+    header, how = fits.Header(), type(solver).__name__
+    if isinstance(solver, Model):
+        how = f"refine={refine}"
+        # No comments: a long value leaves no room for them, which would be warned about.
+        header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
+    header["TRANSFRM"] = repr(transform)
+    header.add_history(f"components found by astro_lpalm.separate with {how}")
+    if n_resamplings:
+        header.add_history(f"uncertainties from {n_resamplings} resamplings, seed {seed}")
+    if background is not None:
+        scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
+        header.add_history(f"background {scale}{', its amplitude free' if background.free else ''}")
+    return header
 
 
 def _perturbed(solver, rng):

@@ -64,10 +64,10 @@ def draw_composite(separation, axes, *, outer, size):
 
 def draw_misfit(separation, axes, *, outer, size):
     """Draw where the model fails; see `Separation.plot`."""
-    expected = np.maximum(separation._expected(), 0)
-    share = residual_share(separation.mixing, separation.cube.matrix().mean(axis=1))
+    data, expected = separation.cube.matrix(), np.maximum(separation._expected(), 0)
+    share = residual_share(separation.mixing, data.mean(axis=1))
     side, block = _blocks(separation.cube.pixel_mask, expected.sum(axis=0).mean())
-    data, expected = (_summed(rows, block) for rows in (separation.cube.matrix(), expected))
+    data, expected = (_summed(rows, block) for rows in (data, expected))
     deviation = np.sqrt(np.maximum((2 * expected**2 + expected).sum(axis=0), 1e-3))
     misfit = ((((data - expected) ** 2).sum(axis=0) - share @ expected) / deviation)[block]
     drawn = axes.imshow(

@@ -112,6 +112,10 @@ def test_what_exists_is_not_replaced(components, here, fails):
             ["-o", ".", "--table", "components.fits", "--overwrite"],
             "'components.fits' is the file that it would be made of",
         ),
+        (
+            ["-o", ".", "--region", "away.reg", "--table", "away.reg", "--overwrite"],
+            "'away.reg' is the file that it would be made of",
+        ),
         (["-o", ".", "--arf", "source.arf"], "--arf source.arf needs --rmf"),
         (["-o", ".", "--rmf", "source.rmf"], "'source.rmf' does not hold the effective area .*; give the ARF as well"),
         (["-o", ".", "--arf", "source.arf", "--rmf", "no.rmf"], "there is no file 'no.rmf'"),
