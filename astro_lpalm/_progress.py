@@ -24,7 +24,9 @@ class Progress:
 
     def __init__(self, total, title, *, show=True):
         self.total, self.title = total, title
-        self.show = show and sys.stderr.isatty()
+        # the terminal itself, where the command line lets no control character through
+        self.stream = getattr(sys.stderr, "terminal", sys.stderr)
+        self.show = show and self.stream is not None and self.stream.isatty()
         # `done` may be set to what an earlier run has done already; the time left follows from the steps seen here.
         self.done, self.seen, self.start = 0, 0, time.monotonic()
 
@@ -35,7 +37,7 @@ class Progress:
         if self.show:
             left = (time.monotonic() - self.start) * (self.total - self.done) / self.seen
             line = f"\r{self.title} {self.done}/{self.total}  {left:.0f} s left  {note}"
-            sys.stderr.write(f"{line:<100}" + ("\n" if self.done == self.total else ""))
-            sys.stderr.flush()
+            self.stream.write(f"{line:<100}" + ("\n" if self.done == self.total else ""))
+            self.stream.flush()
         else:
             log.info("%s %d/%d  %s", self.title, self.done, self.total, note)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import astropy.units as u
 from astropy.coordinates import SkyCoord
 
 from . import __version__
-from ._files import check_output
+from ._files import check_files, check_fits_name
+from ._shell import in_shell
 
 __all__ = ["main"]
 
 # What bad input and a full disk or memory raise; torch says RuntimeError of the latter. Anything else is a fault of the
 # program, and shows its traceback.
-_FAILURES = (OSError, ValueError, MemoryError, RuntimeError, KeyboardInterrupt)
+_FAILURES = (OSError, ValueError, MemoryError, RuntimeError)
+_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 
 
 def main(arguments=None):
@@ -29,9 +32,13 @@ def main(arguments=None):
     Returns
     -------
     int
-        0 done, 1 could not be done. Wrong usage exits with 2.
+        0 done, 1 could not be done, 130 interrupted (143 by SIGTERM), 141 if what reads the output is there no longer.
+        Wrong usage exits with 2.
     """
-    options = _parser().parse_args(arguments)
+    return in_shell(lambda: _run(_parser().parse_args(arguments)))
+
+
+def _run(options):
     # The package's own logger, not the root: other packages keep their own ways, and nothing is said twice.
     log, handler = logging.getLogger(__package__), logging.StreamHandler()
     level = log.level
@@ -39,6 +46,8 @@ def main(arguments=None):
     log.setLevel(logging.WARNING if options.quiet else logging.INFO)
     try:
         options.function(options)
+    except BrokenPipeError:
+        raise  # nobody reads on: no failure
     except _FAILURES as error:
         if options.debug:
             raise
@@ -46,10 +55,36 @@ def main(arguments=None):
         message = message.replace("EventCube.from_events", "astro-lpalm bin")  # what it is called here
         print(f"astro-lpalm {options.command}: {message}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as interruption:
+        print(f"astro-lpalm {options.command}: {str(interruption) or _what_is_kept(options)}", file=sys.stderr)
+        return getattr(interruption, "code", _INTERRUPTED)
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
     return 0
+
+
+def _check(options, reads, writes, *, fits=True, renewed=()):
+    """Refuse to begin what could not be finished, or would destroy what it is made of."""
+    check_files(writes, reads, overwrite=options.overwrite, renewed=renewed)
+    options.outputs = {path: _state(path) for path in writes.values() if path is not None}
+    for path in options.outputs if fits else ():
+        check_fits_name(path)
+
+
+def _what_is_kept(options):
+    outputs = getattr(options, "outputs", {})
+    kept = [f"'{path}'" for path, before in outputs.items() if _state(path) != before]
+    return f"interrupted; kept: {', '.join(kept)}." if kept else "interrupted, and nothing was kept."
+
+
+def _state(path):
+    """Tell one state of a file from another; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _parser():
@@ -114,13 +149,6 @@ def _check_device(name):
         raise ValueError(msg) from error
 
 
-def _refuse_input(output, *files):
-    # --overwrite is for results of before, not for what a result is made of: file.fits, or file.fits[EXTENSION]
-    if output.resolve() in (Path(str(file).split("[")[0]).resolve() for file in files if file is not None):
-        msg = f"'{output}' is the file that it would be made of; choose another name for the output."
-        raise ValueError(msg)
-
-
 def _add_output(command, what, default=None):
     command.add_argument("-o", "--output", type=Path, default=default, required=default is None, help=what)
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -128,8 +156,9 @@ def _add_output(command, what, default=None):
 
 def _demo(options):
     """Simulate a remnant's event list, separate it, and compare with the truth."""
-    from .demo import run_demo
+    from .demo import FILES, run_demo
 
+    options.outputs = {path: _state(path) for path in (options.output / name for name in FILES)}
     _check_device(options.device)
     summary = run_demo(options.output, seed=options.seed, device=options.device, overwrite=options.overwrite)
     if not options.quiet:
@@ -148,9 +177,8 @@ def _bin(options):
     """Bin an event list, or several, into a cube of counts."""
     from .cube import EventCube
 
-    others = (options.region, options.mask, options.like)
-    _refuse_input(options.output, *options.events, *(options.exposure or ()), *others)
-    check_output(options.output, overwrite=options.overwrite)
+    others = (*(options.exposure or ()), options.region, options.mask, options.like)
+    _check(options, reads=(*options.events, *others), writes={"--output": options.output})
     names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region",
              "mask")  # fmt: skip
     chosen = {name: getattr(options, name) for name in names}
@@ -187,14 +215,12 @@ def _bin_options(command):
 def _simulate(options):
     """Simulate an event list of the components that a TOML file describes."""
     from ._files import write_fits
+    from .data import named_files
     from .simulate import simulate_from_file
 
-    _refuse_input(options.output, options.components)
-    for path in filter(None, (options.output, options.truth)):
-        check_output(path, overwrite=options.overwrite)
-    if options.truth is not None and options.truth.resolve() == options.output.resolve():
-        msg = f"--output and --truth are both '{options.output}'; give each a name of its own."
-        raise ValueError(msg)
+    reads = [options.components, *named_files(options.components), options.exposure_map]
+    reads += [options.psf] if isinstance(options.psf, Path) else []
+    _check(options, reads, writes={"--output": options.output, "--truth": options.truth})
     names = ("exposure", "center", "pixel_scale", "psf", "exposure_map", "background", "correlation")
     chosen = {name: getattr(options, name) for name in names}
     chosen["size"] = None if options.size is None else u.Quantity(options.size)
@@ -243,10 +269,12 @@ def _simulate_options(command):
 
 def _train(options):
     """Train a model for the components that a TOML file describes."""
+    from .data import named_files
     from .training import TrainingSet, train
 
-    _refuse_input(options.output, options.components)
-    check_output(options.output, overwrite=options.overwrite)
+    reads = [options.components, *named_files(options.components)]
+    writes = {"--output": options.output, "--checkpoint": options.checkpoint}
+    _check(options, reads, writes, renewed=["--checkpoint"])  # an old one is there to be gone on from
     _check_device(options.device)
     given = {name: getattr(options, name) for name in ("n_samples", "n_pixels", "snr_db")}
     given = {name: value for name, value in given.items() if value is not None}
@@ -280,10 +308,11 @@ def _train_options(command):
 
 def _separate(options):
     """Separate a cube into component images and spectra."""
+    from .data import packaged_files
     from .pipeline import separate
 
-    _refuse_input(options.output, options.cube, options.model, options.background)
-    check_output(options.output, overwrite=options.overwrite)
+    model = packaged_files(".fits").get(options.model, options.model)
+    _check(options, reads=[options.cube, model, options.background], writes={"--output": options.output})
     _check_device(options.device)
     result = separate(
         options.cube, options.model, background=_background(options), transform=options.transform,
@@ -335,8 +364,7 @@ def _plot(options):
     """Draw component images and spectra, or the history of a model's training."""
     from ._files import open_fits
 
-    _refuse_input(options.output, options.file)
-    check_output(options.output, overwrite=options.overwrite)
+    _check(options, reads=[options.file], writes={"--output": options.output}, fits=False)
     with open_fits(options.file) as hdulist:
         is_model = hdulist[0].header.get("CONTENT") == "astro_lpalm model"
     if is_model:
@@ -363,16 +391,17 @@ def _plot_options(command):
 def _spectra(options):
     """Write component spectra as PHA files, for Sherpa or XSPEC."""
     from ._files import complete_or_nothing
-    from .results import Separation
+    from .results import Separation, pha_files
 
     if options.arf is not None and options.rmf is None:
         msg = f"--arf {options.arf} needs --rmf, the redistribution matrix that goes with it."
         raise ValueError(msg)
-    if options.table is not None:
-        _refuse_input(options.table, options.file, options.arf, options.rmf, options.region)
-        check_output(options.table, overwrite=options.overwrite)
     result = Separation.read(options.file)
     response = None if options.rmf is None else (options.arf, options.rmf)
+    spectra = pha_files(result.names, options.output)[: None if response else -2]
+    reads = [options.file, options.arf, options.rmf, options.region]
+    writes = {"--table": options.table} | {path.name: path for path in spectra}
+    _check(options, reads, writes, fits=False)
     paths = result.write_pha(options.output, response=response, region=options.region, overwrite=options.overwrite)
     if options.table is not None:
         everywhere = ~result.cube.pixel_mask
@@ -444,7 +473,11 @@ def _reproduce(options):
         progress=not options.quiet,
     )  # fmt: skip
     for name in _EXPERIMENTS if options.experiment == "all" else (options.experiment,):
-        table = EXPERIMENTS[name].run(workspace)
+        try:
+            table = EXPERIMENTS[name].run(workspace)
+        except KeyboardInterrupt as interruption:
+            interruption.args = (f"interrupted; '{options.output}' keeps what is done, and the same command goes on.",)
+            raise
         if not options.quiet:
             print(f"{format_table(table)}\nThese are {options.output / name}.ecsv and .png.\n", flush=True)
 

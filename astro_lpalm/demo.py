@@ -17,9 +17,12 @@ from .separation import nmse, spectral_angle
 from .simulate import simulate_events
 from .spectra import SpectralLibrary
 
-__all__ = ["remnant_images", "run_demo"]
+__all__ = ["FILES", "remnant_images", "run_demo"]
 
 log = logging.getLogger(__name__)
+
+#: Names of the files that `run_demo` writes.
+FILES = ("events.fits", "cube.fits", "components.fits", "components.png", "summary.ecsv")
 
 _CENTER = SkyCoord(350.866, 58.815, unit="deg")  # that of Cassiopeia A
 _PIXEL = 1.476 * u.arcsec  # three sky pixels
@@ -103,10 +106,7 @@ def run_demo(directory, *, seed=0, device=None, overwrite=False):
         If a file cannot be written.
     """
     directory = Path(directory)
-    files_out = {
-        name: directory / name
-        for name in ("events.fits", "cube.fits", "components.fits", "components.png", "summary.ecsv")
-    }
+    files_out = {name: directory / name for name in FILES}
     if directory.exists():  # otherwise it is made when the first file is there to go into it
         for path in files_out.values():
             check_output(path, overwrite=overwrite)

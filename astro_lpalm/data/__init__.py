@@ -6,7 +6,7 @@ from pathlib import Path
 
 from astropy.table import QTable
 
-__all__ = ["find_components_file", "packaged_files", "read_components_file", "read_table"]
+__all__ = ["find_components_file", "named_files", "packaged_files", "read_components_file", "read_table"]
 
 
 def read_table(name):
@@ -123,3 +123,39 @@ def read_components_file(name_or_path):
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"'{path}' is not a TOML file: {error}."
         raise ValueError(msg) from error
+
+
+def named_files(name_or_path):
+    """Find all that a components file may be made of: itself, and every text in it, as the name of a file.
+
+    What is read is never to be written over, so that a name too many does no harm, and one too few does.
+
+    Parameters
+    ----------
+    name_or_path : str or `os.PathLike`
+        See `find_components_file`.
+
+    Returns
+    -------
+    list of `pathlib.Path`
+        The file first; names are taken relative to its directory, and most of the others are not those of files. Empty
+        if there is no such file, or it is not TOML, which reading it has to tell.
+
+    Examples
+    --------
+    >>> from astro_lpalm.data import named_files
+    >>> named_files("snr-acis")[0].name
+    'snr-acis.toml'
+    """
+    try:
+        path, tables = read_components_file(name_or_path)
+    except (OSError, ValueError):
+        return []
+    found, left = [path], [tables]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict | list):
+            left += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str):
+            found.append(path.parent / value)
+    return found

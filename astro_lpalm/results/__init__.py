@@ -1,5 +1,6 @@
 """What a separation gives: component images and spectra, residuals, diagnostics, their files and their figure."""
 
+from ._pha import pha_files
 from .separation import Separation
 
-__all__ = ["Separation"]
+__all__ = ["Separation", "pha_files"]

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from .._files import complete_or_nothing, open_fits, write_fits
+from .._files import check_files, complete_or_nothing, open_fits, same_file, write_fits
 from ..cube import ebounds_hdu
 from ._errors import spectrum_errors
 from ._fits import observation_cards, provenance_cards
 from ._region import Spectra, spectra_of_region
 from ._response import response_on_bins
 
-__all__ = ["write_spectra"]
+__all__ = ["pha_files", "write_spectra"]
 
 _FILES = ("RESPFILE", "ANCRFILE", "BACKFILE")
 _INSTRUMENT = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "GRATING")
@@ -22,17 +22,17 @@ _INSTRUMENT = ("TELESCOP", "INSTRUME", "DETNAM", "FILTER", "GRATING")
 
 def write_spectra(separation, prefix, *, response=None, region=None, overwrite=False):
     """Write one PHA file per component; see `Separation.write_pha`."""
-    prefix, names = Path(prefix), separation.names
-    base = (lambda name: prefix / name) if prefix.is_dir() else (lambda name: prefix.with_name(f"{prefix.name}_{name}"))
-    paths = [base(f"{name}.pha") for name in names]
+    *paths, arf, rmf = pha_files(separation.names, prefix)
+    files = {} if response is None else {"ANCRFILE": arf, "RESPFILE": rmf}
+    _refuse_given(response, files.values())
+    given = [region] if isinstance(region, str | os.PathLike) else []
+    check_files({path.name: path for path in (*paths, *files.values())}, given, overwrite=overwrite)
     spectra = _spectra_of_field(separation) if region is None else spectra_of_region(separation, region)
-    observation, files = _observation(separation), {}
+    observation = _observation(separation)
     if response is not None:
         if "EXPOSURE" not in observation:
             msg = "the cube's header has no EXPOSURE, so that counts would be no fluxes; set cube.meta['EXPOSURE'] (s)."
             raise ValueError(msg)
-        files = {"ANCRFILE": base("response.arf"), "RESPFILE": base("response.rmf")}
-        _refuse_given(response, files.values())
         response = response_on_bins(response, separation.cube.energy_edges)
     with ExitStack() as stack:
         # Every file is complete under its temporary name before the first is put in place.
@@ -47,11 +47,30 @@ def write_spectra(separation, prefix, *, response=None, region=None, overwrite=F
     return paths
 
 
+def pha_files(names, prefix):
+    """Name the files that `Separation.write_pha` writes.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The components.
+    prefix : str or `os.PathLike`
+        A directory, or the beginning of the files' names.
+
+    Returns
+    -------
+    list of `pathlib.Path`
+        A PHA file of each component, and the ARF and the RMF, which are written where a response is given.
+    """
+    prefix, last = Path(prefix), [*(f"{name}.pha" for name in names), "response.arf", "response.rmf"]
+    return [prefix / name if prefix.is_dir() else prefix.with_name(f"{prefix.name}_{name}") for name in last]
+
+
 def _refuse_given(response, paths):
     given = response if isinstance(response, list | tuple) else [response]
-    given = [Path(each).resolve() for each in given if isinstance(each, str | os.PathLike)]
+    given = [each for each in given if isinstance(each, str | os.PathLike)]
     for path in paths:
-        if path.resolve() in given:
+        if any(same_file(path, each) for each in given):
             msg = (
                 f"'{path}' is the response itself, which that in the cube's bins would replace; choose another prefix."
             )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from astropy.utils.exceptions import AstropyUserWarning
 
+from .._files import check_fits_name, check_output
 from .._progress import Progress
 from ..model import Model
 from ..separation import UnrolledPALM
@@ -148,8 +149,12 @@ def train(
     ------
     ValueError
         If a setting is out of range, the set is too small to be split, or the checkpoint is of another training.
+    OSError
+        If the checkpoint cannot be read or written.
     RuntimeError
         If the loss is not finite before the end of the first epoch.
+    KeyboardInterrupt
+        If it is interrupted; its message says what is kept.
 
     Warns
     -----
@@ -160,18 +165,37 @@ def train(
         s_update, a_update, int(n_layers), int(epochs), int(batch_size), float(learning_rate), loss,
         float(layer_decay), float(validation_fraction), None if patience is None else int(patience), int(seed),
     )  # fmt: skip
+    if checkpoint is not None:
+        check_fits_name(checkpoint)
+        check_output(checkpoint, overwrite=True)
     run = _Run(training_set, configuration, device)
     if checkpoint is not None:
         run.restore(read_checkpoint(checkpoint, run.identity))
     meter = Progress(epochs, "training", show=progress)
-    meter.done = run.epoch
-    while run.epoch < epochs and not run.is_idle:
-        if not run.one_epoch():
-            break
-        if checkpoint is not None:
-            write_checkpoint(checkpoint, run.state(), run.identity)
-        meter.step(f"validation NMSE S {run.history[-1]['nmse_s']:.2e} A {run.history[-1]['nmse_a']:.2e}")
+    meter.done = kept = run.epoch
+    try:
+        while run.epoch < epochs and not run.is_idle:
+            if not run.one_epoch():
+                break
+            if checkpoint is not None:
+                write_checkpoint(checkpoint, run.state(), run.identity)
+                kept = run.epoch
+            meter.step(f"validation NMSE S {run.history[-1]['nmse_s']:.2e} A {run.history[-1]['nmse_a']:.2e}")
+    except KeyboardInterrupt as interruption:
+        interruption.args = (_what_is_kept(run.epoch, epochs, checkpoint, kept),)
+        raise
     return run.model()
+
+
+def _what_is_kept(epoch, epochs, checkpoint, kept):
+    if checkpoint is None:
+        return (
+            f"interrupted after {epoch} of {epochs} epochs, and nothing was kept; with a checkpoint (--checkpoint "
+            "FILE) a training goes on where it was interrupted."
+        )
+    if not kept:
+        return f"interrupted in the first of {epochs} epochs, and nothing was kept."
+    return f"interrupted; '{checkpoint}' keeps {kept} of {epochs} epochs, and the same training goes on from there."
 
 
 class _Run:

@@ -396,14 +396,6 @@ def test_faults_of_the_program_are_not_hidden(files, here, monkeypatch):
         run("bin", files / "events.fits", "-o", "cube.fits")
 
 
-def test_interruption_is_no_fault_of_the_program(files, fails, monkeypatch):
-    def interrupted(*arguments, **settings):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(EventCube, "from_events", interrupted)
-    fails("KeyboardInterrupt", "bin", files / "events.fits", "-o", "cube.fits")
-
-
 @pytest.mark.parametrize("option", [[], ["--quiet"]])
 def test_logging_is_left_as_it_was(files, here, option):
     root, own = logging.getLogger(), logging.getLogger("astro_lpalm")
