@@ -45,7 +45,7 @@ def in_shell(function):
             return _CLOSED_PIPE
         except OSError as error:
             _drop_unwritten()
-            sys.stderr.write(f"cannot write to the standard output ({error.strerror}); send it elsewhere.\n")
+            sys.stderr.write(f"astro-lpalm: {error}\n")
             return 1
 
 
@@ -83,8 +83,24 @@ class _PlainStream:
 
     def write(self, text):
         encoding = getattr(self.terminal, "encoding", None) or "utf-8"
-        self.terminal.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
+        with self._telling_which():
+            self.terminal.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
+
+    def flush(self):
+        with self._telling_which():
+            self.terminal.flush()
+
+    @contextmanager
+    def _telling_which(self):
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = getattr(self.terminal, "name", "the output")
+            msg = f"cannot write to {name} ({error.strerror}); free some space, or send it elsewhere."
+            raise OSError(msg) from error
 
     def isatty(self):
         return False  # colours are control characters too

@@ -1,12 +1,20 @@
+import errno
 import gzip
 import os
+import platform
+import re
 import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from astro_lpalm._files import check_output, complete_or_nothing, open_fits, write_fits
+from astro_lpalm._files import check_files, check_output, complete_or_nothing, open_fits, write_fits
 
 as_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
 
@@ -224,3 +232,226 @@ def test_what_is_no_ordinary_file_is_kept(tmp_path):
     with pytest.raises(OSError, match="no ordinary file"):
         check_output(pipe, overwrite=True)
     assert not pipe.is_file()
+
+
+# Two at a time, disks that are full, runs that were killed
+
+
+def test_one_of_two_at_the_same_moment(tmp_path):
+    """Both write before either puts its file in place: one succeeds, the other says that the name is taken."""
+    for number in range(10):
+        path, barrier = tmp_path / f"{number}.fits", threading.Barrier(2)
+
+        def write(text, path=path, barrier=barrier):
+            with complete_or_nothing(path) as temporary:
+                temporary.write_text(text)
+                barrier.wait(timeout=60)
+            return text
+
+        with ThreadPoolExecutor(2) as pool:
+            results = [pool.submit(write, text) for text in ("one", "two")]
+        errors = [result.exception() for result in results]
+        (winner,) = [result.result() for result, error in zip(results, errors) if error is None]
+        (loser,) = [error for error in errors if error is not None]
+        assert isinstance(loser, FileExistsError)
+        assert re.search(rf"{number}.fits' exists already; choose another name", str(loser))
+        assert path.read_text() == winner
+    assert len(list(tmp_path.iterdir())) == 10
+
+
+def no_links(monkeypatch):
+    def link(*names):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+
+
+def test_file_system_without_links(tmp_path, monkeypatch):
+    no_links(monkeypatch)
+    test_one_of_two_at_the_same_moment(tmp_path)
+    with complete_or_nothing(tmp_path / "0.fits", overwrite=True) as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "0.fits").read_text() == "new"
+
+
+def test_name_is_free_again_where_the_last_step_fails(tmp_path, monkeypatch):
+    no_links(monkeypatch)
+
+    def replace(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(tmp_path), "replace", replace)
+    with pytest.raises(KeyboardInterrupt), complete_or_nothing(tmp_path / "new.fits") as temporary:
+        temporary.write_text("new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError("2687100 requested and 1310720 written"),  # NumPy's
+    ],
+)
+@pytest.mark.parametrize("old", [None, "old"])
+def test_full_disk(tmp_path, monkeypatch, error, old):
+    path = tmp_path / "cube.fits"
+    if old is not None:
+        path.write_text(old)
+
+    def writeto(self, name, **settings):
+        with open(name, "w") as file:
+            file.write("half of")
+        raise error
+
+    monkeypatch.setattr(fits.HDUList, "writeto", writeto)
+    message = r"cannot write '\S*/cube.fits': the disk or the quota is full; free some space, or choose another dir"
+    with pytest.raises(OSError, match=f"^{message}"):
+        write_fits(fits.HDUList([fits.PrimaryHDU()]), path, overwrite=True)
+    assert [each.read_text() for each in tmp_path.iterdir()] == ([] if old is None else [old])
+
+
+def test_full_disk_names_the_file_that_was_written(tmp_path):
+    """Of several, and not by a temporary name."""
+
+    def write():
+        with ExitStack() as stack:
+            _, temporary = [stack.enter_context(complete_or_nothing(tmp_path / name)) for name in ("a.pha", "b.pha")]
+            stack.enter_context(complete_or_nothing(temporary, overwrite=True))
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"^cannot write '\S*/b.pha': the disk"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of the size of a file")
+@pytest.mark.parametrize("name", ["cube.fits", "cube.fits.gz"])
+def test_file_that_may_grow_no_more(tmp_path, name):
+    code = f"""
+import resource
+import numpy as np
+from astropy.io import fits
+from astro_lpalm._files import write_fits
+resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
+try:
+    write_fits(fits.HDUList([fits.PrimaryHDU(np.random.default_rng(0).random(10000))]), {name!r})
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"cannot write '{name}': the disk or the quota is full")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_writing_stay_what_they_are(tmp_path):
+    with pytest.raises(OSError, match="Input/output error"), complete_or_nothing(tmp_path / "new.fits"):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere nothing can be asked after a process")
+def test_leftovers_of_a_killed_run_are_removed(tmp_path):
+    code = """
+import os, signal
+from astro_lpalm._files import complete_or_nothing
+with complete_or_nothing("cube.fits") as temporary:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path)
+    (left,) = tmp_path.iterdir()
+    elsewhere = tmp_path / left.name.replace("-lpalm-", "-lpalm-9", 1).replace(platform.node(), "another-machine")
+    elsewhere.touch()
+    (tmp_path / ".astro-lpalm-notes").touch()
+    with complete_or_nothing(tmp_path / "first.fits") as running, complete_or_nothing(tmp_path / "second.fits"):
+        assert running.exists()
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "first.fits",
+        "second.fits",
+        elsewhere.name,
+        ".astro-lpalm-notes",
+    }
+
+
+# What is read, and what is written
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ev.fits", "ev[1].fits", "d[1]/ev.fits", "other.fits"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "soft.fits").symlink_to("ev.fits")
+    os.link("ev.fits", "hard.fits")
+    (tmp_path / "linked").symlink_to("d[1]")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("output", "given"),
+    [
+        ("ev.fits", "ev.fits"),
+        ("ev.fits", "./ev.fits"),
+        ("d[1]/../ev.fits", "ev.fits"),
+        ("ev.fits", "ev.fits[EVENTS]"),
+        ("ev.fits", "ev.fits[EVENTS][energy=500:7000]"),
+        ("ev.fits", "ev.fits+1"),
+        ("ev[1].fits", "ev[1].fits"),
+        ("ev[1].fits", "ev[1].fits[EVENTS]"),
+        ("d[1]/ev.fits", "d[1]/ev.fits"),
+        ("d[1]/ev.fits", "linked/ev.fits[2]"),
+        ("soft.fits", "ev.fits"),
+        ("ev.fits", "soft.fits"),
+        ("hard.fits", "ev.fits"),
+    ],
+)
+def test_no_output_is_an_input(inputs, output, given):
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=f"'{re.escape(output)}' is the file that it would be made of; choose"):
+            check_files({"--output": output}, [None, "other.fits", given], overwrite=overwrite)
+
+
+def test_outputs_that_are_no_input(inputs):
+    check_files({"--output": "new.fits", "--truth": None, "--table": "other.fits"}, ["ev.fits"], overwrite=True)
+    check_files({"--output": "new.fits"}, ["new.fits", "Synchrotron", "nul\0", 300 * "x"])  # no such files
+    with pytest.raises(FileExistsError, match="'other.fits' exists already"):
+        check_files({"--output": "new.fits", "--table": "other.fits"}, ["ev.fits"])
+    check_files({"--output": "new.fits", "--checkpoint": "other.fits"}, ["ev.fits"], renewed=["--checkpoint"])
+    with pytest.raises(FileNotFoundError, match="there is no directory 'missing'"):
+        check_files({"--output": "new.fits", "--checkpoint": "missing/c.fits"}, renewed=["--checkpoint"])
+
+
+@pytest.mark.parametrize("second", ["new.fits", "./new.fits", "d[1]/../new.fits", "later.fits"])
+def test_no_two_outputs_are_one(inputs, second):
+    (inputs / "later.fits").symlink_to("new.fits")
+    with pytest.raises(ValueError, match="--output and --checkpoint are both 'new.fits'; give each a name of its own"):
+        check_files({"--output": "new.fits", "--checkpoint": second}, overwrite=True, renewed=["--checkpoint"])
+
+
+def test_link_into_a_directory_that_is_not_there(tmp_path):
+    (tmp_path / "link.fits").symlink_to("missing/new.fits")
+    with pytest.raises(FileNotFoundError, match="a link into a directory that does not exist, '.*missing'; create it"):
+        check_output(tmp_path / "link.fits")
+
+
+@pytest.mark.parametrize(
+    "name", ["c.zip", "c.fits.xz", "c.FITS.BZ2", "c.fits.Z", "c.tar.gz", "c.png", "c.toml", "c.h5"]
+)
+def test_names_of_other_formats(tmp_path, name):
+    ending = re.search(r"\.((tar|fits)(?=\.gz)\.)?\w+$", name)[0]
+    message = (
+        rf"{name}': a FITS file cannot end in '{re.escape(ending)}'; give a name that ends in .fits, or in .fits.gz"
+    )
+    with pytest.raises(ValueError, match=message):
+        write_fits(fits.HDUList([fits.PrimaryHDU()]), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["c", "c.fits", "c.fits.gz", "c.FIT", "c_0.5-7.0keV", "c.zip.fits", "c.rmf", "c.pha.gz"]
+)
+def test_names_of_fits_files(tmp_path, name):
+    write_fits(fits.HDUList([fits.PrimaryHDU(np.ones(3))]), tmp_path / name)
+    with open_fits(tmp_path / name, checksum=True) as hdulist:
+        assert hdulist[0].data.sum() == 3
