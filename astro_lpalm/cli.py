@@ -56,7 +56,9 @@ def _run(options):
         print(f"astro-lpalm {options.command}: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interruption:
-        print(f"astro-lpalm {options.command}: {str(interruption) or _what_is_kept(options)}", file=sys.stderr)
+        terminal = getattr(sys.stderr, "terminal", None)
+        start = "\n" if terminal is not None and terminal.isatty() else ""  # below a line of progress
+        print(f"{start}astro-lpalm {options.command}: {str(interruption) or _what_is_kept(options)}", file=sys.stderr)
         return getattr(interruption, "code", _INTERRUPTED)
     finally:
         log.removeHandler(handler)

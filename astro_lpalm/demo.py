@@ -107,9 +107,10 @@ def run_demo(directory, *, seed=0, device=None, overwrite=False):
     """
     directory = Path(directory)
     files_out = {name: directory / name for name in FILES}
-    if directory.exists():  # otherwise it is made when the first file is there to go into it
-        for path in files_out.values():
-            check_output(path, overwrite=overwrite)
+    # A directory that is not there is made when the first file is there to go into it.
+    new = next((each for each in (directory, *directory.parents) if each.parent.exists()), directory)
+    for path in files_out.values() if directory.exists() else [new]:
+        check_output(path, overwrite=overwrite)
     model = load_model("snr-acis")
     model.network.to(device)  # a device that is not there is found out before anything is written
     clock = _Clock()

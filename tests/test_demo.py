@@ -153,6 +153,13 @@ def test_directory_that_is_a_file(tmp_path):
     assert contents(tmp_path) == {"file": b"mine"}
 
 
+def test_directory_that_cannot_be_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "load_model", lambda name: pytest.fail("nothing must be computed"))
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="file' is a file, not a directory"):
+        run_demo(tmp_path / "file" / "new" / "demo")
+
+
 def test_remnant_images():
     images, again = remnant_images(60, 5), remnant_images(60, 5)
     assert list(images) == COMPONENTS

@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.nddata import NDData, StdDevUncertainty
 from astropy.table import QTable, Table
 
-from .._files import complete_or_nothing
+from .._files import check_output, complete_or_nothing
 from .._names import check_component_names
 from ..cube import EventCube
 from ._errors import residual_share
@@ -466,6 +466,8 @@ class Separation:
         """
         from ._plot import plot_separation  # matplotlib only where something is drawn
 
+        if path is not None:
+            check_output(path, overwrite=overwrite)
         figure = plot_separation(self, figure, panels, width)
         if path is not None:
             with complete_or_nothing(path, overwrite=overwrite) as temporary:

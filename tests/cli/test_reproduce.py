@@ -25,5 +25,15 @@ def test_help_names_the_experiments(capsys):
     assert ", ".join(EXPERIMENTS) in out
 
 
+def test_interrupted(here, capsys, monkeypatch):
+    def run_experiment(self, workspace):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(EXPERIMENTS["table1"]), "run", run_experiment)
+    assert run("reproduce", "table1", "--data", "d", "-o", "out") == 130
+    message = "astro-lpalm reproduce: interrupted; 'out' keeps what is done, and the same command goes on.\n"
+    assert capsys.readouterr() == ("", message)
+
+
 def test_bad_samples(here, fails):
     fails("n_samples is 0, but must be at least 1", "reproduce", "table1", "--data", "d", "-o", "out", "--samples", 0)

@@ -1,3 +1,5 @@
+import os
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -257,6 +259,21 @@ def test_the_response_itself_is_not_replaced(folded, response, tmp_path):
         folded.write_pha(tmp_path / ".." / tmp_path.name, response=given, overwrite=True)
     assert [path.read_bytes() for path in given] == before
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_response_itself_by_another_name(folded, response, tmp_path):
+    response.write(tmp_path / "mine.arf", tmp_path / "mine.rmf")
+    os.link(tmp_path / "mine.arf", tmp_path / "response.arf")
+    with pytest.raises(ValueError, match=r"response.arf' is the response itself"):
+        folded.write_pha(tmp_path, response=(tmp_path / "mine.arf", tmp_path / "mine.rmf"), overwrite=True)
+
+
+def test_the_region_is_not_replaced(folded, tmp_path):
+    region = tmp_path / f"{folded.names[0]}.pha"
+    region.write_text("fk5\ncircle(1, 2, 3)\n")
+    with pytest.raises(ValueError, match=r".pha' is the file that it would be made of; choose another name"):
+        folded.write_pha(tmp_path, region=region, overwrite=True)
+    assert region.read_text() == "fk5\ncircle(1, 2, 3)\n"
 
 
 def test_all_or_none_with_a_response(folded, response, tmp_path, break_writing):

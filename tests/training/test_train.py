@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from astro_lpalm._shell import Terminated
 from astro_lpalm.separation import UnrolledPALM, nmse
 from astro_lpalm.training import LOSSES, DivergenceWarning, train
 
@@ -77,6 +78,43 @@ def test_resuming_changes_nothing(training_set, tmp_path, monkeypatch):
     assert [r["validation_loss"] for r in resumed.history] == [r["validation_loss"] for r in uninterrupted.history]
     # Once more, with nothing left to do.
     assert_same_weights(train(training_set, **QUICK, checkpoint=checkpoint), uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("missing/c.fits", FileNotFoundError, "no directory '.*missing'; create it first"),
+        (".", IsADirectoryError, "it is a directory"),
+        ("c.fits.xz", ValueError, "a FITS file cannot end in '.xz'"),
+        ("mine.fits", OSError, "cannot read '.*mine.fits' as a FITS file"),
+    ],
+)
+def test_checkpoint_is_checked_first(training_set, tmp_path, monkeypatch, name, kind, message):
+    (tmp_path / "mine.fits").write_text("mine")
+    monkeypatch.setattr(UnrolledPALM, "layers", lambda *arguments: pytest.fail("nothing must be computed"))
+    with pytest.raises(kind, match=message):
+        train(training_set, **QUICK, checkpoint=tmp_path / name)
+    assert (tmp_path / "mine.fits").read_text() == "mine"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Terminated])
+def test_interruption_says_what_is_kept(training_set, tmp_path, monkeypatch, error):
+    one_epoch, calls = train_module._Run.one_epoch, []
+
+    def interrupted(self):
+        calls.append(1)
+        if len(calls) == 3:
+            raise error
+        return one_epoch(self)
+
+    monkeypatch.setattr(train_module._Run, "one_epoch", interrupted)
+    with pytest.raises(
+        error, match=r"after 2 of 4 epochs, and nothing was kept; with a checkpoint \(--checkpoint FILE"
+    ):
+        train(training_set, **QUICK)
+    calls.clear()
+    with pytest.raises(error, match=r"'\S*c.fits' keeps 2 of 4 epochs, and the same training goes on"):
+        train(training_set, **QUICK, checkpoint=tmp_path / "c.fits")
 
 
 def test_checkpoint_of_another_training(training_set, tmp_path):
