@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 
 __all__ = ["Terminated", "in_shell", "printable"]
@@ -17,7 +18,7 @@ class Terminated(KeyboardInterrupt):
     code = 128
 
 
-def in_shell(function):
+def in_shell(function, *, is_program=False):
     """Call a function as the main one of a program.
 
     While it runs, `printable` text alone reaches standard output and error, and SIGTERM and SIGHUP raise `Terminated`,
@@ -27,11 +28,14 @@ def in_shell(function):
     ----------
     function : callable
         It takes nothing and returns an exit code.
+    is_program : bool
+        Whether nothing is above it that an error could be raised to.
 
     Returns
     -------
     int
-        That code, or 141 if what reads the output is there no longer.
+        That code, or 141 if what reads the output is there no longer, or 1 if it cannot be written or, of a program,
+        anything is raised, whose traceback is shown.
     """
     with _plain_streams(), _signals():
         try:
@@ -43,9 +47,14 @@ def in_shell(function):
         except BrokenPipeError:
             _drop_unwritten()
             return _CLOSED_PIPE
-        except OSError as error:
+        except _OutputError as error:
             _drop_unwritten()
             sys.stderr.write(f"astro-lpalm: {error}\n")
+            return 1
+        except Exception:  # any at all, as the interpreter does, which would write its text as it is
+            if not is_program:
+                raise
+            traceback.print_exc()
             return 1
 
 
@@ -75,6 +84,10 @@ def printable(text):
     )
 
 
+class _OutputError(OSError):
+    """Standard output or error cannot be written."""
+
+
 class _PlainStream:
     """A stream on which text is `printable`, and in the stream's own encoding."""
 
@@ -100,7 +113,7 @@ class _PlainStream:
         except OSError as error:
             name = getattr(self.terminal, "name", "the output")
             msg = f"cannot write to {name} ({error.strerror}); free some space, or send it elsewhere."
-            raise OSError(msg) from error
+            raise _OutputError(msg) from error
 
     def isatty(self):
         return False  # colours are control characters too

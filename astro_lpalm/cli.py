@@ -35,7 +35,7 @@ def main(arguments=None):
         0 done, 1 could not be done, 130 interrupted (143 by SIGTERM), 141 if what reads the output is there no longer.
         Wrong usage exits with 2.
     """
-    return in_shell(lambda: _run(_parser().parse_args(arguments)))
+    return in_shell(lambda: _run(_parser().parse_args(arguments)), is_program=arguments is None)
 
 
 def _run(options):

@@ -253,6 +253,14 @@ def test_all_that_is_written(capsys):
     assert is_plain(out + err)
 
 
+def test_traceback(here):
+    done = subprocess.run([*PROGRAM, "info", NAME, "--debug"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback (most recent call last)" in done.stderr
+    assert f"FileNotFoundError: there is no file '{SHOWN}" in done.stderr
+    assert is_plain(done.stderr)
+
+
 def test_encoding_of_the_terminal(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
