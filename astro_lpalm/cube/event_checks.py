@@ -24,9 +24,9 @@ __all__ = [
 
 _ROUNDING = 1e-3  # seconds, of times that some tools write in single precision or as text
 
-# Bins at the ends of a spectrum are empty by a filter, not by chance, if they are at least this part of all bins, and
+# Bins at the ends of a spectrum are empty by a filter, not by chance, if they are so many, and this part of all, and
 # the two next to them hold this many counts: even a steep spectrum, or the threshold of a detector, thins out first.
-_LEAST_SHARE, _LEAST_COUNTS = 0.05, 20
+_LEAST_BINS, _LEAST_SHARE, _LEAST_COUNTS = 2, 0.1, 20
 _PART_OF_BIN = 0.01  # by which a filter may cut into a bin: those in channels, for instance, seldom meet its edge
 
 
@@ -171,11 +171,12 @@ def warn_of_bins(events, counts, energy_edges):
     cut = np.count_nonzero((edges[:-1] < low - margin) | (edges[1:] > high + margin))
     if not empty and not cut:
         return
-    said = f"{cut} of {counts.size} bins are partly or wholly outside the energies that the list was filtered to"
-    by = f"; the header says {', '.join(cards)}" if cut else ""
+    said = [empty] if empty else []
+    if cut:
+        said.append(f"The header says {', '.join(cards)}: {cut} of {counts.size} bins are partly or wholly outside.")
     msg = (
-        f"{events.where}: {empty or said}{by}. The bins are {describe_grid(energy_edges)}; take bins within the "
-        "energies that the list has, or a list that was not filtered."
+        f"{events.where}: {' '.join(said)} There are {describe_grid(energy_edges)}; take bins within the energies that "
+        "the list has, or a list that was not filtered."
     )
     warnings.warn(msg, AstropyUserWarning, stacklevel=2)
 
@@ -196,7 +197,7 @@ def describe_empty_bins(counts):
     --------
     >>> from astro_lpalm.cube.event_checks import describe_empty_bins
     >>> describe_empty_bins([0, 0, 60, 80, 50, 40, 0])
-    '3 of 7 bins are empty: was the list filtered in energy?'
+    '2 of 7 bins are empty: was the list filtered in energy?'
     >>> describe_empty_bins([90, 60, 20, 4, 1, 0, 0])
     ''
     """
@@ -207,7 +208,8 @@ def describe_empty_bins(counts):
     first, last = filled[0], filled[-1]
     n_empty = 0
     for n, edge in ((first, counts[first : first + 2]), (counts.size - 1 - last, counts[max(last - 1, 0) : last + 1])):
-        n_empty += n if n >= _LEAST_SHARE * counts.size and edge.sum() >= _LEAST_COUNTS else 0
+        is_many = n >= max(_LEAST_BINS, _LEAST_SHARE * counts.size)
+        n_empty += n if is_many and edge.sum() >= _LEAST_COUNTS else 0
     return f"{n_empty} of {counts.size} bins are empty: was the list filtered in energy?" if n_empty else ""
 
 

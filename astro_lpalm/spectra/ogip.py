@@ -41,11 +41,12 @@ class OGIPTable:
         self.hdu = hdu
         self.path = path
         self.header = hdu.header
+        self.where = f"'{path}', table {hdu.name or 'without a name'}"
         self._number = {str(name).upper(): i for i, name in enumerate(hdu.columns.names, start=1)}
 
     def error(self, text):
         """Make a ValueError that names the file and the table."""
-        return ValueError(f"'{self.path}', table {self.hdu.name or 'without a name'}: {text}")
+        return ValueError(f"{self.where}: {text}")
 
     def __contains__(self, name):
         return name in self._number

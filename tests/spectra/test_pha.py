@@ -120,7 +120,8 @@ def put(column, row, value):
     ("change", "message"),
     [
         (changed(EXPOSURE=None), "EXPOSURE is None, and must be a positive number of seconds"),
-        (changed(EXPOSURE=0.0), "EXPOSURE is 0.0"),
+        (changed(EXPOSURE=0.0), "EXPOSURE is 0.0, and must be a positive number of seconds"),
+        (changed(EXPOSURE=-20.0), "EXPOSURE is -20.0, and must be a positive number of seconds"),
         (changed(EXPOSURE="long"), "EXPOSURE is 'long'"),
         (
             changed(DETCHANS=5),
