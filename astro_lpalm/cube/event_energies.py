@@ -87,6 +87,7 @@ def event_energies(values, missing, name, unit, where):
     energy : `~numpy.ndarray`, shape (n_events,)
         Of a PI channel that of its centre; infinite for the overflow channel, and NaN where there is none.
     unit : `~astropy.units.UnitBase`
+        eV or keV.
 
     Raises
     ------
@@ -108,6 +109,8 @@ def event_energies(values, missing, name, unit, where):
         msg = f"{where}: the unit of ENERGY is {text}, which is not one of energy; expected eV or keV."
         raise ValueError(msg)
     _check_range(given, 0, np.inf, f"{where}: ENERGY", "finite and not negative")
+    if known not in (u.eV, u.keV):  # X-rays have very small or large numbers of others
+        values, known = values * known.to(u.keV), u.keV
     if missing is not None:
         values = np.where(missing, np.nan, values)
     return values, known

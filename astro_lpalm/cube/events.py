@@ -422,7 +422,7 @@ def _without_value(table, name, values, where):
     if isinstance(table, Table):
         column = table[name]
         missing = np.ma.getmaskarray(column) if np.ma.isMaskedArray(column) and column.dtype.kind in "iu" else None
-    elif isinstance(table, fits.TableHDU) or values.dtype.kind not in "iu":
+    elif isinstance(table, fits.TableHDU) or table.columns.dtype[name].kind not in "iu":
         missing = None
     else:
         column, number = table.columns[name], table.columns.names.index(name) + 1
