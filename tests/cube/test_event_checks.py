@@ -225,11 +225,9 @@ def test_lists_of_different_fields(events):
     with pytest.warns(AstropyUserWarning, match=r"Its events lie around RA, Dec = 228.* 1 deg from those of the first"):
         EventCube.from_events([events, elsewhere(events, 1.0)], bin_factor=64, **whole)
     EventCube.from_events([events, elsewhere(events, 0.1)], bin_factor=64, **whole)  # a mosaic
-    for shift in (1.0, 40.0, -120.0):
+    for shift in (1.0, 40.0, 120.0):
         other = elsewhere(events, shift)
-        with pytest.raises(
-            ValueError, match=r" deg from the image: is it of another field of the sky"
-        ):
+        with pytest.raises(ValueError, match=r" deg from the image: is it of another field of the sky"):
             EventCube.from_events([events, other], **GRID)
         like = EventCube.from_events(events, **GRID)
         with pytest.raises(ValueError, match="is it of another field of the sky"):
