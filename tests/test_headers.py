@@ -47,7 +47,5 @@ def test_exposure_times_are_positive():
     assert exposure_time({"EXPOSURE": "2.0D4"}, "EXPOSURE") == 20000.0
     assert exposure_time({"LIVETIME": None}, "'f.fits'", "LIVETIME") is None
     for value in (0, -1.5, "0.0"):
-        with pytest.raises(
-            ValueError, match=rf"'f\.fits': ONTIME is {value!r}, and must be a positive number of seconds"
-        ):
+        with pytest.raises(ValueError, match=rf"'f\.fits': ONTIME is {value!r}, and must be a positive number"):
             exposure_time({"ONTIME": value}, "'f.fits'", "ONTIME")

@@ -1,5 +1,6 @@
 """What an event list says of itself, against what is done with it: warnings with numbers, and with what to do."""
 
+import logging
 import re
 import warnings
 
@@ -21,6 +22,8 @@ __all__ = [
     "warn_of_other_tables",
     "warn_of_times",
 ]
+
+logger = logging.getLogger(__name__)
 
 _ROUNDING = 1e-3  # seconds, of times that some tools write in single precision or as text
 
@@ -97,6 +100,9 @@ def warn_of_times(times, ccds, intervals, header, where):
     """
     if times is None or not intervals or times.ndim != 1 or times.dtype.kind not in "iuf":
         return
+    seconds, good = header_number(header, "EXPOSURE", where), sum((stop - start).sum() for _, start, stop in intervals)
+    if seconds is not None and seconds > good + _ROUNDING:  # of all CCDs together: more than any of them can have
+        logger.info("%s: EXPOSURE is %g s, but the good time intervals (GTI) add up to %g s", where, seconds, good)
     # The time of an event is that of the frame it was read in, TIMEDEL long.
     tolerance = max(header_number(header, "TIMEDEL", where, default=0.0) / 2, _ROUNDING)
     times = times + header_number(header, "TIMEZERO", where, default=0.0)

@@ -1,5 +1,6 @@
 """Several observations of one field: their events on common sky pixels, their counts and headers as those of one."""
 
+import logging
 import warnings
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from .energies import describe_grid
 from .sky import is_wcs_card
 
 __all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_energies", "same_grid", "say_where"]
+
+logger = logging.getLogger(__name__)
 
 _ROUNDING = 1e-6  # pixels
 
@@ -42,6 +45,11 @@ def move_events(events, own_wcs, wcs):
     -------
     events : `~astro_lpalm.cube.events.EventList`
         The very same where their pixels are the wanted ones already. Events that have no place there get NaN.
+
+    Notes
+    -----
+    Where positions are whole numbers, events are first spread over their sky pixels, always in the same way: points
+    of one grid would make a pattern on another.
     """
     # The corners tell whether the planes are the same: then positions need not go over the sky, which rounds them.
     corners = [np.array([np.nanmin(v), np.nanmax(v)], dtype=float) - 1 for v in (events.x, events.y)]
@@ -50,7 +58,14 @@ def move_events(events, own_wcs, wcs):
         return events
     known = np.isfinite(events.x) & np.isfinite(events.y)
     x, y = np.full((2, len(events.x)), np.nan)
-    moved = pixel_to_pixel(own_wcs, wcs, events.x[known] - 1.0, events.y[known] - 1.0)
+    generator = np.random.default_rng(0)
+    here = [
+        values[known] - 1.0 + (generator.uniform(-0.5, 0.5, np.count_nonzero(known)) if is_whole else 0.0)
+        for values, is_whole in zip((events.x, events.y), events.whole_axes())
+    ]
+    if any(events.whole_axes()):
+        logger.info("%s: events are spread over their sky pixels, which are not those of the image", events.where)
+    moved = pixel_to_pixel(own_wcs, wcs, *here)
     x[known], y[known] = (values + 1 for values in moved)
     return replace(events, x=x, y=y, moved=True)
 

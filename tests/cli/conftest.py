@@ -48,7 +48,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     events = simulate_events(toy.images(), toy.spectra(), toy.EDGES, center=CENTER, pixel_scale=1 * u.arcsec, seed=0)
     # Some at all energies that `bin` takes by itself: a list that has none there is warned of.
-    some = events["EVENTS"].data["energy"][::20]
+    some = events["EVENTS"].data["energy"][::200]
     some[:] = np.linspace(500, 7000, some.size, endpoint=False)
     events.writeto(folder / "events.fits")
     toy.cube().write(folder / "cube.fits")

@@ -1,5 +1,7 @@
 """What lists say of themselves, against what is done with them."""
 
+import logging
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -317,7 +319,35 @@ def test_like_is_checked_for_stripes_as_well():
         EventCube.from_events(whole_pixels(), like=like)
 
 
+def test_whole_sky_pixels_make_no_pattern_on_other_pixels(caplog):
+    hdu = whole_pixels()
+    turned = whole_pixels()
+    for name, roll in (("x", 0.0), ("y", 30.0)):
+        turned.header[f"TCROT{turned.columns.names.index(name) + 1}"] = roll
+    inside = {"n_energy": 1, "bounds": (4067, 4126, 4067, 4126), "bin_factor": 2}
+    for each in (hdu, turned):  # around the tangent point, so that the turned image lies on the other
+        each.data["x"] += 4036
+        each.data["y"] += 4036
+        for axis in (each.columns.names.index(n) + 1 for n in "xy"):
+            each.header[f"TLMIN{axis}"], each.header[f"TLMAX{axis}"] = 1, 8192
+    like = EventCube.from_events(hdu, **inside)
+    with caplog.at_level(logging.INFO, logger="astro_lpalm"):
+        cubes = [EventCube.from_events(turned, like=like) for _ in range(2)]
+    assert scatter(cubes[0]) < 1.1
+    assert_array_equal(cubes[0].data, cubes[1].data)
+    assert caplog.text.count("the table 'EVENTS': events are spread over their sky pixels") == 2
+
+
 # Real lists
+
+
+def test_exposure_beyond_the_good_times_is_logged(shared_data, caplog):
+    with caplog.at_level(logging.INFO, logger="astro_lpalm"):
+        EventCube.from_events(shared_data / "events" / "m82_obs10027.fits", bin_factor=8)
+        assert "EXPOSURE is 18279.3 s, but the good time intervals (GTI) add up to 945.336 s" in caplog.text
+        caplog.clear()
+        EventCube.from_events(shared_data / "events" / "obs1479_evt2.fits.gz", bin_factor=8)
+    assert "EXPOSURE" not in caplog.text
 
 
 @pytest.mark.parametrize(
