@@ -66,17 +66,32 @@ def good_times(hdulist, where):
     -------
     intervals : list of tuple
         CCD (or None where a table does not say), start and stop, both arrays in seconds, counted from TIMEZERO.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        If a table cannot be read.
     """
     found = []
     for hdu in hdulist:
-        if not isinstance(hdu, fits.BinTableHDU | fits.TableHDU) or not _is_gti(hdu):
-            continue
-        zero = header_number(hdu.header, "TIMEZERO", where, default=0.0)
-        columns = {name.upper(): name for name in hdu.columns.names}
-        start, stop = (np.asarray(hdu.data[columns[key]], dtype=float) + zero for key in ("START", "STOP"))
-        if start.size:
-            found.append((header_number(hdu.header, "CCD_ID", where, kind=int), start, stop))
-    return found
+        try:
+            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and _is_gti(hdu):
+                found.append(_intervals(hdu, where))
+        except Exception as error:  # of a dozen kinds, from whatever a damaged table leads astropy to
+            msg = (
+                f"{where}: the good time intervals of table {hdu.name} cannot be read "
+                f"({' '.join(str(error).split())}): whether events lie in them is not known. Get a fresh copy."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+    return [each for each in found if each[1].size]
+
+
+def _intervals(hdu, where):
+    zero = header_number(hdu.header, "TIMEZERO", where, default=0.0)
+    columns = {name.upper(): name for name in hdu.columns.names}
+    start, stop = (np.asarray(hdu.data[columns[key]], dtype=float).ravel() + zero for key in ("START", "STOP"))
+    known = np.isfinite(start) & np.isfinite(stop)
+    return header_number(hdu.header, "CCD_ID", where, kind=int), start[known], stop[known]
 
 
 def _is_gti(hdu):

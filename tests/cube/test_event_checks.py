@@ -73,6 +73,13 @@ def test_each_ccd_has_its_own_good_times(events, tmp_path):
         EventCube.from_events(saved(tmp_path, hdu, first, second), **GRID)
 
 
+def test_good_times_that_cannot_be_read(events, tmp_path):
+    columns = [fits.Column(key, "3A", array=["abc", "def"]) for key in ("START", "STOP")]
+    path = saved(tmp_path, events, fits.BinTableHDU.from_columns(columns, name="GTI"))
+    with pytest.warns(AstropyUserWarning, match="evt.fits': the good time intervals of table GTI cannot be read .*abc"):
+        assert EventCube.from_events(path, **GRID).data.sum() > 1000
+
+
 # Flags
 
 
