@@ -357,6 +357,9 @@ def _event_table(hdulist, where):
     if found:
         warn_of_other_tables([hdu for hdu in found if hdu is found[0] or _has_sky(hdu)], where)
         return found[0]
+    if len(hdulist) and _is_closed(hdulist[0]):
+        msg = f"{where} was closed before its tables were read; give the file's name, or keep it open."
+        raise ValueError(msg)
     names = ", ".join(hdu.name or "(unnamed)" for hdu in hdulist)
     msg = (
         f"{where} has no EVENTS table: its extensions are {names}. Give an event list, such as acis_evt2.fits (a "
@@ -397,14 +400,18 @@ def _columns(table, names, path, where):
     try:
         return _read_columns(table, names, path)
     except (OSError, ValueError) as error:
-        file = None if isinstance(table, Table) else (table.fileinfo() or {}).get("file")
-        if path is None and file is not None and file.closed:
+        if path is None and not isinstance(table, Table) and _is_closed(table):
             msg = (
                 f"the file of {where} was closed before the column{'s' * (len(names) > 1)} {', '.join(names)} could be "
                 "read; give the file's name, or keep it open until the events are counted."
             )
             raise ValueError(msg) from error
         raise
+
+
+def _is_closed(hdu):
+    file = (hdu.fileinfo() or {}).get("file")
+    return file is not None and file.closed
 
 
 def _check_numbers(columns, where):

@@ -199,6 +199,10 @@ def test_a_table_of_a_closed_file(events, tmp_path):
         table = hdulist["EVENTS"]
     with pytest.raises(ValueError, match="the file of the table 'EVENTS' was closed before the columns x, y, energy"):
         EventCube.from_events(table, **GRID)
+    with fits.open(saved(tmp_path, events)) as hdulist:
+        pass
+    with pytest.raises(ValueError, match="evt.fits' was closed before its tables were read; give the file's name"):
+        EventCube.from_events(hdulist, **GRID)
 
 
 # Several lists
