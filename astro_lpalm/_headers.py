@@ -6,7 +6,7 @@ import re
 import numpy as np
 from astropy.io import fits
 
-__all__ = ["header_number", "header_text"]
+__all__ = ["exposure_time", "header_number", "header_text"]
 
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d+)?"  # FITS standard 4.0, section 4.2.4
 
@@ -57,6 +57,31 @@ def header_text(header, key, where, *, default=""):
     """Read a keyword whose value is a text; numbers become one, and an absent or undefined value is ``default``."""
     value = _value(header, key, where)
     return default if value is None else str(value).strip()
+
+
+def exposure_time(header, where, key="EXPOSURE"):
+    """Read an exposure time.
+
+    Parameters
+    ----------
+    header, where, key
+        As `header_number` takes them.
+
+    Returns
+    -------
+    seconds : float or None
+        None where the keyword is absent.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive number; names the file, the keyword and the value.
+    """
+    seconds = header_number(header, key, where)
+    if seconds is not None and seconds <= 0:
+        msg = f"{where}: {key} is {header[key]!r}, and must be a positive number of seconds; correct it, or remove it."
+        raise ValueError(msg)
+    return seconds
 
 
 def _value(header, key, where):

@@ -13,6 +13,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from ._files import open_fits
 from .cube import EventCube, ExpectedBackground
+from .cube.event_checks import describe_empty_bins
 from .diagnostics import SeparationWarning, diagnose
 from .model import Model, load_model
 from .resampling import check_photons, resample
@@ -103,7 +104,8 @@ def separate(
         If a background is larger than the data, or a free one is negative, and taken as zero, or hardly known; or if
         the cube has negative values.
     `~astro_lpalm.diagnostics.SeparationWarning`
-        If the result is not to be trusted; see `~astro_lpalm.diagnostics.diagnose`.
+        If the result is not to be trusted; see `~astro_lpalm.diagnostics.diagnose`. If bins at the ends of the
+        spectrum are empty, as those of a filtered list are.
     """
     cube, solver = as_cube(cube_hdu), _as_solver(model)
     transform = get_transform(transform, _N_SCALES, side=min(cube.data.shape[1:]))
@@ -112,6 +114,7 @@ def separate(
         if solver.energy_edges is not None:
             cube = cube.rebin(solver.energy_edges)
         names, options = solver.component_names, {"refine": refine, "device": device}
+    _warn_of_empty_bins(cube)
     background = as_background(background, cube)
     expected = None if background is None else background.expected(cube)
     X, blocks = cube.matrix(dtype=np.float32), None
@@ -254,6 +257,17 @@ class _Search:
         while n_pixels * (self.transform.n_scales + 3) / (2 * stride) ** 2 >= _ENOUGH:
             stride *= 2
         return detail_matrix(self.transform, data, mask, noise, stride=stride, dtype=np.float32)
+
+
+def _warn_of_empty_bins(cube):
+    # Before anything is computed, and before the warnings that it leads to.
+    empty = describe_empty_bins([plane[~cube.pixel_mask].sum(dtype=float) for plane in cube.data])
+    if empty:
+        msg = (
+            f"{empty} The model expects counts there, so that residuals and distances from the library will be large; "
+            "take the list before it was filtered, or a model of fewer energies."
+        )
+        warnings.warn(msg, SeparationWarning, stacklevel=3)
 
 
 def _warn_of_negative_counts(X):

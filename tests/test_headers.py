@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astro_lpalm._headers import header_number, header_text
+from astro_lpalm._headers import exposure_time, header_number, header_text
 
 
 @pytest.mark.parametrize("value", [20000, 20000.0, "20000.0", " 2e4 ", "2.0D4", "2.0d+04", np.float32(20000)])
@@ -41,3 +41,11 @@ def test_a_card_that_cannot_be_read():
     header = fits.Header.fromstring("EXPOSURE= nan".ljust(80))
     with pytest.raises(ValueError, match="'f.fits': the card EXPOSURE cannot be read"):
         header_number(header, "EXPOSURE", "'f.fits'")
+
+
+def test_exposure_times_are_positive():
+    assert exposure_time({"EXPOSURE": "2.0D4"}, "EXPOSURE") == 20000.0
+    assert exposure_time({"LIVETIME": None}, "'f.fits'", "LIVETIME") is None
+    for value in (0, -1.5, "0.0"):
+        with pytest.raises(ValueError, match=rf"'f\.fits': ONTIME is {value!r}, and must be a positive number"):
+            exposure_time({"ONTIME": value}, "'f.fits'", "ONTIME")

@@ -475,3 +475,12 @@ def test_header_tells_how_it_was_made(cube, model):
         "background multiplied by 0.5, its amplitude free",
     ]
     assert str(separate(cube, model, refine=False).header["HISTORY"]).endswith("with refine=False")
+
+
+def test_bins_without_counts_are_the_first_thing_said(model):
+    data = toy.cube().data.copy()
+    data[5:] = 0
+    cube = EventCube(data, energy_edges=toy.EDGES, wcs=toy.wcs())
+    with pytest.warns(AstropyUserWarning) as given:
+        separate(cube, model)
+    assert str(given[0].message).startswith("7 of 12 bins are empty: was the list filtered in energy?")

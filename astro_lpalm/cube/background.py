@@ -1,11 +1,15 @@
 """Counts that are in a cube but belong to no component: a blank field, or a spectrum spread like the exposure."""
 
+import re
+import warnings
 from copy import copy
 
 import astropy.units as u
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_area
 
+from .._headers import exposure_time, header_number, header_text
 from .cube import EventCube
 from .energies import as_energy_edges, describe_grid
 from .events import ACIS_CHANNEL, ACIS_OVERFLOW
@@ -15,6 +19,8 @@ __all__ = ["ExpectedBackground"]
 
 # CIAO gives BACKSCAL as a fraction of the whole sky image of ACIS, of 8192 x 8192 pixels of 0.492 arcsec.
 _ACIS_SKY = (8192 * 0.492 * u.arcsec) ** 2
+
+_SAME_SCALE = 0.01  # relative: scales of CCDs that differ by less are as good as one
 
 
 class ExpectedBackground:
@@ -29,7 +35,8 @@ class ExpectedBackground:
         Energy bins of the spectrum; by default those of the observation's cube.
     scale : float, optional
         What the counts are multiplied by. By default 1 for a spectrum, which then is of the counts in all unmasked
-        pixels; for a cube the ratio of the exposure times (EXPOSURE in the headers).
+        pixels; for a cube the scale that CIAO's ``blanksky`` has written into its list (BKGSCALn), or else the ratio
+        of the exposure times (EXPOSURE in the headers).
     free : bool
         Whether the amplitude, over and above the scale, is fitted to the observation, one number for all of it.
 
@@ -37,6 +44,11 @@ class ExpectedBackground:
     ------
     ValueError
         If there are negative counts or none, the energy bins are others in number, or the scale is not positive.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        In `expected`, if a blank-sky list has different scales for different CCDs: their mean is taken.
 
     Notes
     -----
@@ -94,7 +106,8 @@ class ExpectedBackground:
         scale : float, optional
             What its counts are multiplied by to be those in the cube's unmasked pixels. By default, for Chandra, the
             ratio of the exposure times, times that of the areas: the unmasked pixels, each weighted by its relative
-            exposure, to the one that BACKSCAL says. An exposure map in units of time is taken at its word.
+            exposure, to the one that BACKSCAL says. An exposure map in units of time is taken at its word. Counts are
+            divided by AREASCAL in any case, and those of channels that QUALITY calls bad are left out.
         free : bool
             As in `ExpectedBackground`.
 
@@ -107,7 +120,9 @@ class ExpectedBackground:
         ValueError
             If the channels' energies or the scale are not given, and cannot be known.
         """
-        telescope, instrument = (str(pha.header.get(key, "")).strip().upper() for key in ("TELESCOP", "INSTRUME"))
+        telescope, instrument = (
+            header_text(pha.header, key, f"'{pha.path}'").upper() for key in ("TELESCOP", "INSTRUME")
+        )
         is_acis = telescope == "CHANDRA" and instrument == "ACIS"
         if channel_edges is None:
             if not is_acis or pha.n_channel != ACIS_OVERFLOW:
@@ -117,8 +132,7 @@ class ExpectedBackground:
                 )
                 raise ValueError(msg)
             channel_edges = np.arange(ACIS_OVERFLOW + 1) * ACIS_CHANNEL
-        counts = np.zeros(pha.n_channel)
-        counts[pha.channel - pha.first_channel] = pha.counts.value
+        counts = pha.area_counts()
         if is_acis and pha.n_channel == ACIS_OVERFLOW:
             counts[-1] = 0  # the overflow channel has no energy
         if scale is None:
@@ -176,11 +190,7 @@ class ExpectedBackground:
             raise ValueError(msg)
         scale = self.scale
         if scale is None:
-            times = [each.meta.get("EXPOSURE") for each in (cube, blank)]
-            if None in times:
-                msg = "a header has no EXPOSURE, so how the background compares is not known; give scale."
-                raise ValueError(msg)
-            scale = times[0] / times[1]
+            scale = _blank_sky_scale(cube, blank)
         return scale * blank.data[:, ~cube.pixel_mask].astype(float)
 
     def _rebinned(self, spectrum, energy_edges):
@@ -217,17 +227,48 @@ class ExpectedBackground:
         return f"<{type(self).__name__}: {what}{scale}; amplitude {'free' if self.free else 'fixed'}>"
 
 
+def _blank_sky_scale(cube, blank):
+    """Find how a blank field compares: by the scales that CIAO's blanksky gives for each CCD, or by the times."""
+    where = "the background's header"
+    cards = {key: header_number(blank.meta, key, where) for key in blank.meta if re.fullmatch(r"BKGSCAL(E|\d+)", key)}
+    scales = np.array([value for value in cards.values() if value is not None])
+    method = header_text(blank.meta, "BKGMETH", where)
+    scale = 1.0
+    if scales.size:
+        if not scales.min() > 0:
+            msg = f"{where}: BKGSCALn are {scales.tolist()}, and must be positive; correct them, or give scale."
+            raise ValueError(msg)
+        scale = float(scales.mean())
+        if np.ptp(scales) > _SAME_SCALE * scale:
+            msg = (
+                f"the background has other scales for other CCDs, {cards}: their mean, {scale:.4g}, is taken for all. "
+                "Give scale, or bin the observation and the blank field CCD by CCD."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+        if method.lower() != "particle-rate":  # which alone is a ratio of rates, not of counts
+            return scale
+    times = [exposure_time(each.meta, of) for each, of in ((cube, "the cube's header"), (blank, where))]
+    if None in times:
+        msg = "a header has no EXPOSURE, so how the background compares is not known; give scale."
+        raise ValueError(msg)
+    return scale * times[0] / times[1]
+
+
 def _pha_scale(pha, cube, is_acis):
-    time = cube.meta.get("EXPOSURE")
-    if not is_acis or time is None or np.ndim(pha.backscale):
+    time = exposure_time(cube.meta, "the cube's header")
+    if not is_acis or time is None:
         msg = (
             "how the spectrum compares with the cube is only known for Chandra ACIS, with EXPOSURE in the cube's "
-            "header and one BACKSCAL in the spectrum's; give scale."
+            "header and BACKSCAL in the spectrum's; give scale."
         )
+        raise ValueError(msg)
+    backscale = np.mean(pha.backscale if not np.ndim(pha.backscale) else pha.backscale[pha.counts.value != 0])
+    if not backscale > 0:
+        msg = f"'{pha.path}': BACKSCAL is {backscale:g}, and must be positive; correct it, or give scale."
         raise ValueError(msg)
     seconds = time * cube.relative_exposure
     if cube.exposure is not None and cube.exposure.unit.is_equivalent(u.s):
         # Of merged observations no pixel need have been seen in all the time that EXPOSURE is the sum of.
         seconds = np.minimum(cube.exposure.to_value(u.s), time)
     exposed = seconds[~cube.pixel_mask].sum() * proj_plane_pixel_area(cube.wcs) * u.deg**2
-    return float((exposed / (pha.exposure.to_value(u.s) * pha.backscale * _ACIS_SKY)).to_value(u.one))
+    return float((exposed / (pha.exposure.to_value(u.s) * backscale * _ACIS_SKY)).to_value(u.one))

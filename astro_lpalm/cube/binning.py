@@ -1,13 +1,19 @@
 """Event lists, one or several, binned onto the pixels of one image."""
 
 import re
+import warnings
 
+import astropy.units as u
+import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
+from .._headers import exposure_time, header_number, header_text
+from .event_checks import warn_of_bins
 from .events import count_events, read_events
-from .observations import move_events
+from .observations import field_of, move_events, say_where
 from .region import mask_outside, read_region
-from .selection import choose_grid
+from .selection import choose_grid, warn_of_stripes
 from .sky import celestial_wcs, image_cards, is_wcs_card, sky_cards, sky_of_image
 
 __all__ = ["bin_events", "is_several"]
@@ -17,7 +23,12 @@ _KEPT = re.compile(
     r"ORIGIN|CREATOR|ASCDSVER|CALDBVER|REVISION|MISSION|TELESCOP|INSTRUME|DETNAM|GRATING|FILTER|DATAMODE|READMODE|"
     r"OBS_MODE|TITLE|OBSERVER|OBJECT|OBS_ID|OBI_NUM|SEQ_NUM|(RA|DEC|ROLL)_(NOM|PNT|TARG|OBJ)|DEFOCUS|SIM_[XYZ]|"
     r"DATE-(OBS|END)|MJD-OBS|MJDREF[IF]?|TIMESYS|TIMEUNIT|TIMEZERO|TSTART|TSTOP|EXPOSURE|ONTIME|LIVETIME|DTCOR|"
-    r"TELAPSE|FP_TEMP|ASOLFILE|RESPFILE|ANCRFILE|BACKFILE"
+    r"TELAPSE|FP_TEMP|ASOLFILE|RESPFILE|ANCRFILE|BACKFILE|BKGMETH|BKGSCAL(E|\d+)"
+)
+# Between lists of one mosaic: a field of view, as X-ray telescopes have it.
+_LARGEST_GAP = 0.5 * u.deg
+_NUMBERS = re.compile(
+    r"OBI_NUM|MJD-OBS|MJDREF[IF]?|TIMEZERO|TSTART|TSTOP|EXPOSURE|ONTIME|LIVETIME|DTCOR|TELAPSE|BKGSCAL(E|\d+)"
 )
 
 
@@ -64,6 +75,10 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
     shapes = None if region is None else read_region(region)
     listed = [read_events(each) for each in listed]
     planes = [sky_cards(each.header, *each.columns) for each in listed]
+    fields = [field_of(each, celestial_wcs(plane)) for each, plane in zip(listed, planes)]
+    if len(listed) > 1:  # an error with the file's name: that of a cube would have none
+        for each in listed:
+            exposure_time(each.header, each.where)
     if like is None:
         sky_wcs = celestial_wcs(planes[0])
         listed[1:] = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed[1:], planes[1:])]
@@ -73,10 +88,26 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
         sky_wcs, grid, place = _pixels_of(like, where)
         listed = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed, planes)]
     outside = None if shapes is None else mask_outside(shapes, sky_wcs, *grid.centers())
-    for each, of_this in zip(listed, exposures):
-        counts, header = count_events(each, grid, energy_edges, outside), _kept_cards(each.header)
+    image = _field_of_image(grid, sky_wcs)
+    for each, field, of_this in zip(listed, fields, exposures):
+        apart = say_where(field, image, "the image")
+        counts, header = count_events(each, grid, energy_edges, outside, apart), _kept_cards(each.header, each.where)
+        apart = say_where(field, fields[0], "those of the first list", _LARGEST_GAP)
+        if apart:
+            msg = f"{each.where}: {apart}"
+            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+        warn_of_stripes(each, grid, sky_wcs)
+        warn_of_bins(each, counts.sum(axis=(1, 2), dtype=np.int64), energy_edges)
         header.extend(place)
         yield counts, outside, header, of_this
+
+
+def _field_of_image(grid, sky_wcs):
+    x, y = (low + n * grid.bin_factor / 2 - 1 for low, n in ((grid.x0, grid.nx), (grid.y0, grid.ny)))
+    center = sky_wcs.pixel_to_world(x, y)
+    corner = sky_wcs.pixel_to_world(grid.x0 - 1, grid.y0 - 1)
+    radius = corner.separation(center)
+    return center, radius if np.isfinite(radius) else 0 * u.deg
 
 
 def _pixels_of(cube, where):
@@ -89,11 +120,13 @@ def _pixels_of(cube, where):
     return sky_wcs, grid, fits.Header([card for card in cards.cards if is_wcs_card(card.keyword)])
 
 
-def _kept_cards(header):
+def _kept_cards(header, where):
     """Select the cards of an event list's header (or a table's meta) that still hold for its image."""
     kept = fits.Header()
     for key in header:
         if _KEPT.fullmatch(key):
-            comment = header.comments[key] if isinstance(header, fits.Header) else ""
-            kept[key] = (header[key], comment)
+            value = header_number(header, key, where) if _NUMBERS.fullmatch(key) else header[key]
+            if value is not None and header_text(header, key, where):
+                value = header[key] if value == header[key] else value  # of its own type
+                kept[key] = (value, header.comments[key] if isinstance(header, fits.Header) else "")
     return kept

@@ -127,7 +127,9 @@ class EventCube(NDData):
         ----------
         events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`, or list of these
             The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
-            of its PI channel (Chandra ACIS only), and the overflow channel 1024 is left out. Several observations,
+            of its PI channel (Chandra ACIS only), and the overflow channel 1024 is left out. An event that TNULL says
+            to have no energy or position is left out too. Of several tables of events the first is read, with a
+            warning; give the HDUs as a list to add them up. Several observations,
             whatever their aim points and roll angles, go onto the tangent plane of the first, or that of ``like``;
             `merge` adds them up.
         energy : `~astropy.units.Quantity`, shape (2,), optional
@@ -137,7 +139,8 @@ class EventCube(NDData):
         energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
             Edges of the energy bins, instead of ``energy`` and ``n_energy``.
         bin_factor : float, optional
-            Side of a pixel in sky pixels of the list; 1 if not given.
+            Side of a pixel in sky pixels of the list; 1 if not given. A list with whole numbers for positions needs a
+            whole number.
         pixel_scale : `~astropy.units.Quantity`, optional
             Side of a pixel as an angle, instead of ``bin_factor``.
         bounds : tuple of 4 float, optional
@@ -145,7 +148,8 @@ class EventCube(NDData):
             ``[bin x=x0:x1:b]``, pixel edges lie at x0, x0 + b, ..., and columns of whole numbers have their first
             and last values for bounds. Where b does not divide the width, the last pixel ends beyond x1.
         center : `~astropy.coordinates.SkyCoord`, optional
-            Centre of the image, together with ``size`` instead of ``bounds``.
+            Centre of the image, together with ``size`` instead of ``bounds``. Where positions are whole numbers, the
+            image begins at the nearest edge between two sky pixels.
         size : `~astropy.units.Quantity`, optional
             Side of the image, or its width and height, as angles; rounded up to whole pixels.
         region : str, `os.PathLike`, `~regions.Region` or list of `~regions.Region`, optional
@@ -171,8 +175,17 @@ class EventCube(NDData):
         TypeError
             If ``events`` or ``region`` is of an unsuitable type.
         ValueError
-            If arguments contradict each other or lack a unit, a column or its coordinates are missing, an energy is
-            NaN or negative, the region is off the image, no event is selected, or the cube is too large for memory.
+            If arguments contradict each other or lack a unit, a column or its coordinates are missing, there are no
+            energies and the channels are not those of an instrument that is known, an energy is NaN or negative, the
+            region is off the image, no event is selected, or the cube is too large for memory.
+
+        Warns
+        -----
+        `~astropy.utils.exceptions.AstropyUserWarning`
+            If a list speaks against what is done with it: events outside its good time intervals or with STATUS bits
+            set, bins outside the energies that it was filtered to, ENERGY without a unit (which its values tell), more
+            than one table of events, pixels that cut through whole sky pixels; or if lists are of different fields, or
+            one observation is given twice.
 
         Notes
         -----

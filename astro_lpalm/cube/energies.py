@@ -6,6 +6,8 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
+from .._energy_units import energy_unit
+
 __all__ = ["as_energy_edges", "describe_grid", "ebounds_hdu", "linear_axis_cards", "read_ebounds", "read_linear_axis"]
 
 # How far E_MAX of one channel may lie from E_MIN of the next, in channels: response files keep single precision.
@@ -151,10 +153,12 @@ def read_ebounds(hdu):
     if not {"E_MIN", "E_MAX"} <= set(names):
         msg = f"the table '{hdu.name}' has columns {hdu.columns.names}, but an EBOUNDS table needs E_MIN and E_MAX."
         raise ValueError(msg)
-    low, high = (
-        np.asarray(hdu.data[names[key]], dtype=float) * u.Unit(hdu.columns[names[key]].unit or "keV")
-        for key in ("E_MIN", "E_MAX")
-    )
+    units = {key: energy_unit(hdu.columns[names[key]].unit or "keV") for key in ("E_MIN", "E_MAX")}
+    if None in units.values():
+        given = [hdu.columns[names[key]].unit for key in units]
+        msg = f"the units of E_MIN and E_MAX of '{hdu.name}' are {given}, which are not ones of energy (keV, eV)."
+        raise ValueError(msg)
+    low, high = (np.asarray(hdu.data[names[key]], dtype=float) * unit for key, unit in units.items())
     edges = as_energy_edges(u.Quantity([*low, *high[-1:]]), name=f"the energies of '{hdu.name}'")
     if (np.abs(high - edges[1:]) > _CONTIGUOUS * np.diff(edges)).any():
         msg = f"the channels of '{hdu.name}' are not contiguous: an E_MAX differs from the next channel's E_MIN."

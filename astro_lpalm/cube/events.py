@@ -11,20 +11,23 @@ from astropy.io import fits
 from astropy.table import Table
 
 from .._files import open_fits
+from .._headers import header_number, header_text
 from .energies import describe_grid
+from .event_checks import good_times, warn_of_flags, warn_of_other_tables, warn_of_times
+from .event_energies import ACIS_CHANNEL, ACIS_OVERFLOW, check_energy_columns, event_energies, is_acis
 
 __all__ = ["ACIS_CHANNEL", "ACIS_OVERFLOW", "EventList", "count_events", "read_events"]
 
 logger = logging.getLogger(__name__)
 
-ACIS_CHANNEL = 14.6 * u.eV
-"""Width of a PI channel of Chandra's ACIS: channel c holds (c - 1) to c times this energy."""
-
-ACIS_OVERFLOW = 1024
-"""The last PI channel of ACIS, which holds every energy above it."""
-
 # Rows handled at once: temporaries stay in the processor's cache, and small beside any list that is worth the trouble.
 _CHUNK = 1 << 15
+
+# Floating-point positions of fewer events may be whole numbers by chance, or by somebody's hand.
+_FEWEST_WHOLE = 100
+
+# What a list is, which some missions' files say in the primary header alone.
+_OF_THE_FILE = ("TELESCOP", "INSTRUME", "OBS_ID", "EXPOSURE", "CONTENT")
 
 
 @dataclass
@@ -36,16 +39,19 @@ class EventList:
     x, y : `~numpy.ndarray`, shape (n_events,)
         Sky pixel coordinates, as the list has them.
     energy : `~numpy.ndarray`, shape (n_events,)
-        Energies in ``energy_unit``; infinite for events of the overflow channel in a list without energies.
+        Energies in ``energy_unit``; infinite for events of the overflow channel in a list without energies, and NaN
+        for those that have none (TNULL).
     energy_unit : `~astropy.units.Unit`
     overflow_energy : float
         Where the overflow channel begins, in ``energy_unit``; infinite where the list is not one of ACIS.
     header : mapping
-        The table's header.
+        The table's header, with what only the primary one says of the observation.
     names : tuple of str
         Names of the X and Y columns, in the list's own case.
     columns : tuple of int
         Their positions in the table, from 1.
+    where : str
+        How to call the list in messages.
     moved : bool
         Whether the positions are in the sky pixels of another observation.
     """
@@ -58,6 +64,7 @@ class EventList:
     header: fits.Header | dict
     names: tuple
     columns: tuple
+    where: str
     moved: bool = False
 
     def chunks(self):
@@ -74,15 +81,35 @@ class EventList:
         """
         if self.moved:
             return [-np.inf, np.inf, -np.inf, np.inf]
-        bounds = []
-        for column, values in zip(self.columns, (self.x, self.y)):
-            # A column of whole numbers gives the pixels' centres.
-            margin = 0.5 if values.dtype.kind in "iu" else 0.0
-            bounds += [
-                float(self.header.get(f"TLMIN{column}", -np.inf)) - margin,
-                float(self.header.get(f"TLMAX{column}", np.inf)) + margin,
-            ]
-        return bounds
+        limits = [
+            header_number(self.header, f"{key}{column}", self.where, default=default)
+            for column in self.columns
+            for key, default in (("TLMIN", -np.inf), ("TLMAX", np.inf))
+        ]
+        return self.edges_of(limits)
+
+    def edges_of(self, limits):
+        """Edges of the image that limits of X and Y stand for: a column of whole numbers gives the pixels' centres.
+
+        Parameters
+        ----------
+        limits : sequence of 4 float
+            x0, x1, y0, y1.
+
+        Returns
+        -------
+        edges : list of 4 float
+            The same where the columns have fractions; those of the outermost whole pixels within them otherwise.
+        """
+        whole = [self.x.dtype.kind in "iu"] * 2 + [self.y.dtype.kind in "iu"] * 2
+        snapped = [np.floor(v) + 0.5 if upper else np.ceil(v) - 0.5 for v, upper in zip(limits, (False, True) * 2)]
+        return [float(new if is_whole else given) for is_whole, new, given in zip(whole, snapped, limits)]
+
+    def whole_axes(self):
+        """Tell for X and Y whether the positions are whole numbers: all events of a sky pixel lie in its centre."""
+        if self.moved:
+            return False, False
+        return tuple(v.dtype.kind in "iu" or (len(v) >= _FEWEST_WHOLE and _all_whole(v)) for v in (self.x, self.y))
 
     def extent(self, energy_range, bounds):
         """Find the extent of the events within an energy range and an image.
@@ -118,8 +145,9 @@ def read_events(events):
     ----------
     events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`
         An event list with columns X, Y and ENERGY or PI, in any order and case. Without ENERGY, the energy of an
-        event is the centre of its PI channel, as Chandra's ACIS defines them, and the overflow channel has none. An
-        energy column without a unit is taken as eV.
+        event is the centre of its PI channel, as Chandra's ACIS defines them, and the overflow channel has none.
+        Of several tables of events the first is read. Of a single table HDU, the primary header and the good time
+        intervals are not known.
 
     Returns
     -------
@@ -133,32 +161,45 @@ def read_events(events):
     TypeError
         If ``events`` is something else.
     ValueError
-        If there is no event table, no X or Y, no energy and no PI, no event, or an energy that is NaN or negative.
+        If there is no event table, no X or Y, or they are no numbers; no energy, and no PI of an instrument that is
+        known; no event, or an energy that is NaN or negative.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        If there are other tables of events, events outside the good time intervals or with status bits set, or an
+        energy column without a unit.
     """
-    with _opened(events) as (table, where):
-        header, names, units = _describe(table)
-        found = {key: _find(names, key) for key in ("X", "Y", "ENERGY", "PI")}
+    path = events if isinstance(events, str | os.PathLike) else None
+    with _opened(events) as (table, hdulist, where):
+        header, names, units = _describe(table, hdulist, where)
+        found = {key: _find(names, key) for key in ("X", "Y", "ENERGY", "PI", "TIME", "CCD_ID", "STATUS")}
         _check_columns(found, names, header, where)
-        wanted = [found["X"], found["Y"], found["ENERGY"] or found["PI"]]
-        x, y, energy = _read_columns(table, wanted, where if isinstance(events, str | os.PathLike) else None)
-        header = header.copy()
-    if len(x) == 0:
+        intervals = good_times(hdulist, where) if found["TIME"] else []
+        kinds = ["X", "Y", "ENERGY" if found["ENERGY"] else "PI"]
+        judged = (["TIME", "CCD_ID"] if intervals else []) + ["STATUS"]
+        kinds += [key for key in judged if found[key]]
+        columns = dict(zip(kinds, _columns(table, [found[key] for key in kinds], path, where)))
+        missing = {key: _without_value(table, found[key], columns[key], where) for key in kinds[:3]}
+    if len(columns["X"]) == 0:
         msg = f"{where} holds no events."
         raise ValueError(msg)
-    unit = u.eV
-    if found["ENERGY"] is None:
-        energy = _energies_of_channels(energy, where)
-    else:
-        unit = u.Unit(units[found["ENERGY"]] or unit)
-        _check_energies(energy, unit, where)
+    _check_numbers({found[key]: columns[key] for key in kinds[:3]}, where)
+    warn_of_times(columns.get("TIME"), columns.get("CCD_ID"), intervals, header, where)
+    warn_of_flags(columns.get("STATUS"), header, where)
+    x, y = (
+        columns[key] if missing[key] is None else np.where(missing[key], np.nan, columns[key]) for key in ("X", "Y")
+    )
+    kind = kinds[2]
+    energy, unit = event_energies(columns[kind], missing[kind], kind, units[found[kind]], where)
     # With energies at hand PI need not be read: these events are the ones above its last but one channel.
-    has_overflow = found["PI"] is not None and _is_acis(header)
+    has_overflow = found["PI"] is not None and is_acis(header, where)
     overflow_energy = ((ACIS_OVERFLOW - 1) * ACIS_CHANNEL).to_value(unit) if has_overflow else np.inf
-    columns = tuple(names.index(name) + 1 for name in wanted[:2])
-    return EventList(x, y, energy, unit, overflow_energy, header, tuple(wanted[:2]), columns)
+    sky = found["X"], found["Y"]
+    return EventList(x, y, energy, unit, overflow_energy, header, sky, tuple(names.index(n) + 1 for n in sky), where)
 
 
-def count_events(events, grid, energy_edges, mask=None):
+def count_events(events, grid, energy_edges, mask=None, place=""):
     """Count events into a cube, each at most once.
 
     Parameters
@@ -171,6 +212,8 @@ def count_events(events, grid, energy_edges, mask=None):
         Energy bins; an event on an edge belongs to the bin above it.
     mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
         Pixels to leave empty, True = excluded.
+    place : str
+        Where the events lie, for messages, if they are far from the image.
 
     Returns
     -------
@@ -184,11 +227,12 @@ def count_events(events, grid, energy_edges, mask=None):
     # Rounded so that an edge of 1.2 keV is 1200 eV, not 1200.0000000000002.
     edges = np.round(energy_edges.to_value(events.energy_unit), 9)
     shape = (edges.size - 1, grid.ny, grid.nx)
-    flat = _empty_cells(shape)
+    flat = _empty_cells(shape, place)
     one = np.int32(1)  # of the cells' own type: add.at is ten times slower when it has to convert
     index_type = np.int32 if flat.size < 2**31 else np.intp
     bin_of = _energy_bins(edges)
     has_nan = np.isnan(events.x.min()) or np.isnan(events.y.min())
+    n_missing = np.count_nonzero(np.isnan(events.energy)) if np.isnan(events.energy.min()) else 0
     n_overflow = n_energy = n_nowhere = 0
     for part in events.chunks():
         # Positions in units of bins and pixels; those from 0 to the number of bins or pixels are inside. They are
@@ -223,24 +267,25 @@ def count_events(events, grid, energy_edges, mask=None):
             plane[mask] = 0
     reasons = {
         f"in the overflow channel PI {ACIS_OVERFLOW}": n_overflow,
-        "outside the energy range": n_energy - n_overflow,
+        "without an energy (TNULL)": n_missing,
+        "outside the energy range": n_energy - n_overflow - n_missing,
         "without a position (NaN)": n_nowhere,
         "outside the image": n_left_out - n_energy - n_nowhere,
         "outside the region": n_region,
     }
-    _report(len(events.x), reasons, energy_edges, grid)
+    _report(events, reasons, energy_edges, grid, place)
     return cube
 
 
-def _report(n_events, left_out, energy_edges, grid):
+def _report(events, left_out, energy_edges, grid, place):
     """Log how many events were counted, and why the others were not; refuse an empty cube."""
-    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count) or "none"
+    reasons, n_events = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n) or "none", len(events.x)
     n_counted = n_events - sum(left_out.values())
     if n_counted == 0:
         msg = (
-            f"none of the {n_events} events is selected by {describe_grid(energy_edges)} and {grid.nx} x {grid.ny} "
-            f"pixels from x = {grid.x0:.6g}, y = {grid.y0:.6g}; left out: {reasons}. Widen the energy range, "
-            "the bounds or the region."
+            f"{events.where}: none of the {n_events} events is selected by {describe_grid(energy_edges)} and "
+            f"{grid.nx} x {grid.ny} pixels from x = {grid.x0:.6g}, y = {grid.y0:.6g}; left out: {reasons}. "
+            f"{place or 'Widen the energy range, the bounds or the region.'}"
         )
         raise ValueError(msg)
     logger.info("%d of %d events counted; left out: %s", n_counted, n_events, reasons)
@@ -263,12 +308,13 @@ def _energy_bins(edges):
     return bin_of
 
 
-def _empty_cells(shape):
+def _empty_cells(shape, place):
     """Make the cells of a cube, and a last one for events that are left out."""
     n_cells = int(np.prod(shape, dtype=object))
     msg = (
         f"a cube of {shape[0]} energies and {shape[2]} x {shape[1]} pixels takes {4 * n_cells / 2**30:.3g} GiB, more "
         "than there is memory; use a larger bin_factor or pixel_scale, smaller bounds or size, or fewer energies."
+        f"{' ' * bool(place)}{place}"
     )
     if 4 * n_cells > _physical_memory():
         raise ValueError(msg)
@@ -287,16 +333,18 @@ def _physical_memory():
 
 @contextmanager
 def _opened(events):
-    """Find the event table, and how to call it in messages."""
+    """Find the event table, the file that it is in, where that is known, and how to call it in messages."""
     if isinstance(events, str | os.PathLike):
         with open_fits(events) as hdulist:
-            yield _event_table(hdulist, f"'{events}'"), f"'{events}'"
+            yield _event_table(hdulist, f"'{events}'"), hdulist, f"'{events}'"
     elif isinstance(events, fits.HDUList):
-        yield _event_table(events, "the HDUList"), "the HDUList"
+        name = events.filename()
+        where = f"'{name}'" if name else "the HDUList"
+        yield _event_table(events, where), events, where
     elif isinstance(events, fits.BinTableHDU | fits.TableHDU):
-        yield events, f"the table '{events.name}'"
+        yield events, [], f"the table '{events.name}'"
     elif isinstance(events, Table):
-        yield events, "the table"
+        yield events, [], "the table"
     else:
         msg = f"events must be a FITS file's name, an HDUList, a table HDU or a Table, not {type(events).__name__}."
         raise TypeError(msg)
@@ -304,10 +352,14 @@ def _opened(events):
 
 def _event_table(hdulist, where):
     tables = [hdu for hdu in hdulist if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
-    for matches in (lambda hdu: hdu.name.upper() == "EVENTS", lambda hdu: hdu.header.get("HDUCLAS1") == "EVENTS"):
-        for hdu in tables:
-            if matches(hdu):
-                return hdu
+    named = [hdu for hdu in tables if hdu.name.upper() == "EVENTS"]
+    found = named + [hdu for hdu in tables if hdu not in named and hdu.header.get("HDUCLAS1") == "EVENTS"]
+    if found:
+        warn_of_other_tables([hdu for hdu in found if hdu is found[0] or _has_sky(hdu)], where)
+        return found[0]
+    if len(hdulist) and _is_closed(hdulist[0]):
+        msg = f"{where} was closed before its tables were read; give the file's name, or keep it open."
+        raise ValueError(msg)
     names = ", ".join(hdu.name or "(unnamed)" for hdu in hdulist)
     msg = (
         f"{where} has no EVENTS table: its extensions are {names}. Give an event list, such as acis_evt2.fits (a "
@@ -316,11 +368,19 @@ def _event_table(hdulist, where):
     raise ValueError(msg)
 
 
-def _describe(table):
+def _has_sky(hdu):
+    return hdu.header.get("NAXIS2") != 0 and {"X", "Y"} <= {name.upper() for name in hdu.columns.names}
+
+
+def _describe(table, hdulist, where):
     if isinstance(table, Table):
         header = {str(key).upper(): value for key, value in table.meta.items()}
         return header, list(table.colnames), {name: table[name].unit for name in table.colnames}
-    return table.header, list(table.columns.names), {column.name: column.unit for column in table.columns}
+    header = table.header.copy()
+    for key in _OF_THE_FILE if len(hdulist) else ():
+        if not header_text(header, key, where) and header_text(hdulist[0].header, key, where):
+            header[key] = hdulist[0].header[key]
+    return header, list(table.columns.names), {column.name: column.unit for column in table.columns}
 
 
 def _find(names, key):
@@ -333,22 +393,55 @@ def _check_columns(found, names, header, where):
     if found["X"] is None or found["Y"] is None:
         msg = f"{where} has no sky coordinates X and Y: {listing}"
         raise ValueError(msg)
-    if found["ENERGY"] is None and found["PI"] is None:
-        msg = f"{where} has neither ENERGY nor PI: {listing}"
-        raise ValueError(msg)
-    if found["ENERGY"] is None and not _is_acis(header):
-        msg = (
-            f"{where} has no ENERGY, and what energy a PI channel of {header.get('TELESCOP', '')} "
-            f"{header.get('INSTRUME', '')} has is not known here (only that of Chandra ACIS is); add a column ENERGY "
-            "in eV."
-        )
-        raise ValueError(msg)
+    check_energy_columns(found["ENERGY"] is not None, found["PI"] is not None, names, header, where)
 
 
-def _is_acis(header):
-    """Tell whether a list is one of Chandra's ACIS; one that does not say is taken for it."""
-    telescope, instrument = (str(header.get(key, "")).strip().upper() for key in ("TELESCOP", "INSTRUME"))
-    return telescope in ("", "CHANDRA") and instrument in ("", "ACIS")
+def _columns(table, names, path, where):
+    try:
+        return _read_columns(table, names, path)
+    except (OSError, ValueError) as error:
+        if path is None and not isinstance(table, Table) and _is_closed(table):
+            msg = (
+                f"the file of {where} was closed before the column{'s' * (len(names) > 1)} {', '.join(names)} could be "
+                "read; give the file's name, or keep it open until the events are counted."
+            )
+            raise ValueError(msg) from error
+        raise
+
+
+def _is_closed(hdu):
+    file = (hdu.fileinfo() or {}).get("file")
+    return file is not None and file.closed
+
+
+def _check_numbers(columns, where):
+    for name, values in columns.items():
+        if values.ndim != 1 or values.dtype.kind not in "iuf":
+            held = (
+                f"{values.dtype.name}, shape {values.shape[1:]} in each row" if values.ndim > 1 else values.dtype.name
+            )
+            msg = f"{where}: the column {name} must hold one number for each event, but it holds {held}."
+            raise ValueError(msg)
+
+
+def _without_value(table, name, values, where):
+    """Tell which events have no value in a column of whole numbers, where there are any (FITS standard, TNULLn)."""
+    if isinstance(table, Table):
+        column = table[name]
+        missing = np.ma.getmaskarray(column) if np.ma.isMaskedArray(column) and column.dtype.kind in "iu" else None
+    elif isinstance(table, fits.TableHDU) or table.columns.dtype[name].kind not in "iu":
+        missing = None
+    else:
+        column, number = table.columns[name], table.columns.names.index(name) + 1
+        null = header_number(table.header, f"TNULL{number}", where, kind=int)
+        # It is the stored number, before scaling.
+        missing = None if null is None else values == null * (column.bscale or 1) + (column.bzero or 0)
+    return missing if missing is not None and missing.any() else None
+
+
+def _all_whole(values):
+    # The first ones tell in nearly every list.
+    return all(bool((part[np.isfinite(part)] % 1 == 0).all()) for part in (values[:_FEWEST_WHOLE], values))
 
 
 def _read_columns(table, names, path):
@@ -388,29 +481,3 @@ def _plain(column):
         column = column.astype(float).filled(np.nan) if np.ma.is_masked(column) else column.data
     values = np.asarray(column)
     return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-
-
-def _check_energies(energy, unit, where):
-    if not unit.is_equivalent(u.eV):
-        msg = f"{where}: the unit of ENERGY is {unit}, which is not one of energy; expected eV or keV."
-        raise ValueError(msg)
-    _check_range(energy, 0, np.inf, f"{where}: ENERGY", "finite and not negative")
-
-
-def _energies_of_channels(channel, where):
-    """Give events the energies of their PI channels' centres, in eV; the overflow channel has none."""
-    _check_range(channel, 1, ACIS_OVERFLOW + 1, f"{where}: PI", f"a channel from 1 to {ACIS_OVERFLOW}")
-    logger.info("%s has no ENERGY: the energy of an event is the centre of its PI channel", where)
-    energy = channel.astype(np.float32)
-    energy -= 0.5
-    energy *= ACIS_CHANNEL.to_value(u.eV)
-    energy[channel == ACIS_OVERFLOW] = np.inf
-    return energy
-
-
-def _check_range(values, low, high, name, expected):
-    # NaN makes both comparisons false
-    if not (values.min() >= low and values.max() < high):
-        n_bad = np.count_nonzero(~((values >= low) & (values < high)))
-        msg = f"{name} is not {expected} for {n_bad} of {len(values)} events; remove these events from the list."
-        raise ValueError(msg)

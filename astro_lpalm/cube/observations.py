@@ -1,16 +1,23 @@
 """Several observations of one field: their events on common sky pixels, their counts and headers as those of one."""
 
+import logging
+import warnings
 from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import pixel_to_pixel
 
+from .._headers import exposure_time, header_number, header_text
 from .energies import describe_grid
 from .sky import is_wcs_card
 
-__all__ = ["add_up", "merge_headers", "move_events", "same_energies", "same_grid"]
+__all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_energies", "same_grid", "say_where"]
+
+logger = logging.getLogger(__name__)
 
 _ROUNDING = 1e-6  # pixels
 
@@ -18,6 +25,11 @@ _ROUNDING = 1e-6  # pixels
 _TOTALS = ("EXPOSURE", "LIVETIME", "ONTIME")
 _FIRST = ("DATE-OBS", "DATE-BEG", "MJD-OBS", "MJD-BEG", "TSTART")
 _LAST = ("DATE-END", "MJD-END", "TSTOP")
+
+# What tells an observation: one may be cut in several parts (OBI_NUM), and several instruments may share one.
+_IDENTITY = ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID", "OBI_NUM", "TSTART")
+
+_ENOUGH = 5000  # events, to know what field they are of
 
 
 def move_events(events, own_wcs, wcs):
@@ -33,6 +45,11 @@ def move_events(events, own_wcs, wcs):
     -------
     events : `~astro_lpalm.cube.events.EventList`
         The very same where their pixels are the wanted ones already. Events that have no place there get NaN.
+
+    Notes
+    -----
+    Where positions are whole numbers, events are first spread over their sky pixels, always in the same way: points
+    of one grid would make a pattern on another.
     """
     # The corners tell whether the planes are the same: then positions need not go over the sky, which rounds them.
     corners = [np.array([np.nanmin(v), np.nanmax(v)], dtype=float) - 1 for v in (events.x, events.y)]
@@ -41,9 +58,68 @@ def move_events(events, own_wcs, wcs):
         return events
     known = np.isfinite(events.x) & np.isfinite(events.y)
     x, y = np.full((2, len(events.x)), np.nan)
-    moved = pixel_to_pixel(own_wcs, wcs, events.x[known] - 1.0, events.y[known] - 1.0)
+    generator = np.random.default_rng(0)
+    here = [
+        values[known] - 1.0 + (generator.uniform(-0.5, 0.5, np.count_nonzero(known)) if is_whole else 0.0)
+        for values, is_whole in zip((events.x, events.y), events.whole_axes())
+    ]
+    if any(events.whole_axes()):
+        logger.info("%s: events are spread over their sky pixels, which are not those of the image", events.where)
+    moved = pixel_to_pixel(own_wcs, wcs, *here)
     x[known], y[known] = (values + 1 for values in moved)
     return replace(events, x=x, y=y, moved=True)
+
+
+def field_of(events, wcs):
+    """Find where the events of a list are on the sky.
+
+    Parameters
+    ----------
+    events : `~astro_lpalm.cube.events.EventList`
+    wcs : `~astropy.wcs.WCS`
+        Of its sky pixels.
+
+    Returns
+    -------
+    center : `~astropy.coordinates.SkyCoord`
+        Median position; NaN where no event has one.
+    radius : `~astropy.coordinates.Angle`
+        Around it, that of all but a few of the events.
+    """
+    some = slice(None, None, max(1, len(events.x) // _ENOUGH))
+    known = np.isfinite(events.x[some]) & np.isfinite(events.y[some])
+    x, y = (values[some][known].astype(float) - 1 for values in (events.x, events.y))
+    if not x.size:
+        return SkyCoord(np.nan, np.nan, unit="deg"), 0 * u.deg
+    center = wcs.pixel_to_world(np.median(x), np.median(y))
+    return center, np.nanpercentile(wcs.pixel_to_world(x, y).separation(center), 99)
+
+
+def say_where(field, other, of_other, gap=0 * u.deg):
+    """Say how far the events of a list are from another field, where the two do not overlap.
+
+    Parameters
+    ----------
+    field, other : tuple of `~astropy.coordinates.SkyCoord` and `~astropy.coordinates.Angle`
+        Centre and radius.
+    of_other : str
+        What the other is, for messages.
+    gap : `~astropy.units.Quantity`
+        How much sky there may be between fields of one mosaic.
+
+    Returns
+    -------
+    text : str
+        Empty where they overlap, or lie within the gap.
+    """
+    (center, radius), (other_center, other_radius) = field, other
+    distance = center.separation(other_center)
+    if not distance > radius + other_radius + gap:
+        return ""
+    return (
+        f"Its events lie around RA, Dec = {center.icrs.to_string(precision=4)}, {distance.to_value(u.deg):.4g} deg "
+        f"from {of_other}: is it of another field of the sky?"
+    )
 
 
 def merge_headers(headers):
@@ -66,12 +142,14 @@ def merge_headers(headers):
         key = card.keyword
         if key in ("HISTORY", "COMMENT", ""):
             continue
-        values = [header[key] for header in headers if key in header]
         if key in _TOTALS + _FIRST + _LAST:
-            if len(values) == len(headers):
+            values = [_read(header, key, f"cube {number}") for number, header in enumerate(headers, start=1)]
+            if None not in values:
                 total = sum if key in _TOTALS else min if key in _FIRST else max
                 merged[key] = (total(values), card.comment)
-        elif is_wcs_card(key) or (len(values) == len(headers) and all(value == values[0] for value in values)):
+            continue
+        values = [header[key] for header in headers if key in header]
+        if is_wcs_card(key) or (len(values) == len(headers) and all(value == values[0] for value in values)):
             merged.append(card)
     for header in headers:
         for line in header.get("HISTORY", []):
@@ -80,6 +158,13 @@ def merge_headers(headers):
     for header in headers:
         merged.add_history(_describe(header))
     return merged
+
+
+def _read(header, key, where):
+    """Read a time: one that is added up must be positive; None where there is none."""
+    if key in _TOTALS:
+        return exposure_time(header, where, key)
+    return header_text(header, key, where) or None if key.startswith("DATE") else header_number(header, key, where)
 
 
 def _describe(header):
@@ -107,9 +192,10 @@ def add_up(cubes):
     With exposures, a masked pixel adds neither counts nor exposure, so that one observation fills the gaps of
     another. Without, nothing could make up for the counts that it lacks, and it is masked in the sum.
     """
-    first, headers = None, []
+    first, headers, seen = None, [], {}
     for cube in cubes:
         headers.append(fits.Header(cube.meta or {}))
+        _warn_if_seen(seen, headers[-1], cube, len(headers))
         excluded, exposure = cube.pixel_mask, _absolute_exposure(cube)
         if exposure is not None:
             exposure[excluded] = 0
@@ -143,13 +229,28 @@ def add_up(cubes):
     return data, total, mask, headers, first
 
 
+def _warn_if_seen(seen, header, cube, number):
+    """Warn of an observation that is there twice, with as many counts each time."""
+    if not header_text(header, "OBS_ID", f"cube {number}"):
+        return
+    counts = int(cube.data.sum(dtype=float))
+    identity = (*(header_text(header, key, f"cube {number}") for key in _IDENTITY), counts)
+    before = seen.setdefault(identity, number)
+    if before != number:
+        msg = (
+            f"observations {before} and {number} are the same one: OBS_ID {header['OBS_ID']}, of equal instrument, "
+            f"TSTART and number of counts ({counts}). Counts and EXPOSURE are added up all the same; give it once."
+        )
+        warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+
+
 def _absolute_exposure(cube):
     """Give a cube's exposure; a relative one times its exposure time, without which it cannot be added to others."""
     exposure = cube.exposure
     if exposure is None or exposure.unit != u.dimensionless_unscaled:
         return exposure
-    time = cube.meta.get("EXPOSURE")
-    return exposure if time is None else exposure * (float(time) * u.s)
+    time = exposure_time(cube.meta, "the cube's header")
+    return exposure if time is None else exposure * (time * u.s)
 
 
 def _add_exposures(total, exposure, number):

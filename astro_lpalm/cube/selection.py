@@ -1,21 +1,25 @@
 """From what the user asks of a cube (ranges, scales, bounds, regions) to energy edges and a grid of pixels."""
 
+import warnings
 from numbers import Real
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .energies import as_energy_edges
 from .region import bounding_box
 from .sky import SkyGrid
 
-__all__ = ["choose_energy_edges", "choose_grid"]
+__all__ = ["choose_energy_edges", "choose_grid", "warn_of_stripes"]
 
 # The grid of the packaged model.
 _DEFAULT_RANGE = (0.5, 7.0) * u.keV
 _DEFAULT_N_ENERGY = 65
+
+_ROUNDING = 1e-6  # sky pixels
 
 
 def choose_energy_edges(energy=None, n_energy=None, energy_edges=None):
@@ -102,7 +106,7 @@ def choose_grid(
             raise ValueError(msg)
         return SkyGrid.over(_checked_bounds(bounds, events[0]), bin_factor)
     if center is not None or size is not None:
-        return _around(center, size, sky_wcs, sky_pixel, bin_factor)
+        return _around(center, size, sky_wcs, sky_pixel, bin_factor, events[0].whole_axes())
     return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
 
 
@@ -118,6 +122,40 @@ def _bin_factor(bin_factor, pixel_scale, sky_pixel):
         msg = f"bin_factor={bin_factor!r} must be a positive number of sky pixels; pixel_scale takes an angle."
         raise ValueError(msg)
     return float(bin_factor)
+
+
+def warn_of_stripes(events, grid, sky_wcs):
+    """Warn of images whose pixels cut through the sky pixels of a list that has whole numbers for positions.
+
+    Parameters
+    ----------
+    events : `~astro_lpalm.cube.events.EventList`
+    grid : `~astro_lpalm.cube.sky.SkyGrid`
+    sky_wcs : `~astropy.wcs.WCS`
+        Of the sky pixels.
+    """
+    whole_axes = events.whole_axes()
+    if not any(whole_axes):
+        return
+    edges = [edge for edge, is_whole in zip((grid.x0, grid.y0), whole_axes) if is_whole]
+    scale = (proj_plane_pixel_scales(sky_wcs)[0] * u.deg).to_value(u.arcsec)
+    factor, said = grid.bin_factor, f"{events.where}: positions are whole sky pixels, of {scale:.6g} arcsec, and"
+    # Edges may drift by half a sky pixel over the image before one of them passes the middle of a sky pixel.
+    if abs(factor - max(round(factor), 1)) * max(grid.nx, grid.ny) >= 0.5:
+        good = sorted({max(int(np.floor(factor)), 1), int(np.ceil(factor))})
+        nearest = " or ".join(f"bin_factor={n} (pixel_scale={n * scale:.6g} arcsec)" for n in good)
+        msg = (
+            f"{said} pixels of {factor:.6g} of them ({factor * scale:.6g} arcsec) hold unequal numbers of sky pixels, "
+            f"which makes stripes that pass for structure; take {nearest}."
+        )
+    elif any(abs(edge - _between(edge)) > _ROUNDING for edge in edges):
+        msg = (
+            f"{said} the image's edges x0 = {grid.x0:.6g}, y0 = {grid.y0:.6g} cut through them, so that events are up "
+            "to half a sky pixel beside their place; take bounds that end in .5."
+        )
+    else:
+        return
+    warnings.warn(msg, AstropyUserWarning, stacklevel=2)
 
 
 def _angle(value, name, sizes):
@@ -143,11 +181,14 @@ def _checked_bounds(bounds, events):
         msg = f"bounds={bounds!r} must be finite, with x0 < x1 and y0 < y1."
         raise ValueError(msg)
     # CIAO takes the bounds of a column of whole numbers as the outermost values, which are the pixels' centres.
-    margin_x, margin_y = (0.5 if values.dtype.kind in "iu" else 0.0 for values in (events.x, events.y))
-    return x0 - margin_x, x1 + margin_x, y0 - margin_y, y1 + margin_y
+    x0, x1, y0, y1 = edges = events.edges_of((x0, x1, y0, y1))
+    if not (x0 < x1 and y0 < y1):
+        msg = f"bounds={bounds!r} hold no sky pixel, whose centres are whole numbers; widen them."
+        raise ValueError(msg)
+    return edges
 
 
-def _around(center, size, sky_wcs, sky_pixel, bin_factor):
+def _around(center, size, sky_wcs, sky_pixel, bin_factor, whole_axes):
     if center is None or size is None:
         msg = "center and size must be given together."
         raise ValueError(msg)
@@ -160,7 +201,15 @@ def _around(center, size, sky_wcs, sky_pixel, bin_factor):
         msg = f"center={center!r} cannot be projected on the image: it lies on the other side of the sky."
         raise ValueError(msg)
     nx, ny = (max(1, int(np.ceil(side / bin_factor - 1e-6))) for side in (width, height))
-    return SkyGrid(x - nx * bin_factor / 2, y - ny * bin_factor / 2, bin_factor, nx, ny)
+    edges = x - nx * bin_factor / 2, y - ny * bin_factor / 2
+    # Between whole sky pixels, at most half of one away.
+    x0, y0 = (float(_between(v)) if is_whole else v for v, is_whole in zip(edges, whole_axes))
+    return SkyGrid(x0, y0, bin_factor, nx, ny)
+
+
+def _between(edge):
+    """Give the nearest edge between two sky pixels."""
+    return np.round(edge - 0.5) + 0.5
 
 
 def _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes):

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 
 from .._files import check_files, complete_or_nothing, open_fits, same_file, write_fits
+from .._headers import exposure_time, header_text
 from ..cube import ebounds_hdu
 from ._errors import spectrum_errors
 from ._fits import observation_cards, provenance_cards
@@ -88,7 +89,13 @@ def _spectra_of_field(separation):
 def _observation(separation):
     observation = observation_cards(separation.cube.meta)
     observation.update(observation_cards(separation.header))
-    return observation
+    where = "the cube's header"
+    seconds = exposure_time(observation, where)
+    # What has no value is not known: a spectrum must say so in words of its own.
+    known = fits.Header([card for card in observation.cards if header_text(observation, card.keyword, where)])
+    if seconds is not None:
+        known["EXPOSURE"] = (seconds, observation.comments["EXPOSURE"])
+    return known
 
 
 def _name_instrument(path, observation):

@@ -342,7 +342,7 @@ class _Reader:
             channels = response.channel_edges
             if "rmf" not in self.tables["response"]:  # the approximate response has not all of ACIS's channels
                 channels = np.arange(observed.n_channel + 1) * ACIS_CHANNEL
-            spectrum = observed.rebin(channels, response.channel_edges).value
+            spectrum = observed.rebin(channels, response.channel_edges, per_area=True).value
         return Background(rate, spectrum, image)
 
 

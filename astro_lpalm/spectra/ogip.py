@@ -12,6 +12,7 @@ import numpy as np
 from astropy.io import fits
 from scipy.sparse import csr_array
 
+from .._energy_units import energy_unit
 from .._files import open_fits
 
 __all__ = ["OGIPTable", "RedistributionMatrix", "describe_tables", "find_tables", "open_tables", "read_arf", "read_rmf"]
@@ -22,7 +23,6 @@ _KINDS = {
     "RSP_MATRIX": (("MATRIX", "SPECRESP MATRIX", "RSP_MATRIX"), "redistribution matrix (RMF)"),
     "EBOUNDS": (("EBOUNDS",), "table of channel energies (EBOUNDS)"),
 }
-_KEV = {"": 1.0, "kev": 1.0, "ev": 1e-3, "mev": 1e3}  # astropy knows no KEV, and MeV from meV by the case alone
 _LARGEST = 2**31  # of any number of channels or groups
 _CONTIGUOUS = 1e-2  # of a bin's width: how far it may begin from the end of the one before
 
@@ -41,11 +41,12 @@ class OGIPTable:
         self.hdu = hdu
         self.path = path
         self.header = hdu.header
+        self.where = f"'{path}', table {hdu.name or 'without a name'}"
         self._number = {str(name).upper(): i for i, name in enumerate(hdu.columns.names, start=1)}
 
     def error(self, text):
         """Make a ValueError that names the file and the table."""
-        return ValueError(f"'{self.path}', table {self.hdu.name or 'without a name'}: {text}")
+        return ValueError(f"{self.where}: {text}")
 
     def __contains__(self, name):
         return name in self._number
@@ -118,11 +119,11 @@ class OGIPTable:
 
     def _energies(self, name):
         values = self.numbers(name)
-        unit = self.unit(name)
-        if unit.lower() not in _KEV:
-            text = f"the unit of {name} is {unit!r}, which is not one of energy (keV, eV, MeV)."
+        unit = energy_unit(self.unit(name) or "keV")
+        if unit is None:
+            text = f"the unit of {name} is {self.unit(name)!r}, which is not one of energy (keV, eV, MeV)."
             raise self.error(text)
-        return values * _KEV[unit.lower()]
+        return values * unit.to(u.keV)
 
     def keyword(self, key, default, dtype=int):
         """Value of a keyword, a number."""

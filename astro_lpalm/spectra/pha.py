@@ -1,18 +1,23 @@
 """Spectra as observed: OGIP PHA files."""
 
 import logging
+import warnings
 from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
+from .._headers import exposure_time, header_text
 from .channels import check_energy_edges, summing_matrix
 from .ogip import describe_tables, find_tables, open_tables
 
 __all__ = ["PHA"]
 
 logger = logging.getLogger(__name__)
+
+_BAD = (1, 5)  # QUALITY: bad by software, and by the user; 2 is doubtful, as groupings leave it of their last channels
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,7 +33,8 @@ class PHA:
     exposure : `~astropy.units.Quantity`
         Seconds, of the spectrum itself: other extensions may have other exposures.
     quality, grouping : array
-        Shape (n,), integers; zeros where the file has none. ``counts`` are those of the file whatever they say.
+        Shape (n,), integers; zeros where the file has none. ``counts`` are those of the file whatever they say, and
+        those of single channels: a grouping is for fits of the spectrum alone.
     backscale, areascale : float or array
         BACKSCAL and AREASCAL; shape (n,) where the file has a column.
     backfile, respfile, ancrfile : str or None
@@ -37,6 +43,11 @@ class PHA:
         The number of the instrument's first channel (TLMIN), and how many it has (DETCHANS).
     header : `~astropy.io.fits.Header`
         Of the extension that the spectrum is from.
+    errors : `~astropy.units.Quantity` or None
+        Shape (n,), count: STAT_ERR, or with POISSERR the square root of the counts; and SYS_ERR, which is a fraction,
+        added in squares. None where the file does not say.
+    path : str or `os.PathLike`
+        The file, for messages.
 
     Examples
     --------
@@ -59,6 +70,8 @@ class PHA:
     first_channel: int
     n_channel: int
     header: fits.Header
+    errors: u.Quantity | None
+    path: object
 
     @classmethod
     def read(cls, path):
@@ -86,9 +99,10 @@ class PHA:
             channel = table.numbers("CHANNEL", int)
             first_channel, n_channel = _check_channels(table, channel)
             exposure = _exposure(table)
+            counts = _counts(table, exposure)
             return cls(
                 channel=channel,
-                counts=_counts(table, exposure) * u.count,
+                counts=counts * u.count,
                 exposure=exposure * u.s,
                 quality=np.broadcast_to(_value(table, "QUALITY", 0, int), channel.shape).copy(),
                 grouping=np.broadcast_to(_value(table, "GROUPING", 0, int), channel.shape).copy(),
@@ -98,9 +112,64 @@ class PHA:
                 first_channel=first_channel,
                 n_channel=n_channel,
                 header=table.header.copy(),
+                errors=_errors(table, counts, exposure),
+                path=path,
             )
 
-    def rebin(self, channel_edges, energy_edges):
+    def area_counts(self):
+        """Give the counts that would be expected of the nominal area: those of the file over AREASCAL.
+
+        Returns
+        -------
+        counts : array
+            Shape (n_channel,), in all of the instrument's channels. Where BACKSCAL is a column, they are those of its
+            mean. Without the channels that QUALITY says are bad (1 and 5).
+
+        Raises
+        ------
+        ValueError
+            If AREASCAL or a column BACKSCAL is not positive where there are counts.
+
+        Warns
+        -----
+        `~astropy.utils.exceptions.AstropyUserWarning`
+            If channels with counts are bad or doubtful.
+        """
+        used = self.counts.value != 0
+        scale = np.broadcast_to(self.areascale, self.channel.shape).astype(float)
+        if np.ndim(self.backscale) and used.any():
+            scale = scale * self.backscale / np.mean(self.backscale[used])
+        good = np.isfinite(scale) & (scale > 0)
+        if not good[used].all():
+            row = int(np.flatnonzero(used & ~good)[0])
+            areascale, backscale = (
+                np.broadcast_to(each, scale.shape)[row] for each in (self.areascale, self.backscale)
+            )
+            msg = (
+                f"'{self.path}': AREASCAL is {areascale:g} and BACKSCAL {backscale:g} in channel {self.channel[row]}, "
+                "and counts are divided by them: they must be positive. Correct them."
+            )
+            raise ValueError(msg)
+        bad = np.isin(self.quality, _BAD)
+        self._warn_of_quality(bad)
+        counts = np.zeros(self.n_channel)
+        kept = used & ~bad
+        counts[self.channel[kept] - self.first_channel] = self.counts.value[kept] / scale[kept]
+        return counts
+
+    def _warn_of_quality(self, bad):
+        flagged = (self.quality != 0) & (self.counts.value != 0)
+        if flagged.any():
+            kinds = " and ".join(map(str, np.unique(self.quality[flagged])))
+            msg = (
+                f"'{self.path}': QUALITY is {kinds} in {np.count_nonzero(flagged)} channels with "
+                f"{self.counts.value[flagged].sum():g} counts; those of bad channels (1 and 5), "
+                f"{self.counts.value[bad].sum():g}, are left out, so that nothing is expected there. Choose energies "
+                "without these channels."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+
+    def rebin(self, channel_edges, energy_edges, *, per_area=False):
         """Sum the counts into energy bins of whole channels.
 
         Parameters
@@ -109,6 +178,8 @@ class PHA:
             Energies of all the instrument's channels, shape (n_channel + 1,), as `Response.read` has them.
         energy_edges : `~astropy.units.Quantity` or array
             Shape (m + 1,), each one that of a channel, as `Response.group` makes them; keV where there is no unit.
+        per_area : bool
+            Whether to take `area_counts` instead of the counts as they are.
 
         Returns
         -------
@@ -128,6 +199,8 @@ class PHA:
             )
             raise ValueError(msg)
         summing = summing_matrix(edges, energy_edges)
+        if per_area:
+            return (self.area_counts() @ summing) * u.count
         # A file may leave out channels without counts.
         counts = np.zeros(self.n_channel)
         counts[self.channel - self.first_channel] = self.counts.value
@@ -167,15 +240,32 @@ def _check_channels(table, channel):
 
 
 def _exposure(table):
-    exposure = table.header.get("EXPOSURE")
-    if not isinstance(exposure, (int, float)) or not 0 < exposure < np.inf:
-        text = f"EXPOSURE is {exposure!r}, and must be a positive number of seconds."
+    exposure = exposure_time(table.header, table.where)
+    if exposure is None:
+        text = "EXPOSURE is None, and must be a positive number of seconds; add it to the header."
         raise table.error(text)
-    return float(exposure)
+    return exposure
+
+
+def _errors(table, counts, exposure):
+    """Find the standard deviations of the counts, where the file says what they are."""
+    squares = None
+    if "STAT_ERR" in table:
+        # A file of rates has the errors of rates.
+        squares = (table.numbers("STAT_ERR") * (exposure if _is_rate(table) else 1.0)) ** 2
+    elif header_text(table.header, "POISSERR", table.where).upper() in ("T", "TRUE"):
+        squares = np.maximum(counts, 0.0)
+    if squares is None:
+        return None
+    return np.sqrt(squares + (_value(table, "SYS_ERR", 0.0, float) * counts) ** 2) * u.count
+
+
+def _is_rate(table):
+    return "COUNTS" not in table and "RATE" in table
 
 
 def _counts(table, exposure):
-    name = "COUNTS" if "COUNTS" in table or "RATE" not in table else "RATE"
+    name = "RATE" if _is_rate(table) else "COUNTS"
     counts = table.numbers(name)
     if not np.all(np.isfinite(counts)):
         text = f"{name} of row {int(np.isfinite(counts).argmin()) + 1} is not finite."
@@ -192,5 +282,5 @@ def _value(table, name, default, dtype):
 
 
 def _file_name(table, key):
-    name = str(table.header.get(key, "")).strip()
+    name = header_text(table.header, key, table.where)
     return None if name.lower() in ("", "none") else name

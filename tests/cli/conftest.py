@@ -1,6 +1,7 @@
 import re
 
 import astropy.units as u
+import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
@@ -46,6 +47,9 @@ def files(tmp_path_factory):
     """An event list, the cube and the model made for it, and the components file: what the commands work on."""
     folder = tmp_path_factory.mktemp("files")
     events = simulate_events(toy.images(), toy.spectra(), toy.EDGES, center=CENTER, pixel_scale=1 * u.arcsec, seed=0)
+    # Some at all energies that `bin` takes by itself: a list that has none there is warned of.
+    some = events["EVENTS"].data["energy"][::200]
+    some[:] = np.linspace(500, 7000, some.size, endpoint=False)
     events.writeto(folder / "events.fits")
     toy.cube().write(folder / "cube.fits")
     toy.model().write(folder / "model.fits")

@@ -2,6 +2,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube, ExpectedBackground
@@ -162,3 +163,118 @@ def test_a_real_background_spectrum(shared_data, events, cube):
     inside = (channels * 14.6 > 1014.6) & (channels * 14.6 < 4985.4)
     total = found.expected(cube).sum() / found.scale
     assert blank.counts.value[inside].sum() <= total <= blank.counts.value.sum()
+
+
+# What background files say of themselves
+
+
+@pytest.mark.parametrize("form", ["keyword", "column", "text"])
+def test_counts_are_divided_by_the_scale_of_the_area(tmp_path, form):
+    counts = np.full(1024, 5)
+    plain = ExpectedBackground.from_pha(pha(tmp_path, counts), cube()).expected(cube())
+    spectrum = pha(tmp_path, counts, AREASCAL={"keyword": 0.5, "column": 3.0, "text": "0.5"}[form])
+    if form == "column":
+        spectrum = with_column(tmp_path, "AREASCAL", np.where(np.arange(1024) < 137, 0.25, 0.5))  # up to 2 keV
+    found = ExpectedBackground.from_pha(spectrum, cube()).expected(cube())
+    low, high = (4, 2) if form == "column" else (2, 2)
+    assert_allclose(found[:2], low * plain[:2], rtol=2e-2)
+    assert_allclose(found[2], high * plain[2], rtol=2e-2)
+    scaled = ExpectedBackground.from_pha(spectrum, cube(), scale=1.0).expected(cube())
+    assert_allclose(scaled[2].sum() / found[2].sum(), 1 / ExpectedBackground.from_pha(spectrum, cube()).scale)
+
+
+def with_column(tmp_path, name, values):
+    with fits.open(tmp_path / "background.pi") as hdulist:
+        columns = hdulist[1].columns + fits.ColDefs([fits.Column(name, "D", array=values)])
+        fits.BinTableHDU.from_columns(columns, header=hdulist[1].header).writeto(tmp_path / "column.pi", overwrite=True)
+    return PHA.read(tmp_path / "column.pi")
+
+
+def test_area_of_each_channel(tmp_path):
+    counts = np.full(1024, 5)
+    plain = ExpectedBackground.from_pha(pha(tmp_path, counts, backscale=2e-6), cube()).expected(cube())
+    backscale = np.where(np.arange(1024) < 500, 2e-6, 1e-6)
+    spectrum = with_column(tmp_path, "BACKSCAL", backscale)
+    assert_allclose(ExpectedBackground.from_pha(spectrum, cube()).expected(cube()), plain)
+    with_column(tmp_path, "BACKSCAL", np.where(np.arange(1024) == 80, 0, 1e-6))
+    with pytest.raises(
+        ValueError, match=r"column.pi': AREASCAL is 1 and BACKSCAL 0 in channel 81, .* must be positive"
+    ):
+        ExpectedBackground.from_pha(PHA.read(tmp_path / "column.pi"), cube())
+    with pytest.raises(ValueError, match="background.pi': BACKSCAL is 0, and must be positive"):
+        ExpectedBackground.from_pha(pha(tmp_path, counts, backscale=0.0), cube())
+    with pytest.raises(ValueError, match=r"background.pi': AREASCAL is -1 and BACKSCAL 1e-06 in channel 1"):
+        ExpectedBackground.from_pha(pha(tmp_path, counts, AREASCAL=-1.0), cube())
+
+
+@pytest.mark.parametrize(("quality", "kept"), [(1, 0), (5, 0), (2, 1)])
+def test_bad_channels_are_left_out_and_warned_of(tmp_path, quality, kept):
+    plain = ExpectedBackground.from_pha(pha(tmp_path, np.full(1024, 5)), cube(), scale=1).expected(cube())
+    flags = np.zeros(1024, dtype=int)
+    flags[137:] = quality  # from 2 keV on
+    spectrum = with_column(tmp_path, "QUALITY", flags)
+    message = (
+        rf"column.pi': QUALITY is {quality} in 887 channels with 4435 counts; .* \(1 and 5\), {4435 * (not kept)}, are"
+    )
+    with pytest.warns(AstropyUserWarning, match=message):
+        found = ExpectedBackground.from_pha(spectrum, cube(), scale=1).expected(cube())
+    assert_allclose(found[:2], plain[:2])
+    assert_allclose(found[2].sum(), kept * plain[2].sum(), atol=2)
+    flags[:] = 0
+    flags[:20] = quality
+    hdu_counts = np.where(np.arange(1024) < 20, 0, 5)
+    pha(tmp_path, hdu_counts)
+    ExpectedBackground.from_pha(with_column(tmp_path, "QUALITY", flags), cube(), scale=1)  # no counts there: no word
+
+
+def blank(**cards):
+    return cube(time=50_000.0, meta=fits.Header({"EXPOSURE": 50_000.0} | cards))
+
+
+@pytest.mark.parametrize(
+    ("cards", "scale"),
+    [
+        ({"BKGSCAL7": 0.03, "BKGMETH": "particle"}, 0.03),
+        ({"BKGSCAL0": 0.03, "BKGSCAL1": "0.0301"}, 0.03005),
+        ({"BKGSCALE": 0.03, "BKGMETH": "time"}, 0.03),
+        ({"BKGSCAL7": 1.5, "BKGMETH": "particle-rate"}, 1.5 * 0.02),
+        ({"BKGMETH": "time"}, 0.02),
+    ],
+)
+def test_scale_of_a_blank_sky_list(cards, scale):
+    assert_allclose(ExpectedBackground(blank(**cards)).expected(cube()), scale)
+    assert_allclose(ExpectedBackground(blank(**cards), scale=0.1).expected(cube()), 0.1)
+
+
+def test_scales_of_ccds_that_differ():
+    with pytest.warns(
+        AstropyUserWarning, match=r"other scales for other CCDs, .*'BKGSCAL3': 0.04.* 0.03, is taken for"
+    ):
+        assert_allclose(ExpectedBackground(blank(BKGSCAL2=0.02, BKGSCAL3=0.04)).expected(cube()), 0.03)
+    with pytest.raises(ValueError, match=r"BKGSCALn are \[0.0\], and must be positive"):
+        ExpectedBackground(blank(BKGSCAL2=0.0)).expected(cube())
+
+
+def test_scales_come_with_the_events(events, cube):
+    events.header["BKGSCAL7"], events.header["BKGMETH"] = 0.25, "particle"
+    blank = EventCube.from_events(events, like=cube)
+    assert_allclose(ExpectedBackground(blank).expected(cube), 0.25 * cube.matrix())
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, "long"])
+def test_exposures_that_are_none(tmp_path, value):
+    message = f"EXPOSURE is {value!r}, "
+    bad = cube(meta=fits.Header({"EXPOSURE": value}))
+    with pytest.raises(ValueError, match=f"the cube's header: {message}"):
+        ExpectedBackground(cube()).expected(bad)
+    with pytest.raises(ValueError, match=f"the background's header: {message}"):
+        ExpectedBackground(bad).expected(cube())
+    with pytest.raises(ValueError, match=f"the cube's header: {message}"):
+        ExpectedBackground.from_pha(pha(tmp_path, np.full(1024, 5)), bad)
+
+
+def test_exposures_as_text_and_without_a_value():
+    text = cube(meta=fits.Header({"EXPOSURE": "2000.0"}))
+    assert_allclose(ExpectedBackground(cube()).expected(text), 2.0)
+    with pytest.raises(ValueError, match="a header has no EXPOSURE"):
+        ExpectedBackground(cube()).expected(cube(meta=fits.Header({"EXPOSURE": None})))

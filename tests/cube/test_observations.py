@@ -224,7 +224,7 @@ def test_header_of_the_merged(events):
     history = "\n".join(header["HISTORY"])
     assert "merged from 2 observations" in history
     assert "OBS_ID 34, DATE-OBS 2001-01-01T00:00:00, EXPOSURE 500.0" in history
-    no_ontime = part(events, slice(None), **cards)
+    no_ontime = part(events, slice(None), **cards | {"OBS_ID": "56"})
     del no_ontime.header["ONTIME"]
     assert "ONTIME" not in EventCube.from_events([part(events, slice(None), **cards), no_ontime], **GRID).meta
 

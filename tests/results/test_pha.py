@@ -125,6 +125,26 @@ def test_what_is_not_known_is_said_to_be_so(make_separation, tmp_path, fitsverif
     fitsverify(path)
 
 
+@pytest.mark.parametrize(("value", "expected"), [("20000.0", 20000.0), (None, 1.0), (50, 50.0)])
+def test_whatever_the_exposure_says_the_file_can_be_read(told, tmp_path, value, expected):
+    told.cube.meta["EXPOSURE"], told.cube.meta["FILTER"] = value, None
+    told.header.pop("EXPOSURE", None)
+    for path in told.write_pha(tmp_path):
+        pha = PHA.read(path)
+        assert pha.exposure.value == pha.header["EXPOSURE"] == expected
+        assert pha.header["FILTER"] == "none"
+        assert (pha.errors.value >= 1).all()
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0, "long"])
+def test_an_exposure_that_is_none_is_refused(told, tmp_path, value):
+    told.cube.meta["EXPOSURE"] = value
+    told.header.pop("EXPOSURE", None)
+    with pytest.raises(ValueError, match=f"the cube's header: EXPOSURE is {value!r}, "):
+        told.write_pha(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_read_as_an_observed_spectrum(told, tmp_path):
     for name, path in zip(told.names, told.write_pha(tmp_path)):
         pha = PHA.read(path)

@@ -4,6 +4,7 @@ import re
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.spectra import PHA, Response
@@ -93,10 +94,40 @@ def test_rebinning_sums_channels_as_the_response_does(tmp_path):
         assert_array_equal(pha.rebin(response.channel_edges, edges).value, response.rebin(edges).fold(np.ones(7)))
 
 
+def test_exposure_as_text(tmp_path):
+    assert PHA.read(save([make_pha(COUNTS, EXPOSURE="2.0D4")], tmp_path / "a.pi")).exposure == 20000 * u.s
+
+
 def test_channels_that_are_left_out_have_no_counts(tmp_path):
     hdu = make_pha(COUNTS[:3], first=3, TLMIN1=1, DETCHANS=7)
     pha = PHA.read(save([hdu], tmp_path / "a.pi"))
     assert_array_equal(pha.rebin(CHANNEL_EDGES, CHANNEL_EDGES).value, [0, 0, *COUNTS[:3], 0, 0])
+
+
+@pytest.mark.parametrize("column", ["COUNTS", "RATE"])
+def test_errors(tmp_path, column):
+    time = 50.0 if column == "RATE" else 1.0
+    given = {"columns": [("STAT_ERR", "D", {"array": np.arange(7) / time})]}
+    hdu = make_pha(COUNTS / time, column=column, EXPOSURE=50.0, SYS_ERR=0.5, **given)
+    assert_allclose(PHA.read(save([hdu], tmp_path / "a.pi")).errors.value, np.hypot(np.arange(7), COUNTS / 2))
+    hdu = make_pha(COUNTS / time, column=column, EXPOSURE=50.0, POISSERR=True)
+    assert_allclose(PHA.read(save([hdu], tmp_path / "b.pi")).errors.value, np.sqrt(COUNTS))
+    hdu = make_pha(COUNTS / time, column=column, EXPOSURE=50.0, POISSERR=False)
+    assert PHA.read(save([hdu], tmp_path / "c.pi")).errors is None
+
+
+def test_counts_of_the_nominal_area(tmp_path):
+    columns = [("AREASCAL", "E", {"array": [0, 1, 1, 2, 2, 0.5, 0.5]}), ("GROUPING", "I", {"array": [1, -1] * 3 + [1]})]
+    pha = PHA.read(save([make_pha(COUNTS[:6], columns=[], first=1, DETCHANS=7)], tmp_path / "a.pi"))
+    assert_array_equal(pha.area_counts(), [*COUNTS[:6], 0])
+    pha = PHA.read(save([make_pha(COUNTS, columns=columns)], tmp_path / "b.pi"))
+    assert_array_equal(pha.area_counts(), [0, 3, 1, 2, 0.5, 10, 18])
+    assert_array_equal(pha.rebin(CHANNEL_EDGES, [0.5, 1, 2], per_area=True).value, [4, 2.5])
+    pha = PHA.read(save([make_pha(COUNTS, QUALITY=5)], tmp_path / "c.pi"))
+    with pytest.warns(
+        AstropyUserWarning, match=r"c.pi': QUALITY is 5 in 6 channels with 23 counts; .* 23, are left out"
+    ):
+        assert not pha.area_counts().any()
 
 
 def changed(**cards):
@@ -120,8 +151,10 @@ def put(column, row, value):
     ("change", "message"),
     [
         (changed(EXPOSURE=None), "EXPOSURE is None, and must be a positive number of seconds"),
-        (changed(EXPOSURE=0.0), "EXPOSURE is 0.0"),
+        (changed(EXPOSURE=0.0), "EXPOSURE is 0.0, and must be a positive number of seconds"),
+        (changed(EXPOSURE=-20.0), "EXPOSURE is -20.0, and must be a positive number of seconds"),
         (changed(EXPOSURE="long"), "EXPOSURE is 'long'"),
+        (changed(AREASCAL="wide"), "AREASCAL is 'wide'"),
         (
             changed(DETCHANS=5),
             r"CHANNEL must have different numbers from 1 to 5 \(DETCHANS\); channel 6 is none of them",

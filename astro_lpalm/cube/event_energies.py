@@ -1,0 +1,156 @@
+"""Energies of events: from a column with a unit, or from the channels of an instrument that is known."""
+
+import logging
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
+
+from .._energy_units import energy_unit
+from .._headers import header_text
+
+__all__ = ["ACIS_CHANNEL", "ACIS_OVERFLOW", "check_energy_columns", "event_energies", "is_acis"]
+
+logger = logging.getLogger(__name__)
+
+ACIS_CHANNEL = 14.6 * u.eV
+"""Width of a PI channel of Chandra's ACIS: channel c holds (c - 1) to c times this energy."""
+
+ACIS_OVERFLOW = 1024
+"""The last PI channel of ACIS, which holds every energy above it."""
+
+# What tells keV from eV in a column without a unit. Detectors that image X-rays see 0.03 to 200 keV, so that nearly
+# all numbers up to 200 with a median up to 30 are keV, and numbers above 30 with a median from 200 on are eV. What
+# is between, a list cut to 40 to 79 keV for instance, is not told apart.
+_LEAST_EV, _LARGEST_KEV = 30.0, 200.0
+
+
+def is_acis(header, where):
+    """Tell whether a list says that it is one of Chandra's ACIS."""
+    telescope, instrument = (header_text(header, key, where).upper() for key in ("TELESCOP", "INSTRUME"))
+    return telescope in ("", "CHANDRA") and instrument.startswith("ACIS")
+
+
+def check_energy_columns(has_energy, has_pi, names, header, where):
+    """Refuse a list that has no energies, and says of no instrument whose channels are known that it is from it.
+
+    Parameters
+    ----------
+    has_energy, has_pi : bool
+        Whether there is a column ENERGY, or PI.
+    names : list of str
+        All columns.
+    header : mapping
+        With what the primary header says, where the table's does not.
+    where : str
+        The list, for messages.
+
+    Raises
+    ------
+    ValueError
+        If there is no ENERGY, and no PI or an instrument other than Chandra's ACIS.
+    """
+    if has_energy:
+        return
+    if not has_pi:
+        msg = f"{where} has neither ENERGY nor PI: its columns are {', '.join(names)}."
+        raise ValueError(msg)
+    if not is_acis(header, where):
+        said = " ".join(header_text(header, key, where) for key in ("TELESCOP", "INSTRUME")).strip()
+        unknown = "an instrument that the headers do not name (TELESCOP and INSTRUME)"
+        msg = (
+            f"{where} has no ENERGY, and what energy a PI channel of {said or unknown} has is not known here (only "
+            "that of Chandra ACIS is); add a column ENERGY with its unit, eV or keV (TUNITn), or the right TELESCOP "
+            "and INSTRUME."
+        )
+        raise ValueError(msg)
+
+
+def event_energies(values, missing, name, unit, where):
+    """Give events energies, and say the unit.
+
+    Parameters
+    ----------
+    values : `~numpy.ndarray`, shape (n_events,)
+        Of the column ENERGY or PI.
+    missing : `~numpy.ndarray` of bool, shape (n_events,), or None
+        Which events have none, says the list.
+    name : {'ENERGY', 'PI'}
+    unit : str or `~astropy.units.UnitBase`
+        Of ENERGY, as the list has it.
+    where : str
+        The list, for messages.
+
+    Returns
+    -------
+    energy : `~numpy.ndarray`, shape (n_events,)
+        Of a PI channel that of its centre; infinite for the overflow channel, and NaN where there is none.
+    unit : `~astropy.units.UnitBase`
+        eV or keV.
+
+    Raises
+    ------
+    ValueError
+        If the unit is not one of energy, or there is none and the values do not tell, or values cannot be right.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        If the unit was found from the values.
+    """
+    given = values if missing is None else values[~missing]
+    if name == "PI":
+        _check_range(given, 1, ACIS_OVERFLOW + 1, f"{where}: PI", f"a channel from 1 to {ACIS_OVERFLOW}")
+        return _of_channels(values, missing, where), u.eV
+    text = "" if unit is None else str(unit).strip()
+    known = energy_unit(text) if text else _unit_of_values(given, where)
+    if known is None:
+        msg = f"{where}: the unit of ENERGY is {text}, which is not one of energy; expected eV or keV."
+        raise ValueError(msg)
+    _check_range(given, 0, np.inf, f"{where}: ENERGY", "finite and not negative")
+    if known not in (u.eV, u.keV):  # X-rays have very small or large numbers of others
+        values, known = values * known.to(u.keV), u.keV
+    if missing is not None:
+        values = np.where(missing, np.nan, values)
+    return values, known
+
+
+def _unit_of_values(energy, where):
+    energy = energy[energy > 0]
+    low, middle, high = np.percentile(energy, [1, 50, 99]) if energy.size else (np.nan,) * 3
+    if middle <= _LEAST_EV and high < _LARGEST_KEV:
+        unit = u.keV
+    elif low > _LEAST_EV and middle >= _LARGEST_KEV:
+        unit = u.eV
+    else:
+        msg = (
+            f"{where}: ENERGY has no unit, and its values (98 % of them from {low:.4g} to {high:.4g}) may be eV or "
+            "keV; write the unit into the header, TUNITn of the column."
+        )
+        raise ValueError(msg)
+    msg = (
+        f"{where}: ENERGY has no unit; it is taken as {unit}, since its values run from {low:.4g} to {high:.4g}. Write "
+        "the unit into the header, TUNITn of the column."
+    )
+    warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+    return unit
+
+
+def _of_channels(channel, missing, where):
+    """Give events the energies of their PI channels' centres, in eV; the overflow channel has none."""
+    logger.info("%s has no ENERGY: the energy of an event is the centre of its PI channel", where)
+    energy = channel.astype(np.float32)
+    energy -= 0.5
+    energy *= ACIS_CHANNEL.to_value(u.eV)
+    energy[channel == ACIS_OVERFLOW] = np.inf
+    if missing is not None:
+        energy[missing] = np.nan
+    return energy
+
+
+def _check_range(values, low, high, name, expected):
+    if values.size and not (values.min() >= low and values.max() < high):
+        n_bad = np.count_nonzero(~((values >= low) & (values < high)))
+        msg = f"{name} is not {expected} for {n_bad} of {len(values)} events; remove these events from the list."
+        raise ValueError(msg)
