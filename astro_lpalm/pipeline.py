@@ -15,10 +15,11 @@ from ._files import open_fits
 from .cube import EventCube, ExpectedBackground
 from .cube.event_checks import describe_empty_bins
 from .diagnostics import SeparationWarning, diagnose
+from .least_squares import expected_counts
 from .model import Model, load_model
 from .resampling import check_photons, resample
 from .results import Separation
-from .separation import align, background_amplitude, count_blocks, least_squares, refine_counts
+from .separation import align, background_amplitude, check_data, count_blocks, least_squares, refine_counts
 from .spectra import PHA
 from .transforms import Starlet, detail_matrix, get_transform
 
@@ -128,6 +129,7 @@ def separate(
     free = background is not None and background.free
     search = _Search(solver, options, transform, expected, free, blocks)
     found, details = search.spectra(cube, X)
+    check_data(X, found.spectra)  # whatever a solver may give
     log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
     diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
     best, error = search.amplitude(cube, found.spectra)
@@ -153,8 +155,9 @@ def separate(
     if expected is not None:
         expected = expected * amplitude
         _warn_of_background(best, error, expected.sum() / X.sum(dtype=float), free)
-    net = X if expected is None else X - expected.astype(np.float32)
-    sources = least_squares(net, found.spectra, X.mean(axis=1))
+    net, below = (X, 0.0) if expected is None else (X - expected.astype(np.float32), expected.sum(axis=1))
+    variance = expected_counts(found.spectra, X.sum(axis=1, dtype=float), below)
+    sources = least_squares(net, found.spectra, variance)
     result = Separation(
         cube,
         found.spectra,
@@ -167,7 +170,8 @@ def separate(
         image_uncertainty=errors[1],
     )
     model = solver if isinstance(solver, Model) else None
-    columns, figures, messages = diagnose(result, model, None if model is None else model.snr_db(details))
+    snr_db = None if model is None else model.snr_db(details)
+    columns, figures, messages = diagnose(result, model, snr_db, by_counts=blocks is not None)
     for name, values in columns.items():
         result.diagnostics[name] = values
         result.diagnostics[name].info.format = ".2f"

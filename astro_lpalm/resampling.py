@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._progress import Progress
-from .separation import demixing_matrix
+from .least_squares import demixing_matrix, expected_counts
 from .transforms import Starlet
 
 __all__ = ["check_photons", "resample"]
@@ -83,10 +83,9 @@ def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0,
     X = cube.matrix(dtype=np.float32)
     check_photons(X, n_resamplings)
     rng = np.random.default_rng(seed)
-    variance = X.mean(axis=1)
     background = np.zeros((len(X), 1), dtype=np.float32) if background is None else background.astype(np.float32)
     total, below = (np.broadcast_to(each, X.shape).sum(axis=1, dtype=float) for each in (X, background))
-    solve = demixing_matrix(spectra, variance)
+    solve = _demixing(spectra, total, amplitude * below)
     net = X - np.float32(amplitude) * background
     counts = spectra * (solve @ (total - amplitude * below))
     images = _image_rows(spectra, solve) @ net
@@ -95,16 +94,21 @@ def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0,
     for _ in range(n_resamplings):
         drawn = rng.poisson(X)
         A, other = find(cube.with_matrix(drawn), rng)
-        solve = demixing_matrix(A, variance)
-        rows, more = _image_rows(A, solve), other - amplitude
-        of_spectra += (A * (solve @ (drawn.sum(axis=1) - other * below)) - counts) ** 2
+        totals = drawn.sum(axis=1)
+        again = _demixing(A, totals, other * below)
+        rows, more = _image_rows(A, again), other - amplitude
+        of_spectra += (A * (again @ (totals - other * below)) - counts) ** 2
         of_images += (rows @ net - np.float32(more) * (rows @ background) - images) ** 2
         of_amplitude += more**2
         meter.step()
-    noise = _photon_noise(cube, spectra, variance, net, np.float32(amplitude) * background)
+    noise = _photon_noise(cube, spectra, solve, net, np.float32(amplitude) * background)
     of_spectra = np.sqrt(np.maximum(of_spectra / n_resamplings, 1.0))
     of_images = np.sqrt(of_images / n_resamplings + noise)
     return of_spectra, of_images, float(np.sqrt(of_amplitude / n_resamplings))
+
+
+def _demixing(spectra, counts, background):
+    return demixing_matrix(spectra, expected_counts(spectra, counts, background))
 
 
 def _image_rows(spectra, solve):
@@ -112,10 +116,9 @@ def _image_rows(spectra, solve):
     return (spectra.sum(axis=0)[:, np.newaxis] * solve).astype(np.float32)
 
 
-def _photon_noise(cube, spectra, variance, net, background):
+def _photon_noise(cube, spectra, solve, net, background):
     # Variance of the counts of each component's image, (n, t), from those that each pixel can expect.
     mask = cube.pixel_mask
-    solve = demixing_matrix(spectra, variance)
     counts = net.sum(dtype=float) / net.shape[1]
     n_scales = sum(counts * pixels < _COUNTS_TO_TELL for pixels in _PIXELS)
     sources = solve.astype(np.float32) @ net

@@ -10,6 +10,7 @@ from astro_lpalm import EventCube, load_model, separate
 from astro_lpalm.demo import remnant_images
 from astro_lpalm.diagnostics import SeparationWarning, _expected_c, block_chi_square
 from astro_lpalm.results import Separation
+from astro_lpalm.sources import SourceLibrary
 from astro_lpalm.spectra import SpectralLibrary
 
 from . import toy
@@ -141,7 +142,27 @@ def test_an_unusual_signal_to_noise_ratio_is_said(model):
     loud = load_model("snr-acis")
     loud.description |= {"SNR_LOW": 60.0, "SNR_HIGH": 80.0}
     with pytest.warns(SeparationWarning, match="signal-to-noise ratio .* is .* dB, but .* trained for 60 to 80 dB"):
+        separate(observe(remnant(model, 30), model), loud, refine=False)
+    loud.description |= {"SNR_LOW": -80.0, "SNR_HIGH": -60.0}
+    with pytest.warns(SeparationWarning, match="signal-to-noise ratio .* is .* dB, but .* trained for -80 to -60 dB"):
         separate(observe(remnant(model, 30), model), loud)
+
+
+def few_counts(counts, seed):
+    """An honest cube of 32 x 32 pixels: images and spectra of the model's libraries, and Poisson noise."""
+    model = load_model("snr-acis")
+    A = SpectralLibrary.from_file("snr-acis").draw(1, seed)[0]
+    S = SourceLibrary.from_file("snr-acis").draw_images(1, (32, 32), seed=seed)[0]
+    expected = np.tensordot(A, S / np.linalg.norm(A, axis=0)[:, None, None], 1)
+    return observe(counts / expected.sum() * expected, model, seed), model
+
+
+@pytest.mark.parametrize("counts", [500, 1000, 2000, 5000])
+def test_few_counts_are_judged_as_many_are(counts):
+    results = [separate(*few_counts(counts, seed)) for seed in range(20)]  # a warning would be an error
+    assert np.mean([each.diagnostics.meta["reduced_chi_square"] for each in results]) == pytest.approx(1, abs=0.05)
+    for each in results:
+        assert each.diagnostics["counts"].value.sum() == pytest.approx(each.cube.data.sum(), rel=1e-3)
 
 
 def test_blocks_of_the_true_model_have_the_expected_chi_square(model):

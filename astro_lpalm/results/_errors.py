@@ -3,7 +3,9 @@
 import numpy as np
 from scipy.linalg import eigh
 
-__all__ = ["region_errors", "residual_share", "spectrum_errors", "variance_inflation"]
+from ..least_squares import demixing_matrix, expected_counts, floored, weighted_inverse
+
+__all__ = ["field_variance", "region_errors", "residual_share", "spectrum_errors", "variance_inflation"]
 
 
 def spectrum_errors(separation):
@@ -35,7 +37,7 @@ def _noise_of_sources(separation, expected):
     """
     mixing, sources = separation.mixing, separation.sources
     mean = expected.mean(axis=1)
-    solve = _weighted_inverse(mixing, mean)
+    solve = demixing_matrix(mixing, field_variance(separation))
     data = separation.cube.matrix()
     if separation.background is not None:
         data -= separation.background
@@ -57,10 +59,12 @@ def _least_squares(sources, noise):
     return (vectors / np.sqrt(values)) @ (vectors.T @ sources)
 
 
-def _weighted_inverse(mixing, variance):
-    """Solve for sources by least squares, weighted with the variance in each energy: shape (n, m)."""
-    weight = 1 / np.sqrt(np.maximum(variance, np.finfo(float).tiny + 1e-6 * max(variance.max(), 0.0)))
-    return np.linalg.pinv(mixing * weight[:, np.newaxis]) * weight
+def field_variance(separation):
+    """Find what the images of weighted least squares weigh the energies with: the field's expected counts, (m,)."""
+    kept = ~separation.cube.pixel_mask
+    counts = [plane[kept].sum(dtype=float) for plane in separation.cube.data]  # plane by plane: the cube may be large
+    background = 0.0 if separation.background is None else separation.background.sum(axis=1)
+    return expected_counts(separation.mixing, counts, background)
 
 
 def region_errors(separation, inside):
@@ -80,7 +84,7 @@ def region_errors(separation, inside):
     """
     mixing, sources = separation.mixing, separation.sources
     expected = np.maximum(separation._expected(), 0)
-    solve = _weighted_inverse(mixing, expected.mean(axis=1))
+    solve = demixing_matrix(mixing, field_variance(separation))
     brightness = np.sqrt(solve**2 @ expected[:, inside].sum(axis=1))
     whole = spectrum_errors(separation) if separation.spectra_uncertainty is None else separation.spectra_uncertainty
     total, here = sources.sum(axis=1), sources[:, inside].sum(axis=1)
@@ -102,9 +106,8 @@ def variance_inflation(mixing, variance):
     `~numpy.ndarray`, shape (n,)
         The variance inflation factor of regression, 1 for spectra that are orthogonal to each other.
     """
-    weight = 1 / np.sqrt(variance)
-    alone = ((mixing * weight[:, np.newaxis]) ** 2).sum(axis=0)
-    together = (np.linalg.pinv(mixing * weight[:, np.newaxis]) ** 2).sum(axis=1)
+    alone = (mixing**2 / floored(variance)[:, np.newaxis]).sum(axis=0)
+    together = np.diag(weighted_inverse(mixing, variance)[1])
     return np.maximum(alone * together, 1)
 
 
@@ -119,5 +122,5 @@ def residual_share(mixing, variance):
     variance : `~numpy.ndarray`, shape (m,)
         Of the data in each energy bin, up to a factor, which the sources were weighted with.
     """
-    R = np.eye(len(mixing)) - mixing @ _weighted_inverse(mixing, variance)
+    R = np.eye(len(mixing)) - mixing @ demixing_matrix(mixing, variance)
     return (R**2).sum(axis=0)

@@ -13,7 +13,7 @@ from astropy.table import QTable, Table
 from .._files import check_output, complete_or_nothing
 from .._names import check_component_names
 from ..cube import EventCube
-from ._errors import residual_share
+from ._errors import field_variance, residual_share
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
 from ._region import region_table
@@ -77,9 +77,9 @@ class Separation:
 
     Notes
     -----
-    With :math:`X` the data, :math:`A` the mixing, :math:`S = D X` the sources of least squares weighted by the mean
-    counts of each energy, as `~astro_lpalm.pipeline.separate` finds them, and :math:`R = 1 - A D`, the reduced chi
-    square is
+    With :math:`X` the data, :math:`A` the mixing, :math:`S = D X` the sources of least squares weighted by the
+    expected counts of each energy, as `~astro_lpalm.pipeline.separate` finds them, and :math:`R = 1 - A D`, the
+    reduced chi square is
 
     .. math::
 
@@ -177,17 +177,16 @@ class Separation:
         return self.mixing.sum(axis=0) * self.sources.sum(axis=1)
 
     def _reduced_chi_square(self):
-        squares, counts, kept = 0.0, np.zeros(len(self.mixing)), ~self.cube.pixel_mask
+        squares, kept = 0.0, ~self.cube.pixel_mask
         for i, plane in enumerate(self.cube.data):  # energy by energy: the cube may be large
             residual = plane[kept] - self.mixing[i] @ self.sources
             if self.background is not None:
                 residual -= self.background[i]
             squares += np.vdot(residual, residual)
-            counts[i] = plane[kept].sum(dtype=float)
         total = self.mixing @ self.sources.sum(axis=1)
         if self.background is not None:
             total += self.background.sum(axis=1)
-        expected = residual_share(self.mixing, counts) @ total
+        expected = residual_share(self.mixing, field_variance(self)) @ total
         if len(self.mixing) <= len(self.names) or expected <= 0:
             return None  # as many spectra as energies fit anything: nothing is left to compare
         return float(squares / expected)

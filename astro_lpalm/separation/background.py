@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ..least_squares import demixing_matrix, expected_counts, floored
 from .base import check_data
-from .refinement import least_squares
 
 __all__ = ["background_amplitude"]
 
@@ -66,23 +66,16 @@ def background_amplitude(X, spectra, background, expected):
         )
         raise ValueError(msg)
     X, background, expected = _summed(X, background, expected)
-    mean, mean_background = X.mean(axis=1), background.mean(axis=1)
-    variance = mean
-    # Rows that weigh by their own counts count for less where chance made more of them: the second time they weigh by
-    # what was fitted to all of them.
-    for _ in range(2):
-        # As in least_squares: a row without counts says nothing, and weighs as little as the noisiest.
-        variance = np.where(variance > 0, np.maximum(variance, 1e-4 * variance.max()), variance.max())
-        beyond = background - spectra @ least_squares(background, spectra, variance)
-        # P^T V = V P: the part of the background beyond the mixtures, weighted, is all that the data meet.
-        weighted = beyond / variance[:, np.newaxis] / expected
-        power = np.vdot(weighted, background)
-        if not power > 1e-12 * np.vdot(background / variance[:, np.newaxis] / expected, background):
-            msg = "the background's spectrum is a mixture of the components', so its amplitude cannot be found; fix it."
-            raise ValueError(msg)
-        amplitude = float(np.vdot(weighted, X) / power)
-        net = (mean - amplitude * mean_background)[:, np.newaxis]
-        variance = (spectra @ least_squares(net, spectra, variance))[:, 0] + amplitude * mean_background
+    # Its amplitude free, the background's spectrum is one more, when it comes to what is expected.
+    variance = floored(expected_counts(np.column_stack([spectra, background.sum(axis=1)]), X.sum(axis=1)))
+    beyond = background - spectra @ demixing_matrix(spectra, variance) @ background
+    # P^T V = V P: the part of the background beyond the mixtures, weighted, is all that the data meet.
+    weighted = beyond / variance[:, np.newaxis] / expected
+    power = np.vdot(weighted, background)
+    if not power > 1e-12 * np.vdot(background / variance[:, np.newaxis] / expected, background):
+        msg = "the background's spectrum is a mixture of the components', so its amplitude cannot be found; fix it."
+        raise ValueError(msg)
+    amplitude = float(np.vdot(weighted, X) / power)
     return amplitude, float(np.sqrt(np.vdot(weighted**2, np.maximum(X, 0))) / power)
 
 

@@ -9,6 +9,7 @@ __all__ = ["AMCA", "GMCA"]
 
 _FEWEST = 20  # coefficients that are let through at least, so that a spectrum never hangs on a few pixels
 _SAME = 1e-5  # distance of the cosine of two sources from 1 at which they are the same
+_ROUNDING = 1e3  # in units of the precision: what is closer together, relative to the largest, is the same but for that
 _MAD_TO_SIGMA = 1.482602218505602  # of a normal distribution
 
 
@@ -23,7 +24,9 @@ class GMCA:
 
     The method leaves order and sign of the components open. Spectra are given the sign of a positive sum; use
     `~astro_lpalm.separation.align` to compare with a truth. A component whose source vanishes or repeats another
-    starts anew from the main direction of what the others leave over. Nothing is random, so there is no seed.
+    starts anew from the main direction of what the others leave over. Of more components than X has dimensions, the
+    last have sources of zeros, and spectra that are orthogonal to the data. Nothing is random, so there is no seed,
+    and nothing is decided by rounding: coefficients that are equal but for it are let through together.
 
     Parameters
     ----------
@@ -112,8 +115,9 @@ class GMCA:
         if min(X.shape) < self.n_components:
             msg = f"X has shape {X.shape}, too small for {self.n_components} components; ask for fewer."
             raise ValueError(msg)
-        moments = (X @ X.T).astype(np.float64)
-        A = self._constrain(_main_directions(moments, self.n_components))
+        wide = X.astype(np.float64, copy=False)
+        moments = wide @ wide.T
+        A = self._constrain(_main_directions(moments, min(self.n_components, _rank(moments, X.dtype))))
         meter = Progress(self.n_iter, type(self).__name__) if self.progress else None
         changes = []
         for k in range(self.n_iter):
@@ -126,20 +130,26 @@ class GMCA:
         S = _demix(A, X)
         if not self.unbiased:
             S = self._threshold(S, 1.0)
+        n_absent = self.n_components - len(S)
+        A = np.hstack([A, self._constrain(_beyond(A, n_absent))])
+        S = np.vstack([S, np.zeros((n_absent, S.shape[1]), dtype=S.dtype)])
         return Factorization(A.astype(X.dtype), S, self.n_iter, history={"change": changes})
 
     def _threshold(self, S, elapsed):
-        # In place, each source at the magnitude of its K-th largest coefficient.
+        # In place, each source at the magnitude of its K-th largest coefficient. Of coefficients that are equal but for
+        # rounding, as in data of few values, rounding would let some through and others not.
         for source in S:
             magnitude = np.abs(source)
+            rounding = _ROUNDING * np.finfo(S.dtype).eps * magnitude.max()
             noise = _MAD_TO_SIGMA * _median(np.abs(source - _median(source)))
-            present = np.count_nonzero(magnitude > self.threshold * noise)
+            present = np.count_nonzero(magnitude > max(self.threshold * noise, rounding))
             rank = min(max(int(elapsed * self.fraction * present), min(_FEWEST, present), 2), source.size)
             limit = np.partition(magnitude, -rank)[-rank]
             if self.soft:
                 source -= np.clip(source, -limit, limit)
+                source[magnitude <= limit + rounding] = 0.0
             else:
-                source *= magnitude >= limit
+                source[magnitude < max(limit - rounding, rounding)] = 0.0
         return S
 
     def _fit_spectra(self, X, S, moments, elapsed):
@@ -149,9 +159,9 @@ class GMCA:
         A = np.zeros_like(P)
         A[:, ~lost] = P[:, ~lost] @ np.linalg.pinv(C[np.ix_(~lost, ~lost)], hermitian=True)
         if lost.any():
-            cross, gram = (X @ S.T).astype(np.float64) @ A.T, (S @ S.T).astype(np.float64)
-            left = moments - cross - cross.T + A @ gram @ A.T  # R R^T of the residual R = X - A S
-            A[:, lost] = _main_directions(left, np.count_nonzero(lost))
+            # A threshold leaves over some of the others as well, from which the component would not part again.
+            beyond = np.eye(len(A)) - A @ np.linalg.pinv(A, rcond=_ROUNDING * np.finfo(float).eps)
+            A[:, lost] = _main_directions(beyond @ moments @ beyond, np.count_nonzero(lost))
         return self._constrain(A)
 
     def _weigh(self, S, elapsed):
@@ -230,6 +240,20 @@ def _main_directions(moments, n):
     return np.linalg.eigh(moments)[1][:, : -n - 1 : -1]
 
 
+def _rank(moments, dtype):
+    # Dimensions of the data that stand out from the rounding of X, of which these are the products X X^T; at least 1.
+    values = np.linalg.eigvalsh(moments)
+    rounding = max(np.finfo(dtype).eps ** 2, np.finfo(float).eps)
+    return max(np.count_nonzero(values > len(values) * rounding * values[-1]), 1)
+
+
+def _beyond(A, n):
+    # Orthogonal to the columns of A. Any would do, but eigenvectors of zero would hang on rounding; these do not.
+    others = np.linalg.svd(A)[0][:, A.shape[1] :]
+    along = np.linalg.eigh(others.T @ (np.linspace(1.0, 2.0, len(A))[:, np.newaxis] * others))[1]
+    return (others @ along)[:, :n]
+
+
 def _repeated(C):
     # Which sources are absent or multiples of an earlier one, from S S^T. Nothing would ever part them again.
     norms = np.sqrt(np.diag(C))
@@ -239,7 +263,8 @@ def _repeated(C):
 
 
 def _demix(A, X):
-    return np.linalg.pinv(A).astype(X.dtype) @ X
+    # Spectra that are the same but for rounding share a source, and so are found to be repeated.
+    return np.linalg.pinv(A, rcond=_ROUNDING * np.finfo(X.dtype).eps).astype(X.dtype) @ X
 
 
 def _median(values):

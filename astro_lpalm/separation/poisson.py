@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln, polygamma
 
+from ..least_squares import expected_counts
 from .base import Factorization, check_data
 from .refinement import least_squares
 
@@ -114,9 +115,10 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
         if converged := gain < tolerance:
             break
     A = A / np.linalg.norm(A, axis=0)
+    counts, below = (each.sum(axis=1, dtype=float) for each in (X, np.broadcast_to(background, X.shape)))
     return Factorization(
         spectra=A.astype(X.dtype),
-        sources=least_squares(X - background, A, X.mean(axis=1)).astype(X.dtype),
+        sources=least_squares(X - background, A, expected_counts(A, counts, below)).astype(X.dtype),
         n_iter=len(history),
         converged=bool(converged),
         history={"log_posterior": history},

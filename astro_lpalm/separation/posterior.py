@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 
+from ..least_squares import weighted_inverse
 from .base import check_data
-from .refinement import demix, row_variance
+from .refinement import row_variance
 
 __all__ = ["posterior_mean"]
 
@@ -62,7 +63,7 @@ def posterior_mean(X, spectra, variance=None):
     if n_variances < 2:
         msg = f"spectra has {n} columns, but the posterior mean can be computed for ten at the most."
         raise ValueError(msg)
-    demixing, covariance = demix(spectra.astype(float), _noise_variance(X, spectra, variance))
+    demixing, covariance = weighted_inverse(spectra, _noise_variance(X, spectra, variance))
     S = demixing.astype(X.dtype) @ X
     variances = [
         np.geomspace(_SMALLEST_VARIANCE * noise, max(np.max(np.square(s, dtype=float)), noise), n_variances)

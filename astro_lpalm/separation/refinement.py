@@ -5,13 +5,11 @@ import warnings
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
+from ..least_squares import demixing_matrix, floored, weighted_inverse
 from .base import Factorization, check_data
 
-__all__ = ["demixing_matrix", "least_squares", "library_distance", "refine"]
+__all__ = ["least_squares", "library_distance", "refine"]
 
-# A row's noise is measured from its residual, which a model with too few components or a row without counts can bring
-# near zero; no row is trusted more than this fraction of the largest variance allows.
-_VARIANCE_FLOOR = 1e-4
 _LEVERAGE_CEILING = 0.95
 # Standard deviation of what a measured spectrum has of another component's in it: at least this ...
 _LEAKAGE = 1e-3
@@ -96,7 +94,7 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     changes = []
     for _ in range(n_rounds):
         variance = row_variance(A, moments, variance)
-        demixing, covariance = demix(A, variance)
+        demixing, covariance = weighted_inverse(A, variance)
         S = demixing.astype(X.dtype) @ X
         limit = threshold * np.sqrt(np.diag(covariance))[:, np.newaxis].astype(X.dtype)
         S = _reweighted_threshold(S, previous, limit)
@@ -109,7 +107,7 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     kept = library is not None and _left_library(A, factorization.spectra, library)
     if kept:
         A = np.asarray(factorization.spectra, dtype=np.float64)
-    demixing, _ = demix(A, row_variance(A, moments, variance))
+    demixing = demixing_matrix(A, row_variance(A, moments, variance))
     return Factorization(
         spectra=A.astype(X.dtype),
         sources=demixing.astype(X.dtype) @ X,
@@ -167,16 +165,6 @@ def _left_library(A, start, library):
     return far.any()
 
 
-def demix(A, variance):
-    """Return the matrix of generalized least squares, S = demixing @ X, and the covariance of S's errors.
-
-    The rows of X have the given noise variances.
-    """
-    weighted = A / variance[:, np.newaxis]
-    covariance = np.linalg.pinv(A.T @ weighted, hermitian=True)
-    return covariance @ weighted.T, covariance
-
-
 def row_variance(A, moments, variance):
     """Measure the noise variance of each row of X, whose ``moments`` X X^T / t are given, about the fit A S.
 
@@ -184,14 +172,14 @@ def row_variance(A, moments, variance):
     """
     # S = demixing @ X turns the mean square of X - A S into products of small matrices. A row that weighs much in S
     # has a small residual for that reason alone: its leverage is divided out.
-    demixing, covariance = demix(A, variance)
+    demixing, covariance = weighted_inverse(A, variance)
     fit = A @ demixing
     residual = np.eye(len(A)) - fit
     squares = np.einsum("ij,jk,ik->i", residual, moments, residual)
     leverage = np.minimum(np.einsum("ij,ij->i", A @ covariance, A) / variance, _LEVERAGE_CEILING)
-    measured = np.maximum(squares, 0.0) / (1.0 - leverage)
-    floor = max(_VARIANCE_FLOOR * measured.max(), np.finfo(float).eps * np.trace(moments) / len(A))
-    return np.maximum(measured, floor)
+    # A model with too few components or a row without counts can bring the residual near zero.
+    measured = np.maximum(squares / (1.0 - leverage), np.finfo(float).eps * np.trace(moments) / len(A))
+    return floored(measured)
 
 
 def _reweighted_threshold(S, previous, limit):
@@ -257,9 +245,9 @@ def least_squares(X, spectra, variance=None):
     spectra : array_like, shape (m, n)
         Mixing matrix A.
     variance : array_like, shape (m,), optional
-        Noise variance of each energy, up to a factor; for counts, the mean of each row. A row whose variance is not
-        positive weighs as little as the noisiest. Without it all energies weigh the same, and the result is
-        ``pinv(A) X``.
+        Noise variance of each energy, up to a factor; for counts, `~astro_lpalm.least_squares.expected_counts`. A row
+        whose variance is not positive weighs as little as the noisiest, and none weighs more than ten thousand times as
+        much. Without it all energies weigh the same, and the result is ``pinv(A) X``.
 
     Returns
     -------
@@ -280,22 +268,3 @@ def least_squares(X, spectra, variance=None):
     """
     X, spectra = check_data(X, spectra)
     return demixing_matrix(spectra, variance).astype(X.dtype) @ X
-
-
-def demixing_matrix(spectra, variance=None):
-    """Make the matrix D of `least_squares`, whose sources are S = D X.
-
-    Parameters
-    ----------
-    spectra : `~numpy.ndarray`, shape (m, n)
-    variance : array_like, shape (m,), optional
-        See `least_squares`.
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (n, m)
-    """
-    variance = np.ones(len(spectra)) if variance is None else np.asarray(variance, dtype=float)
-    largest = variance.max()
-    variance = np.where(variance > 0, np.maximum(variance, _VARIANCE_FLOOR * largest), largest)
-    return demix(spectra.astype(np.float64), variance)[0]

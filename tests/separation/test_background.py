@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from astro_lpalm.least_squares import expected_counts
 from astro_lpalm.separation import background_amplitude
 
 from .. import toy
@@ -22,20 +23,15 @@ def test_joint_fit_is_that_of_the_normal_equations():
     X = A @ S + 1.3 * B
     X *= np.random.default_rng(1).uniform(0.9, 1.1, X.shape)
     weights = np.geomspace(1, 1e5, 20)  # none alike
-    # The second round's variances are those of the first round's fit.
-    amplitude, variance = 0.0, X.mean(axis=1)
-    for _ in range(2):
-        # one long least squares problem: 40 sources and the amplitude
-        scale = 1 / np.sqrt(np.outer(variance, weights))
-        design = np.zeros((12, 20, 41))
-        for j in range(20):
-            design[:, j, 2 * j : 2 * j + 2] = A
-        design[:, :, 40] = B
-        solution = np.linalg.lstsq((design * scale[..., None]).reshape(240, 41), (X * scale).ravel(), rcond=None)[0]
-        amplitude = solution[40]
-        whitened = (A / np.sqrt(variance)[:, None], (X - amplitude * B).mean(axis=1) / np.sqrt(variance))
-        variance = A @ np.linalg.lstsq(*whitened, rcond=None)[0] + amplitude * B.mean(axis=1)
-    assert background_amplitude(X, A, B, weights)[0] == pytest.approx(amplitude, rel=1e-8)
+    variance = expected_counts(np.column_stack([A, B.sum(axis=1)]), X.sum(axis=1))
+    # one long least squares problem: 40 sources and the amplitude
+    scale = 1 / np.sqrt(np.outer(variance, weights))
+    design = np.zeros((12, 20, 41))
+    for j in range(20):
+        design[:, j, 2 * j : 2 * j + 2] = A
+    design[:, :, 40] = B
+    solution = np.linalg.lstsq((design * scale[..., None]).reshape(240, 41), (X * scale).ravel(), rcond=None)[0]
+    assert background_amplitude(X, A, B, weights)[0] == pytest.approx(solution[40], rel=1e-8)
 
 
 def test_error_is_the_scatter_and_there_is_no_bias():
