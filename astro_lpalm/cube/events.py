@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from .._files import open_fits
+from .._memory import physical_memory
 from .energies import describe_grid
 
 __all__ = ["ACIS_CHANNEL", "ACIS_OVERFLOW", "EventList", "count_events", "read_events"]
@@ -270,19 +271,12 @@ def _empty_cells(shape):
         f"a cube of {shape[0]} energies and {shape[2]} x {shape[1]} pixels takes {4 * n_cells / 2**30:.3g} GiB, more "
         "than there is memory; use a larger bin_factor or pixel_scale, smaller bounds or size, or fewer energies."
     )
-    if 4 * n_cells > _physical_memory():
+    if 4 * n_cells > physical_memory():
         raise ValueError(msg)
     try:
         return np.zeros(n_cells + 1, dtype=np.int32)
     except (MemoryError, ValueError) as error:
         raise ValueError(msg) from error
-
-
-def _physical_memory():
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not a POSIX system: allocation itself will tell
-        return np.inf
 
 
 @contextmanager

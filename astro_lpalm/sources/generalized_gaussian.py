@@ -9,6 +9,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln
 
+from .._text import shown
+
 __all__ = ["GeneralizedGaussian"]
 
 _SHAPES = (0.1, 10.0)  # where a shape is looked for: from all but a few values tiny, to all but uniform
@@ -67,7 +69,7 @@ class GeneralizedGaussian:
         for name, (range_, is_allowed) in allowed.items():
             value = getattr(self, name)
             if not isinstance(value, Real) or isinstance(value, bool) or not (np.isfinite(value) and is_allowed(value)):
-                msg = f"{name} must be a number that is {range_}, not {value!r}."
+                msg = f"{name} must be a number that is {range_}, not {shown(value)}."
                 raise ValueError(msg)
             object.__setattr__(self, name, float(value))
 
