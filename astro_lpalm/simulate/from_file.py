@@ -266,7 +266,7 @@ class _Reader:
         width, height = np.broadcast_to((size / pixel_scale).to_value(u.dimensionless_unscaled), 2)
         shape = tuple(max(1, int(np.ceil(side - 1e-6))) for side in (height, width))
         if max(shape) > SKY_SIZE:  # before the memory for them is asked for
-            msg = f"size={size} makes {shape[1]} x {shape[0]} pixels of {pixel_scale}; at most {SKY_SIZE} to a side."
+            msg = f"size={size} makes {shape[1]:.4g} x {shape[0]:.4g} pixels of {pixel_scale}; at most {SKY_SIZE} to a side."
             raise ValueError(msg)
         if images and shape != images[first].shape:
             self.fail("simulation.size", f"it makes images of shape {shape}, but that of '{first}' has the shape "

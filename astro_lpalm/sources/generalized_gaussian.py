@@ -14,6 +14,7 @@ from .._text import shown
 __all__ = ["GeneralizedGaussian"]
 
 _SHAPES = (0.1, 10.0)  # where a shape is looked for: from all but a few values tiny, to all but uniform
+_SMALLEST_SHAPE = 0.02  # values are powers of 1 / shape, which must be finite; its inverse is as good as uniform
 _FEWEST = 10
 
 
@@ -36,7 +37,7 @@ class GeneralizedGaussian:
     scale : float
         Scale of the values that are not zero, positive.
     shape : float
-        Shape of their distribution, positive.
+        Shape of their distribution, from 0.02 to 50.
     loc : float
         Their mean.
 
@@ -63,7 +64,10 @@ class GeneralizedGaussian:
         allowed = {
             "fraction": ("above 0 and not above 1", lambda value: 0 < value <= 1),
             "scale": ("positive", lambda value: value > 0),
-            "shape": ("positive", lambda value: value > 0),
+            "shape": (
+                f"from {_SMALLEST_SHAPE} to {1 / _SMALLEST_SHAPE:g}",
+                lambda value: _SMALLEST_SHAPE <= value <= 1 / _SMALLEST_SHAPE,
+            ),
             "loc": ("finite", lambda value: True),
         }
         for name, (range_, is_allowed) in allowed.items():

@@ -43,7 +43,11 @@ def check_energy_edges(energy_edges, name="energy_edges"):
     except (TypeError, ValueError, u.UnitsError) as error:
         msg = f"{name} must be energies, in keV where they have no unit; got {shown(energy_edges)} ({error})."
         raise ValueError(msg) from error
-    if edges.ndim != 1 or edges.size < 2 or not (np.all(np.diff(edges) > 0) and edges[0] >= 0 and edges[-1] < np.inf):
+    if (
+        edges.ndim != 1
+        or edges.size < 2
+        or not (np.all(edges[1:] > edges[:-1]) and edges[0] >= 0 and edges[-1] < np.inf)
+    ):
         msg = f"{name} must be two or more finite, increasing energies, the first 0 or more; got {shown(energy_edges)}."
         raise ValueError(msg)
     return edges

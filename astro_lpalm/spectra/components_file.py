@@ -31,6 +31,8 @@ FACTORS = {model.__name__: model for model in (PhotoelectricAbsorption,)}
 
 _NOT_DRAWN = "amplitude"  # spectra have unit norm; how bright a source is belongs to its source table
 _REDSHIFTS = (-0.9, None)
+_LARGEST = 1e30  # of a parameter: powers of what is larger are infinite
+_LARGEST_ENERGY = 1e12  # keV
 _MOST_BINS = 10_000  # their response is a dense matrix on the way, of half a gigabyte
 
 
@@ -120,7 +122,7 @@ class _Reader:
 
     def prior(self, key, value, bounds):
         try:
-            return Prior.parse(value, bounds)
+            return Prior.parse(value, bounds).within((-_LARGEST, _LARGEST))
         except ValueError as error:
             return self.fail(key, error)
 
@@ -199,6 +201,8 @@ class _Reader:
             self.fail(key, f"{shown(value)} is not a range; give [low, high] in keV.")
         if not isinstance(value, list) or not all(isinstance(v, Real) and not isinstance(v, bool) for v in value):
             self.fail(key, f"{shown(value)} are not energies; give numbers in keV.")
+        if max(value, default=0) > _LARGEST_ENERGY:
+            self.fail(key, f"{max(value):g} keV is too large; give energies up to {_LARGEST_ENERGY:g} keV.")
         try:
             edges = check_energy_edges(value)
         except ValueError as error:
