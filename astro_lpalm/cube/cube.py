@@ -1,5 +1,6 @@
 """`EventCube`: counts on energy and sky, from event lists and images, to the matrix that solvers take and back."""
 
+import copy
 import os
 import warnings
 
@@ -33,7 +34,9 @@ class EventCube(NDData):
     Parameters
     ----------
     data : array_like, shape (n_energy, ny, nx)
-        Counts. Integers and floating-point numbers keep their type.
+        Counts. Integers and floating-point numbers keep their type. An array is not copied where its byte order is
+        the machine's, nor by methods that leave the counts as they are (`with_mask`, `with_exposure`): cubes are large.
+        No method changes it; who changes it in place, changes it in all of these.
     energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,)
         Edges of the energy bins.
     wcs : `~astropy.wcs.WCS`
@@ -41,7 +44,7 @@ class EventCube(NDData):
     mask : array_like of bool, shape (ny, nx) or (n_energy, ny, nx), optional
         True = excluded. A pixel that is excluded at any energy is excluded at all.
     meta : `~astropy.io.fits.Header`, optional
-        The header that the cube came from.
+        The header that the cube came from. It is copied, as is the WCS.
     exposure : `~astropy.units.Quantity` or array_like, shape (ny, nx), optional
         Exposure of each pixel, the same at all energies: a time, an effective area times a time, or, without a unit,
         relative numbers. Pixels with less than 1 % of the largest exposure are masked.
@@ -101,7 +104,8 @@ class EventCube(NDData):
             )
             raise ValueError(msg)
         self._energy_edges, self._exposure = edges, checked_exposure(exposure, data.shape[1:])
-        super().__init__(data, mask=mask, wcs=checked_wcs(wcs), meta=meta, unit=u.count)
+        # A header is changed by hand: it belongs to one cube alone, as does the WCS.
+        super().__init__(data, mask=mask, wcs=checked_wcs(wcs).deepcopy(), meta=copy.deepcopy(meta), unit=u.count)
 
     @classmethod
     def from_events(
@@ -309,7 +313,7 @@ class EventCube(NDData):
         if "BUNIT" in header and not _is_counts(header["BUNIT"]):
             msg = f"the cube is in {header['BUNIT']!r}, but is taken as counts."
             warnings.warn(msg, AstropyUserWarning, stacklevel=2)
-        return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header.copy(), exposure=exposure)
+        return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
 
     @classmethod
     def read(cls, path, energy_edges=None):
@@ -593,7 +597,7 @@ class EventCube(NDData):
         Returns
         -------
         cube : EventCube
-            This very cube where all its bins stay as they are.
+            Where all bins stay as they are, the counts are shared, not copied.
 
         Raises
         ------
@@ -615,7 +619,7 @@ class EventCube(NDData):
             )
             raise ValueError(msg)
         if nearest.size == old.size:
-            return self  # the very same bins: a copy would only take memory
+            return self._with()  # the very same bins: a copy of the counts would only take memory
         # Narrow integers could overflow; floating-point numbers keep their type.
         dtype = self.data.dtype if self.data.dtype.kind == "f" else np.result_type(self.data.dtype, np.int32)
         data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0, dtype=dtype)

@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from .._files import open_fits
 from .._headers import header_number, header_text
+from .._memory import physical_memory
 from .energies import describe_grid
 from .event_checks import good_times, warn_of_flags, warn_of_other_tables, warn_of_times
 from .event_energies import ACIS_CHANNEL, ACIS_OVERFLOW, check_energy_columns, event_energies, is_acis
@@ -316,19 +317,12 @@ def _empty_cells(shape, place):
         "than there is memory; use a larger bin_factor or pixel_scale, smaller bounds or size, or fewer energies."
         f"{' ' * bool(place)}{place}"
     )
-    if 4 * n_cells > _physical_memory():
+    if 4 * n_cells > physical_memory():
         raise ValueError(msg)
     try:
         return np.zeros(n_cells + 1, dtype=np.int32)
     except (MemoryError, ValueError) as error:
         raise ValueError(msg) from error
-
-
-def _physical_memory():
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not a POSIX system: allocation itself will tell
-        return np.inf
 
 
 @contextmanager

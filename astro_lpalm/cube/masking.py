@@ -7,7 +7,8 @@ import numpy as np
 from regions import PixelRegion, Region
 
 from .._files import open_fits
-from .region import mask_outside, part_shapes, read_region
+from .region import includes, mask_outside, read_region
+from .region_files import split_extension
 from .resample import masked_at, open_image
 from .sky import sky_of_image
 
@@ -50,7 +51,7 @@ def read_mask(mask, cube, *, is_mask=True):
             "(CTYPE1P, CRVAL1P, ...); give the region in fk5 or icrs."
         )
         raise ValueError(msg)
-    if is_mask and not part_shapes(shapes, sky_wcs)[0]:
+    if is_mask and not any(includes(shape) for shape in shapes):
         msg = (
             "the mask is a region of exclusions only, so that all but these would be masked; give it as region "
             "instead, or include (without '-') what is to be masked."
@@ -61,7 +62,7 @@ def read_mask(mask, cube, *, is_mask=True):
 
 def _is_image(path):
     """Tell a FITS file with an image from region files, which may be text or FITS tables."""
-    name = str(path).split("[")[0]
+    name, _ = split_extension(path)
     if not Path(name).is_file():
         msg = f"there is no mask file '{name}'; check the name and the directory."
         raise FileNotFoundError(msg)

@@ -3,13 +3,17 @@
 import operator
 import os
 
+import astropy.units as u
 import numpy as np
 from regions import PixCoord, PixelRegion, SkyRegion
 
 from .region_files import is_region_table, read_region_file
 from .region_shapes import ImageShape, and_not
 
-__all__ = ["bounding_box", "is_region_table", "mask_outside", "part_shapes", "read_region"]
+__all__ = ["bounding_box", "how_far", "includes", "is_region_table", "mask_outside", "part_shapes", "read_region"]
+
+_DEEPEST = 100  # compounds within compounds, which `regions` follows by recursion
+_OTHER_FIELD = 1 * u.deg  # from the image's centre, or twice its size: what lies farther is of another field
 
 
 def read_region(region):
@@ -32,7 +36,8 @@ def read_region(region):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file has no shape, one that cannot be read, or unsuitable coordinates.
+        If the file has no shape, one that cannot be read, or unsuitable coordinates; or compounds are nested more
+        than 100 deep.
     TypeError
         If ``region`` is something else.
     """
@@ -51,7 +56,21 @@ def read_region(region):
     if not shapes:
         msg = "region is an empty list: it holds no shape."
         raise ValueError(msg)
+    if any(depth > _DEEPEST for shape in shapes for _, depth in _simple_shapes(shape)):
+        msg = f"region has compounds nested more than {_DEEPEST} deep; give the shapes as a list to unite them."
+        raise ValueError(msg)
     return shapes
+
+
+def _simple_shapes(region):
+    """Yield the shapes that a compound is made of, and how deep each lies in it."""
+    rest = [(region, 0)]
+    while rest:
+        shape, depth = rest.pop()
+        if hasattr(shape, "region1"):
+            rest += [(shape.region1, depth + 1), (shape.region2, depth + 1)]
+        else:
+            yield shape, depth
 
 
 def mask_outside(shapes, sky_wcs, x, y):
@@ -77,7 +96,7 @@ def mask_outside(shapes, sky_wcs, x, y):
     Raises
     ------
     ValueError
-        If no pixel is left.
+        If no pixel is left, or the region is of another field of the sky.
     """
     included, excluded = part_shapes(shapes, sky_wcs)
     points = PixCoord(x - 1, y - 1), PixCoord(*np.meshgrid(*(np.arange(n) for n in x.shape[::-1])))
@@ -89,10 +108,32 @@ def mask_outside(shapes, sky_wcs, x, y):
     if not inside.any():
         msg = (
             f"the region leaves no pixel of the image, which spans x = {x.min():.6g} to {x.max():.6g} and "
-            f"y = {y.min():.6g} to {y.max():.6g} in sky pixels: it lies off the image, or is smaller than a pixel."
+            f"y = {y.min():.6g} to {y.max():.6g} in sky pixels: it lies off the image, or is smaller than a "
+            f"pixel.{how_far(shapes, sky_wcs, x, y)}"
         )
         raise ValueError(msg)
+    if inside.all() and (elsewhere := how_far(shapes, sky_wcs, x, y)):
+        msg = f"the region excludes nothing of the image.{elsewhere}"
+        raise ValueError(msg)
     return ~inside
+
+
+def how_far(shapes, sky_wcs, x, y):
+    """Say of shapes on the sky that all lie in another field than an image, and how far away; nothing of others."""
+    simple = [part for shape in shapes if isinstance(shape, SkyRegion) for part, _ in _simple_shapes(shape)]
+    low, middle, high = (sky_wcs.pixel_to_world(of(x) - 1, of(y) - 1) for of in (np.min, np.mean, np.max))
+    distance = min((_positions(shape).separation(middle).min() for shape in simple), default=0 * u.deg)
+    if len(simple) < len(shapes) or distance < max(_OTHER_FIELD, 2 * low.separation(high)):
+        return ""
+    return (
+        f" Its nearest shape lies {distance.to(u.deg):.4g} from the image's centre, in another field of the sky; check "
+        "its coordinates, their frame and their units."
+    )
+
+
+def _positions(shape):
+    """Where a shape lies: its corners, or its centre."""
+    return next(getattr(shape, name) for name in ("vertices", "center", "start") if hasattr(shape, name))
 
 
 def bounding_box(shapes, sky_wcs):
@@ -111,22 +152,14 @@ def bounding_box(shapes, sky_wcs):
         x0, x1, y0, y1; None where nothing is included, so that exclusions are cut out of everything.
     """
     boxes = []
-    for shape in part_shapes(shapes, sky_wcs)[0]:
+    for shape in part_shapes([shape for shape in shapes if includes(shape)], sky_wcs)[0]:
         if isinstance(shape, ImageShape):
             msg = (
                 "the region is in image coordinates, which depend on how that image was binned; say which pixels the "
                 "image has (bounds, or center and size), or save the region in fk5 or physical coordinates."
             )
             raise ValueError(msg)
-        try:
-            with np.errstate(all="ignore"):
-                boxes.append(_box(shape))
-        except ValueError as error:  # positions on the other side of the sky are NaN
-            msg = (
-                "the region cannot be projected on the image, since it lies too far from it on the sky; check the "
-                "region's coordinates, their frame and their units."
-            )
-            raise ValueError(msg) from error
+        boxes.append(_box(shape))
     if not boxes:
         return None
     low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
@@ -152,13 +185,31 @@ def _contains(shape, sky_pixels, image_pixels):
     return shape.contains(sky_pixels)
 
 
+def includes(shape):
+    """Tell whether a shape is included, or excluded."""
+    return (shape.shape if isinstance(shape, ImageShape) else shape).meta.get("include", True)
+
+
 def part_shapes(shapes, sky_wcs):
     """Convert to pixel shapes, and part the included from the excluded."""
     parted = [], []
     for shape in shapes:
         region = shape.shape if isinstance(shape, ImageShape) else shape
         # Whether an excluded shape contains its inside or its outside depends on the version of regions: forget it.
-        plain = region.to_pixel(sky_wcs) if isinstance(region, SkyRegion) else region.copy()
-        include = plain.meta.pop("include", True)
-        parted[not include].append(ImageShape(plain) if isinstance(shape, ImageShape) else plain)
+        plain = _projected(region, sky_wcs) if isinstance(region, SkyRegion) else region.copy()
+        plain.meta.pop("include", None)
+        parted[not includes(shape)].append(ImageShape(plain) if isinstance(shape, ImageShape) else plain)
     return parted
+
+
+def _projected(region, sky_wcs):
+    try:
+        with np.errstate(invalid="ignore"):  # positions on the other side of the sky are NaN
+            plain = region.to_pixel(sky_wcs)
+        good = all(np.isfinite(_positions(shape).xy).all() for shape, _ in _simple_shapes(plain))
+    except np.linalg.LinAlgError:
+        good = False
+    if not good:
+        msg = f"the region cannot be projected on the image.{how_far([region], sky_wcs, *sky_wcs.wcs.crpix)}"
+        raise ValueError(msg)
+    return plain

@@ -10,9 +10,10 @@ from astropy.io import fits
 from regions import CompoundPixelRegion, CompoundSkyRegion, RegionMeta, SkyRegion
 
 from .._files import open_fits
+from .._text import read_text, shown
 from .region_shapes import ImageShape, PixelFrame, SkyFrame, and_not, make_shape
 
-__all__ = ["is_region_table", "read_region_file"]
+__all__ = ["is_region_table", "read_region_file", "split_extension"]
 
 _SKY_FRAMES = {
     "fk4": "fk4",
@@ -24,8 +25,13 @@ _SKY_FRAMES = {
     "ecliptic": "barycentricmeanecliptic",
 }
 _OTHER_FRAMES = re.compile(r"linear|amplifier|detector|wcs[a-z]?")
+# What a chain of shapes is made of. Each is matched at one place, once, so that time grows with the length alone.
 # CIAO: ! and - exclude, & and * intersect, + and | (and a new line, and DS9's ||) unite.
-_SHAPE = re.compile(r"([-+!&*|,\s]*)([a-z]\w*)\s*\(([^()]*)\)\s*", re.IGNORECASE)
+_SIGNS = re.compile(r"[-+!&*|,\s]*")
+_NAME = re.compile(r"[a-z]\w*", re.IGNORECASE)
+_ARGUMENTS = re.compile(r"\s*\(([^()]*)\)\s*")
+_BARE_ARGUMENTS = re.compile(r"\s+(.*)", re.DOTALL)
+_LARGEST_TEXT = 16 << 20  # bytes of a region file: some 300,000 shapes
 # How many positions, radii and angles the row of a table has for a shape.
 _IN_TABLES = {
     "circle": (1, 1, 0),
@@ -39,7 +45,6 @@ _IN_TABLES = {
     "pie": (1, 2, 2),
     "sector": (1, 0, 2),
 }
-_BARE_SHAPE = re.compile(r"([-+!\s]*)([a-z]\w*)\s+([^()]+)", re.IGNORECASE)
 
 
 def read_region_file(path):
@@ -61,21 +66,19 @@ def read_region_file(path):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it holds no shape or one that cannot be read; names the file and the line, or the row of the table.
+        If it holds no shape or one that cannot be read, names the file and the line, or the row of the table; or if a
+        text has more than 16 MiB.
     """
-    file, extension = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(path)).groups()
+    file, extension = split_extension(path)
     if not Path(file).is_file():
         msg = f"there is no region file '{file}'; check the name and the directory."
         raise FileNotFoundError(msg)
-    content = Path(file).read_bytes()
-    if content.startswith((b"SIMPLE", b"\x1f\x8b")):
+    with open(file, "rb") as opened:
+        is_fits = opened.read(6).startswith((b"SIMPLE", b"\x1f\x8b"))
+    if is_fits:
         shapes = _read_table(file, extension)
     else:
-        try:
-            shapes = _read_text(content.decode(), file)
-        except UnicodeDecodeError as error:
-            msg = f"'{file}' is neither a text file nor FITS; save the region as DS9 or CIAO text."
-            raise ValueError(msg) from error
+        shapes = _read_text(read_text(file, "a region file of DS9 or CIAO", most=_LARGEST_TEXT), file)
     if not shapes:
         msg = f"the region file '{path}' holds no shape."
         raise ValueError(msg)
@@ -84,13 +87,20 @@ def read_region_file(path):
 
 def is_region_table(path):
     """Tell whether a FITS file, or the extension named as in "file.fits[EXTENSION]", is a table of regions."""
-    file, extension = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(path)).groups()
+    file, extension = split_extension(path)
     with open_fits(file) as hdulist:
         return _find_table(hdulist, extension) is not None
 
 
+def split_extension(path):
+    """Part "file.fits[EXTENSION]", unless that is itself the name of a file."""
+    if Path(path).is_file():
+        return str(path), None
+    return re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(path), re.DOTALL).groups()
+
+
 def _read_text(text, path):
-    lines = [line.split("#")[0].strip() for line in text.splitlines()]
+    lines = [line.split("#")[0].strip() for line in re.split(r"\r\n|\r|\n", text)]
     # CIAO names no system: sexagesimal positions or radii in arc units mean the sky, plain numbers sky pixels.
     frame = SkyFrame("fk5") if any(re.search(r"[:\"']", line) for line in lines) else PixelFrame()
     terms = []
@@ -99,12 +109,12 @@ def _read_text(text, path):
             continue
         for command in filter(None, (part.strip() for part in line.split(";"))):
             try:
-                if re.fullmatch(r"[a-z]\w*", command, re.IGNORECASE):
+                if _NAME.fullmatch(command):
                     frame = _frame(command.lower())
                 else:
                     terms += _parse(command, frame)
             except (ValueError, u.UnitsError) as error:
-                msg = f"the region file '{path}' cannot be read: line {number}, '{command}': {error}"
+                msg = f"the region file '{path}' cannot be read: line {number}, {shown(command)}: {error}"
                 raise ValueError(msg) from error
     return [_finish(include, shape, frame) for include, shape, frame in terms]
 
@@ -123,17 +133,12 @@ def _frame(name):
 
 def _parse(command, frame):
     """Parse shapes that are chained on a line, as terms to be united: (included, shape, frame)."""
-    command = re.sub(r"\s*\|\|\s*$", "", command)  # DS9 ends the members of a composite so
-    bare = _BARE_SHAPE.fullmatch(command)
-    found = [bare] if bare else list(_SHAPE.finditer(command))
-    if "".join(match[0] for match in found) != command:
-        msg = "expected shapes such as circle(x,y,r), joined by +, -, &, * or |."
-        raise ValueError(msg)
+    command = command.removesuffix("||").rstrip()  # DS9 ends the members of a composite so
     groups = []
-    for match in found:
-        words = [word for word in re.split(r"[,\s]+", match[3]) if word]
-        factor = not set(match[1]) & set("-!"), make_shape(match[2].lower(), words, frame)
-        if not set(match[1]) & set("&*"):
+    for signs, name, arguments in _chain(command):
+        words = [word for word in re.split(r"[,\s]+", arguments) if word]
+        factor = not set(signs) & set("-!"), make_shape(name.lower(), words, frame)
+        if not set(signs) & set("&*"):
             groups.append([factor])
         elif groups:
             groups[-1].append(factor)
@@ -143,18 +148,38 @@ def _parse(command, frame):
     return [(*term, frame) for group in groups for term in _combine(group)]
 
 
+def _chain(command):
+    """Part a chain of shapes into (signs, name, arguments) of each; without brackets there is one, "circle 1 2 3"."""
+    shapes, place, is_bare = [], 0, "(" not in command and ")" not in command
+    while place < len(command):
+        signs = _SIGNS.match(command, place)
+        name = _NAME.match(command, signs.end())
+        arguments = name and (_BARE_ARGUMENTS if is_bare else _ARGUMENTS).match(command, name.end())
+        if not arguments:
+            msg = "expected shapes such as circle(x,y,r), joined by +, -, &, * or |."
+            raise ValueError(msg)
+        shapes.append((signs[0], name[0], arguments[1]))
+        place = arguments.end()
+    return shapes
+
+
 def _combine(factors):
     """Intersect shapes, of which some are to be outside of: terms of (included, shape)."""
     inside = [shape for include, shape in factors if include]
     outside = [shape for include, shape in factors if not include]
     if not inside:
         return [(False, shape) for shape in outside]
-    whole, *others = inside
-    for shapes, how in ((others, operator.and_), (outside, and_not)):
-        for shape in shapes:
-            compound = CompoundSkyRegion if isinstance(whole, SkyRegion) else CompoundPixelRegion
-            whole = compound(whole, shape, how)
-    return [(True, whole)]
+    whole = _joined(inside, operator.and_)
+    return [(True, _joined([whole, _joined(outside, operator.or_)], and_not) if outside else whole)]
+
+
+def _joined(shapes, how):
+    """Join shapes two by two: thousands in a chain would be nested deeper than Python follows."""
+    while len(shapes) > 1:
+        compound = CompoundSkyRegion if isinstance(shapes[0], SkyRegion) else CompoundPixelRegion
+        odd = shapes[-1:] if len(shapes) % 2 else []
+        shapes = [compound(*pair, how) for pair in zip(shapes[::2], shapes[1::2])] + odd
+    return shapes[0]
 
 
 def _finish(include, shape, frame):
@@ -185,7 +210,7 @@ def _read_table(path, extension):
             plain = name.lstrip("!-")
             factor = name == plain, make_shape(plain, _arguments(plain, columns, row), frame)
         except ValueError as error:
-            msg = f"the region file '{path}' cannot be read: row {row + 1} of {title}, '{name}': {error}"
+            msg = f"the region file '{path}' cannot be read: row {row + 1} of {title}, {shown(name)}: {error}"
             raise ValueError(msg) from error
         # Rows of the same component are intersected, components united.
         groups.setdefault(int(columns["COMPONENT"][row]) if "COMPONENT" in columns else -row, []).append(factor)

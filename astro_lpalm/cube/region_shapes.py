@@ -9,9 +9,13 @@ import numpy as np
 import regions
 from astropy.coordinates import Angle, SkyCoord
 
+from .._text import shown
+
 __all__ = ["ImageShape", "PixelFrame", "SkyFrame", "and_not", "make_shape"]
 
 _FAR = {"pixel": 1e6, "sky": 5.0}  # pixels and degrees: a sector or a field has no end
+_FARTHEST = {"pixel": 1e9, "sky": 360.0}  # pixels and degrees: what is farther is no place, and no size
+_LONGEST_ANGLE = 40  # characters: what astropy parses, and repeats in its messages
 _UNITS = {'"': u.arcsec, "'": u.arcmin, "d": u.deg, "r": u.rad}
 _WITHOUT_AREA = ("compass", "line", "point", "projection", "ruler", "segment", "text", "vector")
 _STEP = 20.0  # degrees from one corner of a wedge to the next
@@ -51,12 +55,12 @@ class PixelFrame:
 
     def positions(self, words):
         """Positions from pairs of numbers, which count from 1 in files and from 0 in `regions`."""
-        x, y = np.array([_number(word, "pi") for word in words]).reshape(-1, 2).T - 1
+        x, y = np.array([_number(word, "pi", self.kind) for word in words]).reshape(-1, 2).T - 1
         return regions.PixCoord(x, y)
 
     def length(self, word):
-        """Length in pixels."""
-        return _number(word, "pi")
+        """Length in pixels, above zero."""
+        return _positive(_number(word, "pi", self.kind), word)
 
     def away(self, center, angle, length):
         """Points in directions counted anticlockwise from the x axis."""
@@ -86,29 +90,49 @@ class SkyFrame:
         return SkyCoord(u.Quantity(first), u.Quantity(second), frame=self.name)
 
     def length(self, word):
-        """Length as an angle, in degrees where there is no unit."""
+        """Length as an angle above zero, in degrees where there is no unit."""
         unit = _UNITS.get(word[-1])
-        return _number(word[:-1] if unit else word) * (unit or u.deg)
+        return _in_range(_positive(_number(word[:-1] if unit else word) * (unit or u.deg), word), word)
 
     def away(self, center, angle, length):
         """Points in directions counted anticlockwise from west, as DS9 has them."""
         return center.directional_offset_by((np.asarray(angle) - 90) * u.deg, length)
 
 
-def _number(word, suffixes=""):
+def _number(word, suffixes="", kind=None):
     try:
-        return float(word[:-1] if suffixes and word[-1] in suffixes else word)
+        number = float(word[:-1] if suffixes and word[-1] in suffixes else word)
     except ValueError:
-        msg = f"'{word}' is not a number of pixels or degrees."
+        msg = f"{shown(word)} is not a number of pixels or degrees."
         raise ValueError(msg) from None
+    if not np.isfinite(number) or (kind and abs(number) > _FARTHEST[kind]):
+        most = f", at most {_FARTHEST[kind]:g}" if kind else ""
+        msg = f"{shown(word)} is out of range; give a finite number{most}."
+        raise ValueError(msg)
+    return number
+
+
+def _positive(length, word):
+    if not length > 0:
+        msg = f"a radius or a side must be above zero, but is {shown(word)}."
+        raise ValueError(msg)
+    return length
+
+
+def _in_range(angle, word):
+    if not abs(angle) <= _FARTHEST["sky"] * u.deg:
+        msg = f"{shown(word)} is out of range; give an angle of at most {_FARTHEST['sky']:g} degrees."
+        raise ValueError(msg)
+    return angle
 
 
 def _sky_angle(word, unit):
-    if ":" in word:
-        return Angle(word, unit).to(u.deg)
-    if re.search(r"[hms]", word):
-        return Angle(word).to(u.deg)
-    return _UNITS.get(word[-1], u.deg) * _number(word, "dr")
+    if ":" not in word and not re.search(r"[hms]", word):
+        return _in_range(_UNITS.get(word[-1], u.deg) * _number(word, "dr"), word)
+    if len(word) > _LONGEST_ANGLE:
+        msg = f"{shown(word)} is not an angle, such as 15:13:54.07 or 15h13m54.07s."
+        raise ValueError(msg)
+    return (Angle(word, unit) if ":" in word else Angle(word)).to(u.deg)
 
 
 def make_shape(name, words, frame):
@@ -133,12 +157,8 @@ def make_shape(name, words, frame):
         If there is no such shape, it has no area, or its arguments do not suit it.
     """
     if name not in _MAKERS:
-        why = (
-            "has no area"
-            if name in ("point", "line", "text", "vector", "segment", "ruler", "compass")
-            else "is unknown"
-        )
-        msg = f"the shape '{name}' {why}; the shapes that can be read are {', '.join(_MAKERS)}."
+        why = "has no area" if name in _WITHOUT_AREA else "is unknown"
+        msg = f"the shape {shown(name)} {why}; the shapes that can be read are {', '.join(_MAKERS)}."
         raise ValueError(msg)
     maker, numbers = _MAKERS[name]
     if len(words) not in numbers:
@@ -160,10 +180,10 @@ def _center(words, frame):
 
 
 def _annulus(words, frame):
-    center, inner, outer = _center(words, frame), frame.length(words[2]), frame.length(words[-1])
-    if inner == 0:
+    center, outer = _center(words, frame), frame.length(words[-1])
+    if _number(words[2].rstrip("pi\"'dr")) == 0:
         return _build("Circle", frame, center, outer)
-    return _build("CircleAnnulus", frame, center, inner, outer)
+    return _build("CircleAnnulus", frame, center, frame.length(words[2]), outer)
 
 
 def _sided(kind, factor):

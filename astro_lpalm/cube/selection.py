@@ -10,7 +10,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .energies import as_energy_edges
-from .region import bounding_box
+from .region import bounding_box, how_far
 from .sky import SkyGrid
 
 __all__ = ["choose_energy_edges", "choose_grid", "warn_of_stripes"]
@@ -217,21 +217,21 @@ def _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes):
     bounds = np.array([each.image_bounds() for each in events])
     # Events of other observations may lie beyond the first one's image.
     image = np.where([True, False, True, False], bounds.min(axis=0), bounds.max(axis=0))
-    box = bounding_box(shapes, sky_wcs) if shapes is not None else None
-    if box is None:
-        box = _extent(events, energy_edges)
+    of_region = bounding_box(shapes, sky_wcs) if shapes is not None else None
+    box = _extent(events, energy_edges) if of_region is None else of_region
     low = np.maximum(box[0::2], image[0::2])
     high = np.minimum(box[1::2], image[1::2])
     if (low > high).any():
         msg = (
             f"the region, x0, x1, y0, y1 = {box} in sky pixels, lies off the list's sky image, "
             f"{tuple(image.tolist())}; check its coordinates, their frame and their units."
+            f"{'' if shapes is None else how_far(shapes, sky_wcs, *sky_wcs.wcs.crpix)}"
         )
         raise ValueError(msg)
     origin = np.where(np.isfinite(bounds[0, 0::2]), bounds[0, 0::2], 0.5)  # sky pixel 1 begins at 0.5
     first = np.floor((low - origin) / bin_factor)
     last = np.ceil((high - origin) / bin_factor)
-    if shapes is None or bounding_box(shapes, sky_wcs) is None:
+    if of_region is None:
         # An event on an edge belongs to the pixel above: it needs one more, except at the image's own upper edge.
         last = np.maximum(last, np.floor((high - origin) / bin_factor) + 1)
     nx, ny = (int(n) for n in np.maximum(last - first, 1))

@@ -1,10 +1,12 @@
 """Packaged files: tables of physical constants, each with its source, components files and trained models."""
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 
 from astropy.table import QTable
+
+from .._text import shown
+from .._toml import read_toml
 
 __all__ = ["find_components_file", "named_files", "packaged_files", "read_components_file", "read_table"]
 
@@ -83,8 +85,8 @@ def find_components_file(name_or_path):
     path = packaged.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
         msg = (
-            f"there is no components file '{name_or_path}'; give the path of a TOML file, or one of the packaged: "
-            f"{', '.join(packaged)}."
+            f"there is no components file {shown(str(name_or_path))}; give the path of a TOML file, or one of the "
+            f"packaged: {', '.join(packaged)}."
         )
         raise FileNotFoundError(msg)
     return path
@@ -107,8 +109,11 @@ def read_components_file(name_or_path):
     ------
     FileNotFoundError
         If there is no such file.
+    OSError
+        If it cannot be read.
     ValueError
-        If it is not TOML.
+        If it is not TOML, larger than 256 KiB, nested too deep, or holds a number that is not finite or a control
+        character; says where.
 
     Examples
     --------
@@ -118,11 +123,7 @@ def read_components_file(name_or_path):
     {'instrument': 'acis-i'}
     """
     path = find_components_file(name_or_path)
-    try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"'{path}' is not a TOML file: {error}."
-        raise ValueError(msg) from error
+    return path, read_toml(path)
 
 
 def named_files(name_or_path):

@@ -127,7 +127,7 @@ class Separation:
         if not isinstance(cube, EventCube):
             msg = f"cube must be an EventCube, not {type(cube).__name__}; see EventCube.read and EventCube.from_hdu."
             raise TypeError(msg)
-        self.cube = cube
+        self.cube = cube._with()  # the same counts, with a header of its own
         self.names = check_component_names(names)
         n, t = len(self.names), int(np.sum(~cube.pixel_mask))
         self.mixing = _valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")

@@ -10,6 +10,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import read_image
+from .._text import shown
 from ..cube.events import ACIS_CHANNEL
 from ..cube.sky import celestial_wcs
 from ..data import read_components_file
@@ -87,8 +88,16 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
     ('synchrotron', 'thermal', 'iron_red', 'iron_blue')
     """
     reader = _Reader(components_toml, settings)
-    rng = np.random.default_rng(seed)
-    library = SpectralLibrary.from_file(components_toml)
+    try:
+        return _simulate(reader, SpectralLibrary.from_file(components_toml), np.random.default_rng(seed))
+    except (OSError, ValueError) as error:
+        if str(reader.path) in str(error):
+            raise
+        msg = f"'{reader.path}', simulation: {error}"
+        raise (OSError if isinstance(error, OSError) else ValueError)(msg) from error
+
+
+def _simulate(reader, library, rng):
     exposure, psf, exposure_map = reader.get("exposure"), reader.psf(), reader.exposure_map()
     sky = reader.sky(library.component_names)
     photons, spectra, response = _draw_spectra(library, reader, rng)
@@ -162,10 +171,10 @@ class _Reader:
 
     def check_keys(self, key, table, allowed):
         if not isinstance(table, dict):
-            self.fail(key, f"{table!r} is no table; write [{key}] with any of the keys {', '.join(allowed)}.")
+            self.fail(key, f"{shown(table)} is no table; write [{key}] with any of the keys {', '.join(allowed)}.")
         for name in table:
             if name not in allowed:
-                self.fail(key, f"unknown key '{name}'; allowed are {', '.join(allowed)}.")
+                self.fail(key, f"unknown key {shown(name)}; allowed are {', '.join(allowed)}.")
 
     def get(self, key):
         """Give a setting, with its unit: the caller's, or the file's, or the default."""
@@ -184,23 +193,27 @@ class _Reader:
             sides = value if key == "size" and isinstance(value, list) and len(value) == 2 else [value]
             if not all(_is_number(side) and side > 0 for side in sides):
                 several = ", or two" if key == "size" else ""
-                self.fail(f"simulation.{key}", f"{value!r} is not a positive number of {_UNITS[key]}{several}.")
+                self.fail(f"simulation.{key}", f"{shown(value)} is not a positive number of {_UNITS[key]}{several}.")
             return value * _UNITS[key]
         return value
 
     def _position(self, value):
         try:
-            sexagesimal = isinstance(value, str) and (":" in value or len(value.split()) > 2)
-            return SkyCoord(*([value] if isinstance(value, str) else value),
-                            unit=(u.hourangle, u.deg) if sexagesimal else u.deg)  # fmt: skip
-        except (TypeError, ValueError):
-            self.fail("simulation.center", f"{value!r} is not a position; give [ra, dec] in degrees, or a text such as "
-                                           "'23:23:27.8 +58:48:42'.")  # fmt: skip
+            if isinstance(value, str):
+                sexagesimal = ":" in value or len(value.split()) > 2
+                return SkyCoord(value, unit=(u.hourangle, u.deg) if sexagesimal else u.deg)
+            if isinstance(value, list) and len(value) == 2 and all(_is_number(each) for each in value):
+                return SkyCoord(*value, unit=u.deg)
+            problem = "it is neither"
+        except (TypeError, ValueError) as error:
+            problem = error
+        return self.fail("simulation.center", f"{shown(value)} is not a position ({problem}); give [ra, dec] in "
+                                              "degrees, or a text such as '23:23:27.8 +58:48:42'.")  # fmt: skip
 
     def file(self, key, name):
         """Path of a file: the caller's as it is, the components file's relative to its directory."""
         if not isinstance(name, str | Path):
-            self.fail(key, f"{name!r} is not the name of a file.")
+            self.fail(key, f"{shown(name)} is not the name of a file.")
         return Path(name) if key.partition(".")[2].partition(".")[0] in self.given else self.path.parent / name
 
     def image(self, key, name):
@@ -227,10 +240,13 @@ class _Reader:
         """Find the grid of the images: those that are read have one already."""
         images, header, first = {}, None, None
         for name, component in zip(names, self.tables["components"]):
-            file = component.get("source", {}).get("image")
+            key = f"component '{name}', source"
+            source = component.get("source", {})
+            if not isinstance(source, dict):
+                self.fail(key, f"{shown(source)} is no table; write [components.source].")
+            file, key = source.get("image"), f"{key}.image"
             if file is None:
                 continue
-            key = f"component '{name}', source.image"
             image, own = self.image(key, file)
             if first is not None and image.shape != images[first].shape:
                 self.fail(key, f"the image has shape {image.shape}, but that of '{first}' {images[first].shape}.")
@@ -250,7 +266,10 @@ class _Reader:
         width, height = np.broadcast_to((size / pixel_scale).to_value(u.dimensionless_unscaled), 2)
         shape = tuple(max(1, int(np.ceil(side - 1e-6))) for side in (height, width))
         if max(shape) > SKY_SIZE:  # before the memory for them is asked for
-            msg = f"size={size} makes {shape[1]} x {shape[0]} pixels of {pixel_scale}; at most {SKY_SIZE} to a side."
+            msg = (
+                f"size={size} makes {shape[1]:.4g} x {shape[0]:.4g} pixels of {pixel_scale}; take at most "
+                f"{SKY_SIZE} to a side."
+            )
             raise ValueError(msg)
         if images and shape != images[first].shape:
             self.fail("simulation.size", f"it makes images of shape {shape}, but that of '{first}' has the shape "
@@ -277,7 +296,7 @@ class _Reader:
             return np.array([sky.images[name] for name in names])
         correlation = self.get("correlation")
         if not _is_number(correlation) or not 0 <= correlation <= 1:
-            self.fail("simulation.correlation", f"{correlation!r} is not a number from 0 to 1.")
+            self.fail("simulation.correlation", f"{shown(correlation)} is not a number from 0 to 1.")
         drawn = SourceLibrary.from_file(self.path).draw_images(1, sky.shape, rng, correlation=correlation)[0]
         return np.array([sky.images.get(name, image) for name, image in zip(names, drawn)], dtype=float)
 
@@ -300,7 +319,7 @@ class _Reader:
         for each in values:
             if not _is_number(each) or not each >= 0:
                 unit = "counts" if kind == "counts" else "photon / (cm2 s)"
-                self.fail(f"simulation.{kind}", f"{each!r} is not a number of {unit}, 0 or more.")
+                self.fail(f"simulation.{kind}", f"{shown(each)} is not a number of {unit}, 0 or more.")
         return kind, np.array(values, dtype=float) if isinstance(value, dict) else value * sums / sums.sum()
 
     def psf(self):
@@ -309,7 +328,7 @@ class _Reader:
             return self.image("simulation.psf", value)[0]
         if value is not None and not isinstance(value, u.Quantity):
             if not _is_number(value) or not value > 0:
-                self.fail("simulation.psf", f"{value!r} is not a FWHM in arcsec, nor the name of a file.")
+                self.fail("simulation.psf", f"{shown(value)} is not a FWHM in arcsec, nor the name of a file.")
             return value * u.arcsec
         return value
 
@@ -333,7 +352,7 @@ class _Reader:
         self.check_keys(key, table, ("rate", "spectrum", "image"))
         rate = table.get("rate")
         if not isinstance(rate, u.Quantity) and (not _is_number(rate) or not rate >= 0):
-            self.fail(f"{key}.rate", f"{rate!r} is not a number of counts per second, 0 or more.")
+            self.fail(f"{key}.rate", f"{shown(rate)} is not a number of counts per second, 0 or more.")
         spectrum = image = None
         if "image" in table:
             image = self.image(f"{key}.image", table["image"])[0]

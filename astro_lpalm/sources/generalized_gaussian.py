@@ -9,9 +9,12 @@ from astropy.utils.exceptions import AstropyUserWarning
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln
 
+from .._text import shown
+
 __all__ = ["GeneralizedGaussian"]
 
 _SHAPES = (0.1, 10.0)  # where a shape is looked for: from all but a few values tiny, to all but uniform
+_SMALLEST_SHAPE = 0.02  # values are powers of 1 / shape, which must be finite; its inverse is as good as uniform
 _FEWEST = 10
 
 
@@ -34,7 +37,7 @@ class GeneralizedGaussian:
     scale : float
         Scale of the values that are not zero, positive.
     shape : float
-        Shape of their distribution, positive.
+        Shape of their distribution, from 0.02 to 50.
     loc : float
         Their mean.
 
@@ -61,13 +64,16 @@ class GeneralizedGaussian:
         allowed = {
             "fraction": ("above 0 and not above 1", lambda value: 0 < value <= 1),
             "scale": ("positive", lambda value: value > 0),
-            "shape": ("positive", lambda value: value > 0),
+            "shape": (
+                f"from {_SMALLEST_SHAPE} to {1 / _SMALLEST_SHAPE:g}",
+                lambda value: _SMALLEST_SHAPE <= value <= 1 / _SMALLEST_SHAPE,
+            ),
             "loc": ("finite", lambda value: True),
         }
         for name, (range_, is_allowed) in allowed.items():
             value = getattr(self, name)
             if not isinstance(value, Real) or isinstance(value, bool) or not (np.isfinite(value) and is_allowed(value)):
-                msg = f"{name} must be a number that is {range_}, not {value!r}."
+                msg = f"{name} must be a number that is {range_}, not {shown(value)}."
                 raise ValueError(msg)
             object.__setattr__(self, name, float(value))
 

@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from .._text import shown
 from ..transforms import Starlet, get_transform
 from .generalized_gaussian import GeneralizedGaussian
 from .images import ImageStatistics
@@ -14,6 +15,7 @@ __all__ = ["SourceLibrary"]
 _N_SCALES = 4
 _LEAST_SIDE = 8  # pixels of an image
 _CHUNK = 64  # draws of images in memory at once
+_SMALLEST = 1e-9  # of relative norms, and of counts in a pixel; the largest is its inverse
 _SMALLEST_SIDE = 64  # of images that details are taken from: smaller ones have no large scales
 
 
@@ -365,11 +367,14 @@ def _range_of(what, value):
     """Range (low, high) of something positive that may be one number."""
     try:
         low, high = (value, value) if isinstance(value, Real) else value
-        good = 0 < low <= high < np.inf
+        good = not isinstance(low, bool) and not isinstance(high, bool) and _SMALLEST <= low <= high <= 1 / _SMALLEST
     except (TypeError, ValueError):
         good = False
     if not good:
-        msg = f"{what} must be a positive number or a range [low, high], not {value!r}."
+        msg = (
+            f"{what} must be a positive number or a range [low, high], from {_SMALLEST:g} to {1 / _SMALLEST:g}, not "
+            f"{shown(value)}."
+        )
         raise ValueError(msg)
     return float(low), float(high)
 

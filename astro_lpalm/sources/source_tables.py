@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from .._files import read_image
+from .._text import shown
 from ..data import read_components_file
 from .generalized_gaussian import GeneralizedGaussian
 
@@ -29,8 +30,8 @@ def read_source_tables(path):
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file, or an image is not there.
+    FileNotFoundError, OSError
+        If there is no such file, or an image is not there or cannot be read; names file, component and key.
     ValueError
         If a key is missing or unknown, or a file has no such image; names file, component and key.
     """
@@ -44,20 +45,24 @@ def read_source_tables(path):
         for index, component in enumerate(components, 1):
             name = component.get("name")
             if not isinstance(name, str) or not name:
-                msg = f"component {index}: name must be a text that is not empty, not {name!r}."
+                msg = f"component {index}: name must be a text that is not empty, not {shown(name)}."
                 raise ValueError(msg)
             if name in tables:
-                msg = f"component {index}: name '{name}' is another component's already."
+                msg = f"component {index}: name {shown(name)} is another component's already."
                 raise ValueError(msg)
             try:
                 tables[name] = _checked(component.get("source"), path.parent)
-            except ValueError as error:
-                msg = f"component '{name}', [components.source]: {error}"
-                raise ValueError(msg) from error
-    except ValueError as error:
+            except (OSError, ValueError) as error:
+                msg = f"component {shown(name)}, [components.source]: {error}"
+                raise _kind(error)(msg) from error
+    except (OSError, ValueError) as error:
         msg = f"'{path}': {error}"
-        raise ValueError(msg) from error
+        raise _kind(error)(msg) from error
     return path, tables
+
+
+def _kind(error):
+    return next(kind for kind in (FileNotFoundError, OSError, ValueError) if isinstance(error, kind))
 
 
 def _checked(source, directory):
@@ -66,7 +71,7 @@ def _checked(source, directory):
         raise ValueError(msg)
     for key in source:
         if key not in _KEYS:
-            msg = f"unknown key '{key}'; allowed are {', '.join(_KEYS)}."
+            msg = f"unknown key {shown(key)}; allowed are {', '.join(_KEYS)}."
             raise ValueError(msg)
     missing = [key for key in ("fraction", "shape") if key not in source]
     if missing and ("image" not in source or len(missing) == 1):
@@ -77,7 +82,7 @@ def _checked(source, directory):
     source = {key: source[key] for key in ("amplitude", "image") if key in source} | {"distribution": given}
     if "image" in source:
         if not isinstance(source["image"], str):
-            msg = f"image = {source['image']!r} is not the name of a file, 'file.fits' or 'file.fits[EXTENSION]'."
+            msg = f"image = {shown(source['image'])} is not the name of a file, 'file.fits' or 'file.fits[EXTENSION]'."
             raise ValueError(msg)
         source["image"], _ = read_image(source["image"], directory)
     return source

@@ -4,6 +4,8 @@ import astropy.units as u
 import numpy as np
 from scipy.sparse import csr_array
 
+from .._text import shown
+
 __all__ = ["check_energy_edges", "summing_matrix"]
 
 _NESTS = 1e-3  # of a channel's width: how far an edge may lie from a channel's, as files hold single precision
@@ -39,10 +41,14 @@ def check_energy_edges(energy_edges, name="energy_edges"):
         edges = u.Quantity(energy_edges, dtype=float)
         edges = np.array(edges.value if edges.unit == u.dimensionless_unscaled else edges.to_value(u.keV))
     except (TypeError, ValueError, u.UnitsError) as error:
-        msg = f"{name} must be energies, in keV where they have no unit; got {energy_edges!r} ({error})."
+        msg = f"{name} must be energies, in keV where they have no unit; got {shown(energy_edges)} ({error})."
         raise ValueError(msg) from error
-    if edges.ndim != 1 or edges.size < 2 or not (np.all(np.diff(edges) > 0) and edges[0] >= 0 and edges[-1] < np.inf):
-        msg = f"{name} must be two or more finite, increasing energies, the first 0 or more; got {energy_edges!r}."
+    if (
+        edges.ndim != 1
+        or edges.size < 2
+        or not (np.all(edges[1:] > edges[:-1]) and edges[0] >= 0 and edges[-1] < np.inf)
+    ):
+        msg = f"{name} must be two or more finite, increasing energies, the first 0 or more; got {shown(energy_edges)}."
         raise ValueError(msg)
     return edges
 

@@ -8,6 +8,7 @@ import astropy.units as u
 import numpy as np
 from astropy.modeling.models import RedshiftScaleFactor
 
+from .._text import shown
 from ..data import read_components_file
 from .absorption import PhotoelectricAbsorption
 from .base import photon_flux_density
@@ -30,6 +31,9 @@ FACTORS = {model.__name__: model for model in (PhotoelectricAbsorption,)}
 
 _NOT_DRAWN = "amplitude"  # spectra have unit norm; how bright a source is belongs to its source table
 _REDSHIFTS = (-0.9, None)
+_LARGEST = 1e30  # of a parameter: powers of what is larger are infinite
+_LARGEST_ENERGY = 1e12  # keV
+_MOST_BINS = 10_000  # their response is a dense matrix on the way, of half a gigabyte
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,10 @@ class _Reader:
     def table(self, content, key, allowed, required=()):
         """Check that ``content`` is a table without unknown keys."""
         if not isinstance(content, dict):
-            self.fail(key, f"{content!r} is not a table; write [{key}] with the keys {', '.join(allowed)}.")
+            self.fail(key, f"{shown(content)} is not a table; write [{key}] with the keys {', '.join(allowed)}.")
         for name in content:
             if name not in allowed:
-                self.fail(key, f"unknown key '{name}' = {content[name]!r}; allowed are {', '.join(allowed)}.")
+                self.fail(key, f"unknown key {shown(name)} = {shown(content[name])}; allowed are {', '.join(allowed)}.")
         for name in required:
             if name not in content:
                 self.fail(key, f"'{name}' is missing.")
@@ -118,14 +122,14 @@ class _Reader:
 
     def prior(self, key, value, bounds):
         try:
-            return Prior.parse(value, bounds)
+            return Prior.parse(value, bounds).within((-_LARGEST, _LARGEST))
         except ValueError as error:
             return self.fail(key, error)
 
     def file(self, key, name):
         """Path of a file that the components file names."""
         if not isinstance(name, str) or not name:
-            self.fail(key, f"{name!r} is not the name of a file; give a text.")
+            self.fail(key, f"{shown(name)} is not the name of a file; give a text.")
         path = self.path.parent / name
         if not path.is_file():
             self.fail(
@@ -165,10 +169,12 @@ class _Reader:
         return response.get("instrument"), arf, rmf
 
     def approximate(self, edges, instrument):
+        if not isinstance(instrument, str):
+            self.fail("response.instrument", f"{shown(instrument)} is not the name of an instrument; give a text.")
         try:
             return approximate_acis_response(edges, instrument)
-        except (TypeError, ValueError) as error:
-            return self.fail(f"response.instrument = {instrument!r}", error)
+        except ValueError as error:
+            return self.fail(f"response.instrument = {shown(instrument)}", error)
 
     def rebinned(self, key, edges, response):
         try:
@@ -192,9 +198,11 @@ class _Reader:
         key = "energy.edges" if "edges" in energy else "energy.range"
         value = energy.get("edges", energy.get("range"))
         if "range" in energy and (not isinstance(value, list) or len(value) != 2):
-            self.fail(key, f"{value!r} is not a range; give [low, high] in keV.")
+            self.fail(key, f"{shown(value)} is not a range; give [low, high] in keV.")
         if not isinstance(value, list) or not all(isinstance(v, Real) and not isinstance(v, bool) for v in value):
-            self.fail(key, f"{value!r} are not energies; give numbers in keV.")
+            self.fail(key, f"{shown(value)} are not energies; give numbers in keV.")
+        if max(value, default=0) > _LARGEST_ENERGY:
+            self.fail(key, f"{max(value):g} keV is too large; give energies up to {_LARGEST_ENERGY:g} keV.")
         try:
             edges = check_energy_edges(value)
         except ValueError as error:
@@ -203,7 +211,11 @@ class _Reader:
             count = energy.get(name, 1)
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 what = "of bins" if name == "n_bins" else "of channels"
-                self.fail(f"energy.{name}", f"{count!r} is not a number {what}; give a whole number, 1 or more.")
+                self.fail(f"energy.{name}", f"{shown(count)} is not a number {what}; give a whole number, 1 or more.")
+        n_bins = energy.get("n_bins", len(edges) - 1)
+        if n_bins > _MOST_BINS:
+            key = "energy.n_bins" if "n_bins" in energy else key
+            self.fail(key, f"{n_bins} bins take more memory than spectra of them are worth; {_MOST_BINS} at most.")
         if "n_bins" in energy:
             return key, np.round(np.linspace(*edges, energy["n_bins"] + 1), 12)
         if "channels_per_bin" in energy:
@@ -234,10 +246,10 @@ class _Reader:
         self.table(content, f"component {number}", keys, ("name",))
         name, factors = content["name"], content.get("factors", [])
         if not isinstance(name, str) or not name:
-            self.fail(f"component {number}", f"name = {name!r} is not a name; give a text.")
-        key = f"component '{name}'"
+            self.fail(f"component {number}", f"name = {shown(name)} is not a name; give a text.")
+        key = f"component {shown(name)}"
         if not isinstance(factors, list):
-            self.fail(f"{key}, factors", f"{factors!r} is no list; write [[components.factors]] for each.")
+            self.fail(f"{key}, factors", f"{shown(factors)} is no list; write [[components.factors]] for each.")
         model, priors = self.model(key, content, MODELS)
         expression, parts = model, [(model.param_names, priors)]
         if "redshift" in content:
@@ -272,7 +284,7 @@ class _Reader:
         else:
             name = content["model"]
             if not isinstance(name, str) or name not in choices:
-                self.fail(key, f"unknown model = {name!r}; choose from {', '.join(choices)}.")
+                self.fail(key, f"unknown model = {shown(name)}; choose from {', '.join(choices)}.")
             model = choices[name]
         key = f"{key}, parameters"
         allowed = [parameter for parameter in model.param_names if parameter != _NOT_DRAWN]

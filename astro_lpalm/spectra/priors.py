@@ -5,6 +5,8 @@ from numbers import Real
 
 import numpy as np
 
+from .._text import shown
+
 __all__ = ["Prior"]
 
 _ROUNDING = 1e-6  # relative: files of table models keep bounds as float32
@@ -39,7 +41,7 @@ class Prior:
 
     def __post_init__(self):
         if self.scale not in ("linear", "log"):
-            msg = f"scale is {self.scale!r}; choose 'linear' or 'log'."
+            msg = f"scale is {shown(self.scale)}; choose 'linear' or 'log'."
             raise ValueError(msg)
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
             msg = f"range is [{self.low}, {self.high}]; give two finite numbers, the lower first."
@@ -79,7 +81,9 @@ class Prior:
         limits = limits if isinstance(limits, list | tuple) else [limits, limits]
         numbers = all(isinstance(each, Real) and not isinstance(each, bool) for each in limits)
         if set(given) - {"range", "scale"} or len(limits) != 2 or not numbers:
-            msg = f"{value!r} is not a prior; give a number, [low, high] or {{range = [low, high], scale = 'log'}}."
+            msg = (
+                f"{shown(value)} is not a prior; give a number, [low, high] or {{range = [low, high], scale = 'log'}}."
+            )
             raise ValueError(msg)
         return cls(float(limits[0]), float(limits[1]), given.get("scale", "linear")).within(bounds)
 

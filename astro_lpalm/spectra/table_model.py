@@ -154,6 +154,8 @@ def read_table_model(path, *, exponential=False):
     underscore ("log nH" is ``log_nH``), a first digit gets ``p_`` before it, and a name in use otherwise an underscore
     behind it (``lambda_``). ``names_in_file`` has the original ones.
 
+    A model can be sent to another process (pickled), with its whole table: the file is not read again.
+
     Examples
     --------
     A table of two spectra, flat from 1 to 3 keV, with 1 and 2 photons / (cm2 s) in each keV:
@@ -183,6 +185,10 @@ def read_table_model(path, *, exponential=False):
         msg = f"'{path}' is an additive table; exponential=True is for multiplicative ones."
         raise ValueError(msg)
     _tell_useless_limits(table)
+    return _make_model(table, exponential)
+
+
+def _make_model(table, exponential):
     parameters, units, names = {}, {}, {}
     if table.additive:
         parameters["amplitude"] = Parameter(default=1.0, bounds=(0, None), description="times the tabulated photons")
@@ -203,7 +209,7 @@ def read_table_model(path, *, exponential=False):
     attributes = {
         "__module__": __name__,
         "__doc__": _description(table, names),
-        "origin": f"'{path}'",
+        "origin": f"'{table.path}'",
         "source_file": table.path,
         "names_in_file": names,
         "methods": {name: _method(row) for name, row in zip(names, table.parameters)},
@@ -211,6 +217,7 @@ def read_table_model(path, *, exponential=False):
         "output_unit": photon_flux_density if table.additive else u.dimensionless_unscaled,
         "_table": table,
         "_exponential": exponential,
+        "_made_by": (_make_model, (table, exponential)),
         **parameters,
     }
     return type(TableModel)(_identifier(table.name or table.path.name.split(".")[0], set()), (TableModel,), attributes)

@@ -1,5 +1,6 @@
 """Models made of a function of energy edges, so that any code that predicts a spectrum can stand in a library."""
 
+import copyreg
 import inspect
 import keyword
 import math
@@ -19,7 +20,18 @@ _ARGUMENTS = {"name", "meta", "n_models", "model_set_axis", "fixed", "tied", "bo
 _RESERVED = _ARGUMENTS | {"self", "args", "kwargs", "params"}  # the constructors that astropy makes use these names
 
 
-class ExternalModel(SpectralModel):
+class _MadeAtRunTime(type(SpectralModel)):
+    """Kind of the models that are made at run time: pickled as how to make them, for no module has them by name."""
+
+
+def _how_it_was_made(model):
+    return model.__dict__.get("_made_by") or model.__qualname__
+
+
+copyreg.pickle(_MadeAtRunTime, _how_it_was_made)
+
+
+class ExternalModel(SpectralModel, metaclass=_MadeAtRunTime):
     """Base of the models whose class is made while the program runs, of a file or a function of the user's.
 
     Their parameters must lie within the bounds that they were made with.
@@ -159,6 +171,9 @@ def user_model(function, parameters):
 
     Notes
     -----
+    A model can be sent to another process (pickled) where the function can, which Python finds by its name: one of a
+    module, not one within another function, nor a lambda.
+
     A Sherpa model is called with the low and the high edges of the bins::
 
         from sherpa.models.basic import PowLaw1D
@@ -199,7 +214,8 @@ def user_model(function, parameters):
         msg = f"function is {function!r}; give something to call with energy edges and parameters."
         raise TypeError(msg)
     name = getattr(function, "__name__", type(function).__name__)
-    made = {key: _parameter(name, key, value) for key, value in dict(parameters).items()}
+    parameters = dict(parameters)
+    made = {key: _parameter(name, key, value) for key, value in parameters.items()}
     try:
         signature = inspect.signature(function)
     except ValueError:  # some compiled functions do not say what they take
@@ -218,6 +234,7 @@ def user_model(function, parameters):
         "__doc__": inspect.getdoc(function) or f"Photons in each bin by {name}.",
         "origin": name,
         "function": staticmethod(function),
+        "_made_by": (user_model, (function, parameters)),
         **made,
     }
     return type(UserModel)(name if name.isidentifier() else "Function", (UserModel,), attributes)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
+from .._memory import check_memory
 from .._names import check_component_names
+from .._text import shown
 from ..data import read_components_file
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
@@ -25,7 +27,9 @@ _SYNTHESIS = {
 }
 _TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
 _DEGREES = 16  # of correlation in a range
-_WHOLE_NUMBERS = ("n_samples", "n_pixels", "n_layers", "epochs", "batch_size")
+# What whole numbers may be. Memory says how many examples and pixels, and examples how large a batch.
+_WHOLE_NUMBERS = {"n_samples": (2, None), "n_pixels": (2, None), "n_layers": (1, 1000), "epochs": (1, 10**6),
+                  "batch_size": (1, None)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,10 @@ class TrainingSet:
         if n_samples < 2 or n_pixels < 2:
             msg = f"n_samples is {n_samples} and n_pixels {n_pixels}; at least 2 of each are needed."
             raise ValueError(msg)
+        m, n = len(spectra_library.energy_edges) - 1, len(names)
+        each = 16 * (m + n)  # bytes for a pixel: data and noise in single, sources and images in double precision
+        check_memory("n_pixels", n_pixels, 2 * each)
+        check_memory("n_samples", n_samples, n_pixels * each)
         low, high = _snr_range(snr_db)
         rng = np.random.default_rng(seed)
         A = spectra_library.draw(n_samples, rng)
@@ -246,23 +254,30 @@ class TrainingSet:
             raise ValueError(msg) from error
         synthesis = _SYNTHESIS | {key: value for key, value in table.items() if key in _SYNTHESIS} | settings
         spectra, sources = SpectralLibrary.from_file(path), SourceLibrary.from_file(path)
-        training_set = cls.synthesize(spectra, sources, seed=seed, **synthesis)
+        try:
+            training_set = cls.synthesize(spectra, sources, seed=seed, **synthesis)
+        except ValueError as error:
+            msg = f"'{path}', synthesis of its training set: {error}"
+            raise ValueError(msg) from error
         return training_set, {key: value for key, value in table.items() if key in _TRAINING}
 
 
 def _check_training_table(table):
     if not isinstance(table, dict):
-        msg = f"{table!r} is no table; write [training] and its keys below."
+        msg = f"{shown(table)} is no table; write [training] and its keys below."
         raise ValueError(msg)
     for key, value in table.items():
         if key not in (*_SYNTHESIS, *_TRAINING):
-            msg = f"unknown key {key!r}; allowed are {', '.join((*_SYNTHESIS, *_TRAINING))}."
+            msg = f"unknown key {shown(key)}; allowed are {', '.join((*_SYNTHESIS, *_TRAINING))}."
             raise ValueError(msg)
-        if key in _WHOLE_NUMBERS and (type(value) is not int or value < 1):
-            msg = f"{key} = {value!r} is not a positive whole number."
-            raise ValueError(msg)
-        if key == "learning_rate" and (type(value) not in (int, float) or not value > 0):
-            msg = f"{key} = {value!r} is not a positive number."
+        if key in _WHOLE_NUMBERS:
+            low, high = _WHOLE_NUMBERS[key]
+            if type(value) is not int or value < low or (high is not None and value > high):
+                most = f" to {high}" if high else " or more"
+                msg = f"{key} = {shown(value)} is not a positive whole number; give one of {low}{most}."
+                raise ValueError(msg)
+        if key == "learning_rate" and (type(value) not in (int, float) or not 0 < value <= 1):
+            msg = f"{key} = {shown(value)} is not a positive number; give one up to 1 (3e-3 suits most training sets)."
             raise ValueError(msg)
         if key in _CHECKS:
             _CHECKS[key](value)
@@ -279,24 +294,28 @@ def _draw_sources(library, n_samples, n_pixels, rng, kind, correlation):
 
 
 def _correlation_range(correlation):
-    try:
-        low, high = np.broadcast_to(np.asarray(correlation, dtype=float), 2)
-    except (TypeError, ValueError):
-        low = high = np.nan
+    low, high = _range(correlation)
     if not 0 <= low <= high <= 1:
-        msg = f"correlation = {correlation!r} is not a number from 0 to 1, or a range [low, high] of them."
+        msg = f"correlation = {shown(correlation)} is not a number from 0 to 1, or a range [low, high] of them."
         raise ValueError(msg)
     return low, high
 
 
+def _range(value):
+    """Lowest and highest of a range, or the same number twice; NaN where it is neither."""
+    try:
+        values = np.asarray(value)
+        low, high = np.broadcast_to(values.astype(float), 2)
+    except (TypeError, ValueError):
+        return np.nan, np.nan
+    return (low, high) if values.dtype.kind in "iuf" else (np.nan, np.nan)
+
+
 def _snr_range(snr_db):
     # the lowest and the highest of a range of decibels, or the same number twice
-    try:
-        low, high = np.broadcast_to(np.asarray(snr_db, dtype=float), 2)
-    except (TypeError, ValueError):
-        low = high = np.nan
+    low, high = _range(snr_db)
     if not -100 <= low <= high <= 200:
-        msg = f"snr_db = {snr_db!r} is not a number of decibels or a range [low, high] of them, such as [10, 40]."
+        msg = f"snr_db = {shown(snr_db)} is not a number of decibels or a range [low, high] of them, such as [10, 40]."
         raise ValueError(msg)
     return low, high
 
@@ -342,13 +361,13 @@ def add_noise(A, S, snr_db, seed, *, noise="white"):
 
 def _check_noise(noise):
     if noise not in _NOISES:
-        msg = f"noise is {noise!r}, but must be one of {', '.join(map(repr, _NOISES))}."
+        msg = f"noise is {shown(noise)}, but must be one of {', '.join(map(repr, _NOISES))}."
         raise ValueError(msg)
 
 
 def _check_sources(sources):
     if sources not in _SOURCES:
-        msg = f"sources is {sources!r}, but must be one of {', '.join(map(repr, _SOURCES))}."
+        msg = f"sources is {shown(sources)}, but must be one of {', '.join(map(repr, _SOURCES))}."
         raise ValueError(msg)
 
 

@@ -1,3 +1,4 @@
+import copy
 import shutil
 import subprocess
 import warnings
@@ -319,3 +320,54 @@ def test_fitsverify_finds_nothing(cube, tmp_path, kind):
     cube.write(tmp_path / "cube.fits")
     report = subprocess.run(["fitsverify", tmp_path / "cube.fits"], capture_output=True, text=True, check=False).stdout
     assert "0 warning(s) and 0 error(s)" in report, report
+
+
+def test_headers_and_wcs_are_of_one_cube_alone(events, cube, tmp_path):
+    header = fits.Header({"EXPOSURE": 5.0})
+    mask, exposure = np.zeros(cube.data.shape[1:], dtype=bool), np.ones(cube.data.shape[1:]) * u.s
+    mask[0] = True
+    first = EventCube(cube.data, energy_edges=cube.energy_edges, wcs=cube.wcs, meta=header)
+    first.write(tmp_path / "cube.fits")
+    others = [
+        first.with_mask(mask),
+        first.with_exposure(exposure),
+        first.with_matrix(first.matrix()),
+        first.rebin(first.energy_edges),
+        first.rebin(first.energy_edges[[0, 4, 8]]),
+        EventCube.merge([first, first]),
+        EventCube.from_hdu(first.to_hdulist()),
+        EventCube.from_events(events, like=first),
+        EventCube.read(tmp_path / "cube.fits"),
+        copy.deepcopy(first),
+    ]
+    place = first.wcs.wcs.crval.copy()
+    for other in others:
+        other.meta["EXPOSURE"] = 99.0
+        other.wcs.wcs.crval = [1.0, 2.0]
+        other.mask = mask
+        assert first.meta["EXPOSURE"] == header["EXPOSURE"] == 5.0
+        np.testing.assert_array_equal(first.wcs.wcs.crval, place)
+        np.testing.assert_array_equal(cube.wcs.wcs.crval, place)
+        assert first.mask is None
+
+
+def test_headers_of_hdus_are_not_those_of_cubes(events, cube):
+    hdulist = cube.to_hdulist()
+    EventCube.from_hdu(hdulist).meta["OBJECT"] = "another"
+    EventCube.from_events(events, n_energy=2).meta["OBJECT"] = "another"
+    assert hdulist[0].header["OBJECT"] == events.header["OBJECT"] == "SIMULATED"
+
+
+def test_counts_are_shared_and_never_changed(cube):
+    before = cube.data.copy()
+    others = [cube.with_mask(np.eye(*cube.data.shape[1:])), cube.rebin(cube.energy_edges)]
+    assert all(np.shares_memory(other.data, cube.data) for other in others)
+    others.append(others[0].with_exposure(np.ones(cube.data.shape[1:])))
+    for other in others:
+        other.matrix()[:] = -1
+        other.to_hdulist()
+        other.with_matrix(other.matrix() + 1)
+        other.image_of(other.matrix())[:] = -1
+        other.energy_edges[0] = 9 * u.keV
+        np.testing.assert_array_equal(cube.data, before)
+    assert cube.energy_edges[0] == 1 * u.keV

@@ -1,3 +1,7 @@
+import functools
+import operator
+import re
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -150,8 +154,47 @@ def test_region_off_the_list_without_bounds(events):
     with pytest.raises(ValueError, match=r"y1 = \(-50\d\.5, .*\) in sky pixels, lies off the list's sky image"):
         EventCube.from_events(events, region=region)
     opposite = regions.CircleSkyRegion(SkyCoord(48.5, 59.1, unit="deg"), 5 * u.arcsec)
-    with pytest.raises(ValueError, match="the region cannot be projected"):
+    with pytest.raises(ValueError, match=r"the region cannot be projected.* lies 180 deg from .*in another field"):
         EventCube.from_events(events, region=opposite)
+
+
+def of_another_field(kind, degrees):
+    center = SkyCoord(228.4753161, -59.14006548, unit="deg").directional_offset_by(35 * u.deg, degrees * u.deg)
+    if kind == "polygon":
+        return regions.PolygonSkyRegion(center.directional_offset_by([0, 90, 180] * u.deg, 1 * u.arcmin))
+    size = 1 * u.arcmin
+    if kind == "circle":
+        return regions.CircleSkyRegion(center, size)
+    return {"box": regions.RectangleSkyRegion, "ellipse": regions.EllipseSkyRegion}[kind](center, size, size, 9 * u.deg)
+
+
+@pytest.mark.parametrize("kind", ["circle", "box", "ellipse", "polygon"])
+@pytest.mark.parametrize("degrees", [3, 50, 89.9, 91, 140, 179.9])
+@pytest.mark.parametrize("include", [True, False])
+def test_region_of_another_field(events, kind, degrees, include):
+    region = of_another_field(kind, degrees)
+    region.meta["include"] = include
+    for grid in (GRID, {}) if include else (GRID,):
+        with pytest.raises(ValueError, match="deg from the image's centre, in another field of the sky") as caught:
+            EventCube.from_events(events, region=region, **grid)
+        said = float(re.search(r"lies (\S+) deg from", str(caught.value))[1])
+        assert said == pytest.approx(degrees, abs=0.1)
+    with pytest.raises(ValueError, match="in another field|exclusions only"):
+        EventCube.from_events(events, **GRID).with_mask(region)
+
+
+def test_exclusions_next_to_the_image_are_no_error(events):
+    region = of_another_field("circle", 0.5)
+    region.meta["include"] = False
+    assert not EventCube.from_events(events, region=region, **GRID).pixel_mask.any()
+
+
+def test_compounds_are_nested_as_deep_as_said(events):
+    disk = regions.CirclePixelRegion(regions.PixCoord(4099, 4101), RADIUS)
+    deep = functools.reduce(operator.or_, [disk] * 101)
+    np.testing.assert_array_equal(~EventCube.from_events(events, region=deep, **GRID).mask, disc())
+    with pytest.raises(ValueError, match="nested more than 100 deep; give the shapes as a list"):
+        EventCube.from_events(events, region=functools.reduce(operator.or_, [disk] * 5000), **GRID)
 
 
 def test_region_of_an_unsuitable_type(events, tmp_path):

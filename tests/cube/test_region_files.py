@@ -1,3 +1,5 @@
+import time
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -190,6 +192,108 @@ def test_files_that_cannot_be_read(kept, text, message):
     with pytest.raises(ValueError, match=message) as caught:
         kept(text, "bad.reg")
     assert "bad.reg" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("circle(4100,4100,inf)", "line 1, .*'inf' is out of range"),
+        ("circle(nan,4100,5)", "'nan' is out of range"),
+        ("circle(4100,4100,1e300)", r"'1e300' is out of range; give a finite number, at most 1e\+09"),
+        ("circle(4100,4100,0)", "a radius or a side must be above zero, but is '0'"),
+        ("box(4100,4100,4,-4)", "a radius or a side must be above zero, but is '-4'"),
+        ("annulus(4100,4100,0,0)", "above zero"),
+        ("annulus(4100,4100,5,3)", "outer_radius must be greater"),
+        ("box(4100,4100,4,4,inf)", "'inf' is out of range"),
+        ("sector(4100,4100,nan,4)", "'nan' is out of range"),
+        ("fk5\ncircle(228.4,-59.1,inf)", "line 2, .*'inf' is out of range"),
+        ("fk5\ncircle(228.4,-59.1,1e9')", "line 2, .*at most 360 degrees"),
+        ("fk5\ncircle(228.4,-99.1,1')", "line 2, .*Latitude"),
+        (f"fk5\ncircle({'1:' * 100},-59,1')", r"line 2, .*'1:1:.*\.\.\..*' is not an angle, such as"),
+        ("circle(4100,4100,\x1b[31m9)", r"'circle\(4100,4100,\\x1b\[31m9\)': '\\x1b\[31m9' is not a number"),
+        ("\x1b]0;title\x07()", r"line 1, '\\x1b\]0;|line 1, '\\x1b\]0'"),
+    ],
+)
+def test_numbers_and_characters_that_cannot_be(kept, text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        kept(text, "bad.reg")
+    assert str(caught.value).isprintable()
+
+
+LONG = 60_000
+
+
+ENDLESS = {
+    "dashes": "-" * LONG,
+    "word": "a" * LONG,
+    "brackets": "(" * LONG,
+    "commas": "," * LONG,
+    "spaces": f"x{' ' * LONG}y",
+    "open shapes": "circle(" * (LONG // 7),
+    "words": "a " * LONG,
+    "spaces after": f"circle(1,2,3){' ' * LONG}x",
+    "spaces before": f"circle{' ' * LONG}(",
+    "commas in": f"circle({',' * LONG})",
+    "bars": "| " * LONG + "x",
+    "digits": f"circle(1,2,{'9' * LONG})",
+    "colons": f"fk5\ncircle({'1:' * LONG},2,3)",
+    "dashes after": f"circle(1,2,3) {'-' * LONG}",
+    "letters beyond ASCII": "é" * LONG,
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_time_and_messages_do_not_grow_with_what_is_wrong(tmp_path, kind):
+    path = tmp_path / "long.reg"
+    path.write_text(ENDLESS[kind])
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"long.reg' cannot be read: line \d, '.*\.\.\.") as caught:
+        read_region(path)
+    assert time.process_time() - start < 2
+    assert len(str(caught.value)) < 600
+
+
+def test_thousands_of_shapes_are_intersected(kept):
+    chain = "*".join(["circle(4090,4100,12)"] * 2000)
+    np.testing.assert_array_equal(kept(chain), A)
+    np.testing.assert_array_equal(kept(chain + "*!circle(4095,4108,6)" * 2001), A & ~C)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
+def test_encodings_and_line_ends(tmp_path, encoding, end):
+    text = end.join(
+        ["# die Größe é… " if encoding != "latin-1" else "# Größe é", "physical", "circle(4095,4100,9.3) # ö"]
+    )
+    (tmp_path / "coded.reg").write_bytes(text.encode(encoding))
+    shapes = read_region(tmp_path / "coded.reg")
+    assert len(shapes) == 1
+    assert shapes[0].radius == 9.3
+
+
+def test_files_that_are_no_text(tmp_path):
+    path = tmp_path / "bad.reg"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match="bad.reg' is not a text file, so it cannot be a region file"):
+        read_region(path)
+    path.write_bytes(b"\xff\xfea")
+    with pytest.raises(ValueError, match="bad.reg' begins as UTF-16, but is not"):
+        read_region(path)
+    with path.open("wb") as file:
+        file.truncate(17 << 20)
+    with pytest.raises(ValueError, match="bad.reg' is larger than 16 MiB, so it is hardly a region file"):
+        read_region(path)
+
+
+def test_brackets_in_names_of_files(cube, tmp_path):
+    folder = tmp_path / "d[1]"
+    folder.mkdir()
+    path = folder / "source[2].reg"
+    path.write_text("circle(4095,4100,5)")
+    np.testing.assert_array_equal(cube.with_mask(path).mask, cube.with_mask(str(path)).mask)
+    table = folder / "regions[3].fits"
+    region_table([("Circle", CX, CY, 5, 0, 1)]).writeto(table)
+    np.testing.assert_array_equal(cube.with_mask(f"{table}[REGION]").mask, cube.with_mask(path).mask)
 
 
 def region_table(rows):
