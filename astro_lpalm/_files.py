@@ -7,6 +7,7 @@ from pathlib import Path
 
 from astropy.io import fits
 
+from . import __version__
 from ._fits import open_fits, read_image
 
 __all__ = ["check_output", "complete_or_nothing", "open_fits", "read_image", "save_figure", "write_fits"]
@@ -97,7 +98,7 @@ def complete_or_nothing(path, *, overwrite=False):
 
 
 def write_fits(hdulist, path, *, overwrite=False):
-    """Write HDUs to a file, whole or not at all, with checksums.
+    """Write HDUs to a file, whole or not at all, with checksums and the name of the program.
 
     Parameters
     ----------
@@ -111,6 +112,9 @@ def write_fits(hdulist, path, *, overwrite=False):
     OSError
         See `complete_or_nothing`.
     """
+    header = hdulist[0].header
+    if "CREATOR" not in header:  # by this `open_fits` knows whose checksums must be right
+        header["CREATOR"] = f"astro_lpalm {__version__}"
     for hdu in hdulist:
         # verifiers ask for this card where a string goes on in CONTINUE cards
         if any(len(card.image) > fits.Card.length for card in hdu.header.cards if isinstance(card.value, str)):

@@ -25,7 +25,7 @@ _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _ARCHIVES = {b"PK\3\4": "unzip", b"\x1f\x9d": "uncompress"}
 _AT_ONCE = 1 << 20
 _OURS = "astro_lpalm"
-_CUBE_COMMENT = "events per pixel and energy bin"  # of BUNIT: cubes of before CONTENT was written
+_CUBE_COMMENT = "events per pixel and energy bin"  # of BUNIT, in cubes that keep the observation's CREATOR
 
 
 @contextmanager
@@ -85,8 +85,10 @@ def open_fits(path, *, checksum=False, headers_only=False, **kwargs):
             )
             raise OSError(msg) from error
         if not headers_only:
-            _verify_checksums(file, hdus, name, checksum)
-            _warn_of_mended(hdus, name)
+            remarks = _describe_mended(hdus) + _verify_checksums(file, hdus, name, checksum)
+            if remarks:
+                msg = f"'{name}': {'; '.join(remarks)}; check that it is what it should be."
+                warnings.warn(msg, AstropyUserWarning, stacklevel=4)
         yield hdulist if extension is None else _select(hdulist, extension, name)
 
 
@@ -112,12 +114,14 @@ def read_image(name, directory="."):
     ValueError
         If there is no such image in it.
     """
-    path = Path(directory) / name
-    with open_fits(path) as hdulist:
-        for hdu in hdulist:
-            if hdu.is_image and hdu.header["NAXIS"] == 2:
+    file, extension = split_virtual(Path(directory) / name)
+    with open_fits(file) as hdulist:
+        for number, hdu in enumerate(hdulist):
+            wanted = extension is None or extension == number or hdu.name == str(extension).upper()
+            if wanted and hdu.is_image and hdu.header["NAXIS"] == 2:
                 return np.array(hdu.data, dtype=float), hdu.header.copy()
-    msg = f"'{path}' has no two-dimensional image."
+    where = "" if extension is None else f" called '{extension}'"
+    msg = f"'{file}' has no two-dimensional image{where}."
     raise ValueError(msg)
 
 
@@ -263,12 +267,13 @@ def _is_ours(header):
 
 
 def _verify_checksums(file, hdus, path, required):
-    """Refuse wrong data of our own, and what is required; warn of the rest.
+    """Refuse data of our own that are not what they were, and what is required; give what to say of the rest.
 
-    A CHECKSUM alone is wrong where only the header was edited, as by programs that do not renew it: so common that
+    A CHECKSUM alone is wrong where only the header was edited, with a program that does not renew it: so common that
     nothing is said of it in files of others.
     """
     ours = _is_ours(hdus[0].header)
+    changed = {"DATASUM": [], "CHECKSUM": []}
     for hdu in hdus:
         faults = checksum_faults(file, hdu)
         if (required and faults) or (ours and faults.get("DATASUM") == "wrong"):
@@ -277,18 +282,22 @@ def _verify_checksums(file, hdus, path, required):
                 "since it was written; get a fresh copy or make it again."
             )
             raise OSError(msg)
-        said = [key for key, fault in faults.items() if fault == "wrong"]
-        if said and (ours or said != ["CHECKSUM"] or "DATASUM" in faults):
-            msg = (
-                f"'{path}': {' and '.join(said)} of {hdu.title} {'are' if said[1:] else 'is'} wrong, so that it has "
-                "been changed or damaged since it was written; see that it is what it should be."
-            )
-            warnings.warn(msg, AstropyUserWarning, stacklevel=5)
+        if faults.get("DATASUM") == "wrong" or (faults.get("CHECKSUM") == "wrong" and "DATASUM" in faults):
+            changed["DATASUM"].append(hdu.title)
+        elif ours and faults.get("CHECKSUM") == "wrong":
+            changed["CHECKSUM"].append(hdu.title)
+    what = {"DATASUM": "data", "CHECKSUM": "header"}
+    return [
+        f"the {what[key]} of {_several(titles)} changed since it was written ({key})"
+        for key, titles in changed.items()
+        if titles
+    ]
 
 
-def _warn_of_mended(hdus, path):
-    mended = [f"{keyword} of {hdu.title} ({value})" for hdu in hdus for keyword, value in hdu.mended.items()]
-    if mended:
-        more = f" and {len(mended) - 8} more" if len(mended) > 8 else ""
-        msg = f"'{path}' has cards that are not FITS, which were mended or left out: {', '.join(mended[:8])}{more}."
-        warnings.warn(msg, AstropyUserWarning, stacklevel=5)
+def _describe_mended(hdus):
+    mended = [f"{keyword} of {hdu.title} {done}" for hdu in hdus for keyword, done in hdu.mended.items()]
+    return [f"cards that are not FITS were mended or left out: {_several(mended)}"] if mended else []
+
+
+def _several(texts, most=8):
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

@@ -28,9 +28,10 @@ _PRINTABLE = bytes(code if 32 <= code < 127 else ord("?") for code in range(256)
 _REQUIRED = r"BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|TBCOL\d+|Z(BITPIX|NAXIS\d*|TILE\d+)"
 _WHOLE = r"THEAP|BLANK|ZBLANK|TNULL\d+|EXTVER|ZPCOUNT|ZGCOUNT|ZTHEAP"
 _REAL = r"BSCALE|BZERO|TSCAL\d+|TZERO\d+|ZSCALE|ZZERO"
+_OPTIONAL = r"T[LD](MIN|MAX)\d+|TC(RVL|DLT|RPX|ROT)\d+"  # numbers, of columns that may never be asked for
 _TEXT = r"EXTNAME|XTENSION|T(TYPE|FORM|UNIT|DISP|DIM)\d+|ZCMPTYPE"
 _FLAG = r"SIMPLE|GROUPS|ZIMAGE|ZTABLE"
-_STRUCTURE = re.compile("|".join([_REQUIRED, _WHOLE, _REAL, _TEXT, _FLAG]))
+_STRUCTURE = re.compile("|".join([_REQUIRED, _WHOLE, _REAL, _OPTIONAL, _TEXT, _FLAG]))
 # Cards that nothing is the matter with, for speed.
 _PLAIN = re.compile(
     r"(COMMENT |HISTORY | {8})[ -~]{72}|"
@@ -167,15 +168,15 @@ def _readable(raw, title):
         for given in _cards(raw):
             image = given.translate(_PRINTABLE).decode()
             keyword = image[:8].strip()
-            card = fits.Card.fromstring(image)
-            if _STRUCTURE.fullmatch(keyword):
-                card = _writable(image)
-                card = None if card is None else _structural(card, structure, title)
-            elif not _PLAIN.fullmatch(image):
-                card = _writable(image)
+            is_structural = _STRUCTURE.fullmatch(keyword)
+            plain = _PLAIN.fullmatch(image) and not is_structural
+            card = fits.Card.fromstring(image) if plain else _writable(image)
             kept = "" if card is None else card.image
             if kept.rstrip() != given.decode("latin-1").rstrip():
-                mended[keyword or "(blank)"] = "left out" if card is None else repr(card.value)
+                mended[keyword or "(blank)"] = "left out" if card is None else f"is now {card.value!r}"
+            if card is not None and is_structural:
+                card = _structural(card, structure, title)
+                kept = "" if card is None else card.image
             content.append(kept.ljust(len(image)))
     return "".join(content), mended
 
@@ -226,6 +227,10 @@ def _structural(card, structure, title):
         good = value
     else:
         whole = not re.fullmatch(_REAL, key)
+        if re.fullmatch(_OPTIONAL, key):
+            with suppress(ValueError):
+                value = header_number({key: value}, key, title)
+            return card if value == card.value else fits.Card(key, value)
         number = header_number({key: value}, key, title, kind=int if whole else float)
         good = number if isinstance(value, str) or (whole and not isinstance(value, int)) else value
         if good < 0 and key not in ("BITPIX", "ZBITPIX") and re.fullmatch(_REQUIRED, key):

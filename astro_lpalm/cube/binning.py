@@ -1,5 +1,6 @@
 """Event lists, one or several, binned onto the pixels of one image."""
 
+import os
 import re
 
 from astropy.io import fits
@@ -62,8 +63,9 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
             msg = f"there are {len(listed)} event lists; give a list of as many exposure maps, one for each."
             raise ValueError(msg)
     shapes = None if region is None else read_region(region)
+    named = [f"'{each}'" if isinstance(each, str | os.PathLike) else "the event list" for each in listed]
     listed = [read_events(each) for each in listed]
-    planes = [sky_cards(each.header, *each.columns) for each in listed]
+    planes = [sky_cards(each.header, *each.columns, where) for each, where in zip(listed, named)]
     if like is None:
         sky_wcs = celestial_wcs(planes[0])
         listed[1:] = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed[1:], planes[1:])]

@@ -6,12 +6,15 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 
+from .._headers import header_number, header_text
+
 __all__ = ["as_energy_edges", "describe_grid", "ebounds_hdu", "linear_axis_cards", "read_ebounds", "read_linear_axis"]
 
 # How far E_MAX of one channel may lie from E_MIN of the next, in channels: response files keep single precision.
 _CONTIGUOUS = 1e-2
 # Relative spread of the bin widths below which a grid counts as uniform.
 _UNIFORM = 1e-6
+_UNITS = {"kev": u.keV, "ev": u.eV, "mev": u.MeV}  # astropy knows no KEV, and MeV from meV by the case alone
 _THIRD_AXIS = (
     r"((CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CNAME|CRDER|CSYER|WCSTY|MTYPE|MFORM|LTV)3|"
     r"(PC|CD|LTM)(3_\d|\d_3)|P[VS]3_\d+)[A-Z]?"
@@ -151,10 +154,14 @@ def read_ebounds(hdu):
     if not {"E_MIN", "E_MAX"} <= set(names):
         msg = f"the table '{hdu.name}' has columns {hdu.columns.names}, but an EBOUNDS table needs E_MIN and E_MAX."
         raise ValueError(msg)
-    low, high = (
-        np.asarray(hdu.data[names[key]], dtype=float) * u.Unit(hdu.columns[names[key]].unit or "keV")
-        for key in ("E_MIN", "E_MAX")
-    )
+    columns = []
+    for key in ("E_MIN", "E_MAX"):
+        text = str(hdu.columns[names[key]].unit or "keV")
+        if (unit := energy_unit(text)) is None:
+            msg = f"the unit of {key} in '{hdu.name}' is {text!r}, which is not one of energy (keV, eV, MeV)."
+            raise ValueError(msg)
+        columns.append(np.asarray(hdu.data[names[key]], dtype=float) * unit)
+    low, high = columns
     edges = as_energy_edges(u.Quantity([*low, *high[-1:]]), name=f"the energies of '{hdu.name}'")
     if (np.abs(high - edges[1:]) > _CONTIGUOUS * np.diff(edges)).any():
         msg = f"the channels of '{hdu.name}' are not contiguous: an E_MAX differs from the next channel's E_MIN."
@@ -211,22 +218,30 @@ def read_linear_axis(header):
     ValueError
         If the third axis is not linear in a unit of energy.
     """
-    ctype, unit = str(header.get("CTYPE3", "")).strip(), str(header.get("CUNIT3", "")).strip()
-    step = header.get("CD3_3", header.get("CDELT3"))
-    try:
-        is_energy = bool(unit) and u.Unit(unit).is_equivalent(u.keV)
-    except ValueError:
-        is_energy = False
+    where = "the image's header"
+    ctype, unit = (header_text(header, key, where) for key in ("CTYPE3", "CUNIT3"))
+    number = {key: header_number(header, f"{key}3", where) for key in ("CRVAL", "CRPIX", "CDELT", "CD3_", "PC3_")}
+    step = number["CDELT"] if number["CD3_"] is None else number["CD3_"]
+    is_energy = bool(unit) and energy_unit(unit) is not None
     # A hyphen in the type ('ENER-LOG', 'ENER-TAB') names an algorithm: such an axis is not linear.
-    if not is_energy or "-" in ctype or step is None or "CRVAL3" not in header:
+    if not is_energy or "-" in ctype or step is None or number["CRVAL"] is None:
         msg = (
             f"the image has no EBOUNDS table and its third axis (CTYPE3={ctype!r}, CUNIT3={unit!r}) is not a linear "
             "axis with a unit of energy; pass energy_edges."
         )
         raise ValueError(msg)
-    position = np.arange(header["NAXIS3"] + 1) + 0.5 - header.get("CRPIX3", 0.0)
-    step = step * header.get("PC3_3", 1.0)
-    return as_energy_edges((header["CRVAL3"] + position * step) * u.Unit(unit), name="the third axis")
+    position = np.arange(header["NAXIS3"] + 1) + 0.5 - (number["CRPIX"] or 0.0)
+    step = step * (1.0 if number["PC3_"] is None else number["PC3_"])
+    return as_energy_edges((number["CRVAL"] + position * step) * energy_unit(unit), name="the third axis")
+
+
+def energy_unit(text):
+    """Give the unit of energy that a file means, in any case: MeV, not meV; None where it is none."""
+    try:
+        unit = _UNITS.get(text.strip().lower()) or u.Unit(text)
+    except ValueError:
+        return None
+    return unit if unit.is_equivalent(u.keV) else None
 
 
 def is_third_axis_card(keyword):

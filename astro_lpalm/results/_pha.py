@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 
 from .._files import complete_or_nothing, open_fits, write_fits
+from .._headers import header_number
 from ..cube import ebounds_hdu
 from ._errors import spectrum_errors
 from ._fits import observation_cards, provenance_cards
@@ -69,6 +70,15 @@ def _spectra_of_field(separation):
 def _observation(separation):
     observation = observation_cards(separation.cube.meta)
     observation.update(observation_cards(separation.header))
+    for key in ("EXPOSURE", "LIVETIME", "ONTIME"):
+        value = header_number(observation, key, "the cube's header")
+        if value is None:
+            observation.remove(key, ignore_missing=True)
+        elif value <= 0:
+            msg = f"the cube's header: {key} is {value:g} s, but must be positive; correct cube.meta['{key}']."
+            raise ValueError(msg)
+        else:
+            observation[key] = value
     return observation
 
 
