@@ -269,7 +269,7 @@ def _is_ours(header):
 def _verify_checksums(file, hdus, path, required):
     """Refuse data of our own that are not what they were, and what is required; give what to say of the rest.
 
-    A CHECKSUM alone is wrong where only the header was edited, with a program that does not renew it: so common that
+    CHECKSUM alone is wrong where only the header was edited, with a program that does not renew it: so common that
     nothing is said of it in files of others.
     """
     ours = _is_ours(hdus[0].header)
@@ -279,7 +279,8 @@ def _verify_checksums(file, hdus, path, required):
         if (required and faults) or (ours and faults.get("DATASUM") == "wrong"):
             msg = (
                 f"'{path}': the checksum of {hdu.title} is missing or wrong, so the file has been changed or damaged "
-                "since it was written; get a fresh copy or make it again."
+                "since it was written; get a fresh copy or make it again (who changes one on purpose writes it with "
+                "astropy's writeto(..., checksum=True))."
             )
             raise OSError(msg)
         if faults.get("DATASUM") == "wrong" or (faults.get("CHECKSUM") == "wrong" and "DATASUM" in faults):

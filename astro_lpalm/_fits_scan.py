@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 
-from ._headers import header_number
+from ._headers import header_number, header_text
 
 __all__ = ["HARMLESS_SIZE", "LARGEST_RATIO", "ScannedHDU", "checksum_faults", "largest_size", "scan"]
 
@@ -32,6 +32,7 @@ _OPTIONAL = r"T[LD](MIN|MAX)\d+|TC(RVL|DLT|RPX|ROT)\d+"  # numbers, of columns t
 _TEXT = r"EXTNAME|XTENSION|T(TYPE|FORM|UNIT|DISP|DIM)\d+|ZCMPTYPE"
 _FLAG = r"SIMPLE|GROUPS|ZIMAGE|ZTABLE"
 _STRUCTURE = re.compile("|".join([_REQUIRED, _WHOLE, _REAL, _OPTIONAL, _TEXT, _FLAG]))
+_MENDABLE = re.compile(f"{_OPTIONAL}|EXTNAME|T(UNIT|DISP)\\d+")
 # Cards that nothing is the matter with, for speed.
 _PLAIN = re.compile(
     r"(COMMENT |HISTORY | {8})[ -~]{72}|"
@@ -115,16 +116,15 @@ def checksum_faults(file, hdu):
     faults : dict
         For each of the two keywords "missing" or "wrong"; without those that are right.
     """
-    faults, data = {}, None
-    stated = {key: hdu.header.get(key) for key in ("DATASUM", "CHECKSUM")}
-    for key, value in stated.items():
-        if value is None or isinstance(value, fits.card.Undefined) or not str(value).strip():
-            faults[key] = "missing"
-        else:
-            data = _ones_complement_sum(file, hdu.data_start, hdu.end) if data is None else data
-            total = data + _ones_complement_sum(file, hdu.start, hdu.data_start)
-            good = str(value).strip().lstrip("0") == str(data or "") if key == "DATASUM" else total % 0xFFFFFFFF == 0
-            faults |= {} if good else {key: "wrong"}
+    stated = {key: header_text(hdu.header, key, hdu.title) for key in ("DATASUM", "CHECKSUM")}
+    faults = {key: "missing" for key, value in stated.items() if not value}
+    if len(faults) == len(stated):
+        return faults
+    header, data = (_ones_complement_sum(file, *at) for at in ((hdu.start, hdu.data_start), (hdu.data_start, hdu.end)))
+    if stated["DATASUM"] and not (stated["DATASUM"].isdecimal() and int(stated["DATASUM"]) == data):
+        faults["DATASUM"] = "wrong"
+    if stated["CHECKSUM"] and (header + data) % 0xFFFFFFFF:
+        faults["CHECKSUM"] = "wrong"
     return faults
 
 
@@ -171,6 +171,9 @@ def _readable(raw, title):
             is_structural = _STRUCTURE.fullmatch(keyword)
             plain = _PLAIN.fullmatch(image) and not is_structural
             card = fits.Card.fromstring(image) if plain else _writable(image)
+            if is_structural and not _MENDABLE.fullmatch(keyword) and not _is_readable(image):
+                text = f"the card {keyword} of {title} cannot be read: a header is damaged"
+                raise ValueError(text)
             kept = "" if card is None else card.image
             if kept.rstrip() != given.decode("latin-1").rstrip():
                 mended[keyword or "(blank)"] = "left out" if card is None else f"is now {card.value!r}"
@@ -198,12 +201,19 @@ def _writable(image):
         card = fits.Card.fromstring(image)
         card.verify("silentfix")
         value = card.value if _is_finite(card.value) else image.split("=", 1)[1].split("/")[0].strip()
+        value = value.strip("'").strip() if isinstance(value, str) else value  # of a string that does not end
         for comment in (card.comment, ""):
             mended = fits.Card(card.keyword.strip().upper(), value, comment)
             mended.verify("exception")
             if len(mended.image) <= len(image):
                 return mended
     return None
+
+
+def _is_readable(image):
+    with suppress(fits.VerifyError):
+        return _is_finite(fits.Card.fromstring(image).value)
+    return False
 
 
 def _is_finite(value):

@@ -251,7 +251,7 @@ class Model:
             version = header_number(header, "MODELVER", f"'{path}'")
             if version != _FORMAT:
                 msg = (
-                    f"'{path}' is a model of format version {version or 0:g}, but astro_lpalm {__version__} "
+                    f"'{path}' is a model of format version {header.get('MODELVER')}, but astro_lpalm {__version__} "
                     f"reads version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train "
                     "anew."
                 )

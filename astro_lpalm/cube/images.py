@@ -4,7 +4,6 @@ import numpy as np
 from astropy.io import fits
 
 from .._headers import header_text
-
 from .energies import (
     as_energy_edges,
     describe_grid,

@@ -132,7 +132,11 @@ class OGIPTable:
 
     def keyword(self, key, default, dtype=int):
         """Value of a keyword, a number."""
-        return header_number(self.header, key, self.where, default=default, kind=dtype)
+        try:
+            return header_number(self.header, key, self.where, default=default, kind=dtype)
+        except ValueError as error:
+            text = f"{key} is {self.header.get(key)!r}, and must be a number."
+            raise self.error(text) from error
 
     def first_channel(self, name):
         """TLMIN of a column of channel numbers, or None."""
