@@ -1,19 +1,18 @@
 """Reading and writing files so that nothing is misread, half-written or lost."""
 
 import errno
-import gzip
 import os
 import platform
 import re
 import tempfile
-import warnings
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
+
+from . import __version__
+from ._fits import open_fits, read_image
 
 __all__ = [
     "check_files",
@@ -285,7 +284,7 @@ _OTHER_FORMATS = {
 
 
 def write_fits(hdulist, path, *, overwrite=False):
-    """Write HDUs to a file, whole or not at all, with checksums.
+    """Write HDUs to a file, whole or not at all, with checksums and the name of the program.
 
     Parameters
     ----------
@@ -303,113 +302,15 @@ def write_fits(hdulist, path, *, overwrite=False):
         See `check_fits_name`.
     """
     check_fits_name(path)
+    header = hdulist[0].header
+    if "CREATOR" not in header:  # by this `open_fits` knows whose checksums must be right
+        header["CREATOR"] = f"astro_lpalm {__version__}"
     for hdu in hdulist:
         # verifiers ask for this card where a string goes on in CONTINUE cards
         if any(len(card.image) > fits.Card.length for card in hdu.header.cards if isinstance(card.value, str)):
             hdu.header["LONGSTRN"] = ("OGIP 1.0", "long strings are used")
     with complete_or_nothing(path, overwrite=overwrite) as temporary:
         hdulist.writeto(temporary, overwrite=True, checksum=True)
-
-
-@contextmanager
-def open_fits(path, *, checksum=False, **kwargs):
-    """Open a FITS file for reading, with errors that name it.
-
-    Parameters
-    ----------
-    path : str or `os.PathLike`
-        The file, gzipped or not.
-    checksum : bool
-        Whether every HDU's CHECKSUM and DATASUM must be present and right.
-    **kwargs
-        Passed to `astropy.io.fits.open`.
-
-    Yields
-    ------
-    hdulist : `~astropy.io.fits.HDUList`
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    OSError
-        If it is not FITS, is truncated, or a checksum is missing or wrong.
-    """
-    path = Path(path)
-    if not path.is_file():
-        msg = f"there is no file '{path}'; check the name and the directory."
-        raise FileNotFoundError(msg)
-    with ExitStack() as stack:
-        try:
-            _read_through_compressed(path)
-            file = stack.enter_context(path.open("rb"))
-            with warnings.catch_warnings():
-                # A file cut off in data or in a header is only warned about, and then read as if it were whole.
-                for message in (".*truncated", "Error validating header"):
-                    warnings.filterwarnings("error", message=message, category=AstropyUserWarning)
-                hdulist = stack.enter_context(fits.open(file, **kwargs))
-                len(hdulist)  # reads every header: a file cut off later is found here
-        except Exception as error:  # astropy and each decompressor have kinds of their own
-            reason = " ".join(str(error).split())
-            msg = f"cannot read '{path}' as a FITS file ({reason}); it is another kind of file, or is truncated."
-            raise OSError(msg) from error
-        if checksum:
-            _verify_checksums(hdulist, path)
-        yield hdulist
-
-
-def read_image(name, directory="."):
-    """Read a two-dimensional image from a FITS file.
-
-    Parameters
-    ----------
-    name : str or `os.PathLike`
-        The file, "file.fits", of which the first image is taken, or "file.fits[EXTENSION]".
-    directory : str or `os.PathLike`
-        Where a relative name starts from.
-
-    Returns
-    -------
-    image : `~numpy.ndarray` of float64, shape (ny, nx)
-    header : `~astropy.io.fits.Header`
-
-    Raises
-    ------
-    OSError
-        See `open_fits`.
-    ValueError
-        If there is no such image in it.
-    """
-    file, extension = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(name)).groups()
-    with open_fits(Path(directory) / file) as hdulist:
-        for hdu in hdulist:
-            wanted = extension is None or hdu.name == extension.upper()
-            if wanted and hdu.is_image and hdu.header["NAXIS"] == 2:
-                return np.array(hdu.data, dtype=float), hdu.header.copy()
-    where = f" called '{extension}'" if extension else ""
-    msg = f"'{Path(directory) / file}' has no two-dimensional image{where}."
-    raise ValueError(msg)
-
-
-def _read_through_compressed(path):
-    # astropy takes the end of a truncated gzip file for the end of its extensions, and reads what is left.
-    with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return
-    with gzip.open(path) as file:
-        while file.read(1 << 20):
-            pass
-
-
-def _verify_checksums(hdulist, path):
-    for index, hdu in enumerate(hdulist):
-        # astropy's verify_* return 0 for wrong, 1 for right, 2 for absent
-        if hdu.verify_datasum() != 1 or hdu.verify_checksum() != 1:
-            msg = (
-                f"'{path}': the checksum of extension {index} ({hdu.name or 'unnamed'}) is missing or wrong, so the "
-                "file has been changed or damaged since it was written; get a fresh copy or make it again."
-            )
-            raise OSError(msg)
 
 
 def save_figure(figure, path, *, overwrite=False):

@@ -12,6 +12,7 @@ from astropy.time import Time
 
 from . import __version__
 from ._files import open_fits, write_fits
+from ._headers import header_number, header_text
 from ._names import check_component_names
 from .cube import ebounds_hdu, read_ebounds
 from .data import packaged_files
@@ -242,12 +243,13 @@ class Model:
         ValueError
             If it is not a model, or one of another version of the format.
         """
-        with open_fits(path) as hdulist:
+        with open_fits(path, headers_only=True) as hdulist:
             header = hdulist[0].header
             if header.get("CONTENT") != "astro_lpalm model":
                 msg = f"'{path}' is a FITS file but not a model; give a file that 'astro-lpalm train' wrote."
                 raise ValueError(msg)
-            if header.get("MODELVER") != _FORMAT:
+            version = header_number(header, "MODELVER", f"'{path}'")
+            if version != _FORMAT:
                 msg = (
                     f"'{path}' is a model of format version {header.get('MODELVER')}, but astro_lpalm {__version__} "
                     f"reads version {_FORMAT}; use the astro_lpalm that wrote it ({header.get('CREATOR')}), or train "
@@ -256,18 +258,26 @@ class Model:
                 raise ValueError(msg)
         with open_fits(path, checksum=True) as hdulist:
             try:
-                return cls._from_hdulist(hdulist)
-            except (KeyError, RuntimeError) as error:  # torch's word for weights that are missing
+                model, stated = cls._from_hdulist(hdulist), header_text(hdulist[0].header, "MODELSUM", f"'{path}'")
+            except (KeyError, RuntimeError, ValueError) as error:  # RuntimeError: torch's word for missing weights
                 msg = f"'{path}' is not a complete model: {error}"
                 raise ValueError(msg) from error
+        if model.checksum != stated:
+            msg = (
+                f"'{path}': its weights have the fingerprint {model.checksum}, but its header says {stated or 'none'} "
+                "(MODELSUM), so they were changed after the training; get a fresh copy, or train anew."
+            )
+            raise ValueError(msg)
+        return model
 
     @classmethod
     def _from_hdulist(cls, hdulist):
         header = hdulist[0].header
         components = hdulist["COMPONENTS"].data
         names = [str(name).strip() for name in components["NAME"]]
-        network = UnrolledPALM(header["S_UPDATE"], header["A_UPDATE"], header["N_LAYER"])
-        network.allocate(header["N_ENERGY"], len(names))
+        n_layers, n_energies = (header_number(header, key, "its header", kind=int) for key in ("N_LAYER", "N_ENERGY"))
+        network = UnrolledPALM(header["S_UPDATE"], header["A_UPDATE"], n_layers)
+        network.allocate(n_energies, len(names))
         weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
         network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         library = None

@@ -74,7 +74,7 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
             raise ValueError(msg)
     shapes = None if region is None else read_region(region)
     listed = [read_events(each) for each in listed]
-    planes = [sky_cards(each.header, *each.columns) for each in listed]
+    planes = [sky_cards(each.header, *each.columns, each.where) for each in listed]
     fields = [field_of(each, celestial_wcs(plane)) for each, plane in zip(listed, planes)]
     if len(listed) > 1:  # an error with the file's name: that of a cube would have none
         for each in listed:

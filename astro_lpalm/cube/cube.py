@@ -12,6 +12,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import open_fits, write_fits
+from .._headers import header_text
 from .binning import bin_events, is_several
 from .checks import check_values, checked_exposure, checked_mask, checked_wcs, native, unexposed
 from .energies import as_energy_edges, describe_grid
@@ -310,8 +311,9 @@ class EventCube(NDData):
             found = ", ".join(f"CTYPE{axis}={header.get(f'CTYPE{axis}', '')!r}" for axis in (1, 2))
             msg = f"the cube has no celestial WCS on its first two FITS axes ({found}); add one to its header."
             raise ValueError(msg)
-        if "BUNIT" in header and not _is_counts(header["BUNIT"]):
-            msg = f"the cube is in {header['BUNIT']!r}, but is taken as counts."
+        unit = header_text(header, "BUNIT", "the cube")
+        if not _is_counts(unit):
+            msg = f"the cube is in {unit!r}, but is taken as counts."
             warnings.warn(msg, AstropyUserWarning, stacklevel=2)
         return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
 

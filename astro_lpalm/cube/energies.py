@@ -7,6 +7,7 @@ import numpy as np
 from astropy.io import fits
 
 from .._energy_units import energy_unit
+from .._headers import header_number, header_text
 
 __all__ = ["as_energy_edges", "describe_grid", "ebounds_hdu", "linear_axis_cards", "read_ebounds", "read_linear_axis"]
 
@@ -215,22 +216,21 @@ def read_linear_axis(header):
     ValueError
         If the third axis is not linear in a unit of energy.
     """
-    ctype, unit = str(header.get("CTYPE3", "")).strip(), str(header.get("CUNIT3", "")).strip()
-    step = header.get("CD3_3", header.get("CDELT3"))
-    try:
-        is_energy = bool(unit) and u.Unit(unit).is_equivalent(u.keV)
-    except ValueError:
-        is_energy = False
+    where = "the image's header"
+    ctype, unit = (header_text(header, key, where) for key in ("CTYPE3", "CUNIT3"))
+    number = {key: header_number(header, f"{key}3", where) for key in ("CRVAL", "CRPIX", "CDELT", "CD3_", "PC3_")}
+    step = number["CDELT"] if number["CD3_"] is None else number["CD3_"]
+    is_energy = bool(unit) and energy_unit(unit) is not None
     # A hyphen in the type ('ENER-LOG', 'ENER-TAB') names an algorithm: such an axis is not linear.
-    if not is_energy or "-" in ctype or step is None or "CRVAL3" not in header:
+    if not is_energy or "-" in ctype or step is None or number["CRVAL"] is None:
         msg = (
             f"the image has no EBOUNDS table and its third axis (CTYPE3={ctype!r}, CUNIT3={unit!r}) is not a linear "
             "axis with a unit of energy; pass energy_edges."
         )
         raise ValueError(msg)
-    position = np.arange(header["NAXIS3"] + 1) + 0.5 - header.get("CRPIX3", 0.0)
-    step = step * header.get("PC3_3", 1.0)
-    return as_energy_edges((header["CRVAL3"] + position * step) * u.Unit(unit), name="the third axis")
+    position = np.arange(header["NAXIS3"] + 1) + 0.5 - (number["CRPIX"] or 0.0)
+    step = step * (1.0 if number["PC3_"] is None else number["PC3_"])
+    return as_energy_edges((number["CRVAL"] + position * step) * energy_unit(unit), name="the third axis")
 
 
 def is_third_axis_card(keyword):

@@ -3,6 +3,7 @@
 import numpy as np
 from astropy.io import fits
 
+from .._headers import header_text
 from .energies import (
     as_energy_edges,
     describe_grid,
@@ -96,7 +97,7 @@ def _not_a_cube(images):
 def _is_ebounds(hdu):
     if not isinstance(hdu, fits.BinTableHDU):
         return False
-    return hdu.name.upper() == "EBOUNDS" or hdu.header.get("HDUCLAS2") == "EBOUNDS"
+    return hdu.name.upper() == "EBOUNDS" or header_text(hdu.header, "HDUCLAS2", hdu.name) == "EBOUNDS"
 
 
 def _find_image(others, name, shape):

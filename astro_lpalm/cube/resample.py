@@ -11,6 +11,7 @@ from astropy.wcs.utils import pixel_to_pixel, proj_plane_pixel_area
 from scipy.ndimage import map_coordinates
 
 from .._files import read_image
+from .._headers import header_text
 from .checks import checked_exposure
 from .sky import celestial_cards, celestial_wcs
 
@@ -42,7 +43,9 @@ def open_image(image, what):
         If the image is not two-dimensional.
     """
     if isinstance(image, str | os.PathLike):
-        return read_image(image)
+        data, header = read_image(image)
+        celestial_cards(header, f"'{image}'")  # for an error that names the file
+        return data, header
     if not isinstance(image, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU):
         msg = f"{what} must be a FITS file's name, an image HDU or an array, not {type(image).__name__}."
         raise TypeError(msg)
@@ -54,7 +57,7 @@ def open_image(image, what):
 
 def image_unit(header, what):
     """Give the unit of an image, dimensionless where its header has none."""
-    text = str(header.get("BUNIT", "")).strip()
+    text = header_text(header, "BUNIT", what)
     plain = re.sub(r"\bsec(ond)?s?\b", "s", re.sub(r"\b(count|photon)s\b", r"\1", text))
     try:
         return u.Unit(plain)

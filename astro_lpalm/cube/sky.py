@@ -9,6 +9,8 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from .._headers import header_number, header_text
+
 __all__ = [
     "SkyGrid",
     "celestial_cards",
@@ -25,6 +27,10 @@ _AXES = (
     r"(CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CNAME|CRDER|CSYER|WCSTY|MTYPE|MFORM|LTV)[12][A-Z]?|"
     r"(PC|CD|LTM)[12]_[12][A-Z]?|P[VS][12]_\d+[A-Z]?|(A|B|AP|BP)_(ORDER|DMAX|\d_\d)|"
     r"(LONPOLE|LATPOLE|RADESYS|EQUINOX|WCSNAME)[A-Z]?|RADECSYS|EPOCH"
+)
+_NUMBERS = (
+    r"(CRPIX|CRVAL|CDELT|CROTA|CRDER|CSYER|LTV)[12][A-Z]?|(PC|CD|LTM)[12]_[12][A-Z]?|PV[12]_\d+[A-Z]?|"
+    r"(A|B|AP|BP)_(ORDER|DMAX|\d_\d)|(LONPOLE|LATPOLE|EQUINOX)[A-Z]?|EPOCH"
 )
 # Carried along, since WCS comparisons look at them: when the image was taken, and from where.
 _OBSERVATION = (
@@ -92,7 +98,7 @@ class SkyGrid:
         return np.meshgrid(x, y)
 
 
-def sky_cards(header, x_column, y_column):
+def sky_cards(header, x_column, y_column, where="the event list"):
     """Take the celestial WCS of an event list from the keywords of its two sky columns.
 
     `astropy.wcs.WCS` reads a table's header as if it were an image's, so the keywords are renamed: TCTYPn of the X
@@ -104,6 +110,8 @@ def sky_cards(header, x_column, y_column):
         Header of the event table.
     x_column, y_column : int
         Positions of the X and Y columns, from 1.
+    where : str
+        What the header belongs to, for messages.
 
     Returns
     -------
@@ -119,14 +127,14 @@ def sky_cards(header, x_column, y_column):
     for axis, column in ((1, x_column), (2, y_column)):
         for key, default in (("TYP", ""), ("RVL", 0.0), ("RPX", 0.0), ("DLT", 1.0), ("UNI", "deg"), ("ROT", None)):
             image_key = {"TYP": "CTYPE", "RVL": "CRVAL", "RPX": "CRPIX", "DLT": "CDELT", "UNI": "CUNIT", "ROT": "CROTA"}
-            value = header.get(f"TC{key}{column}", default)
+            read = header_text if key in ("TYP", "UNI") else header_number
+            value = read(header, f"TC{key}{column}", where, default=default)
             if value is not None:
                 cards[f"{image_key[key]}{axis}"] = value
-    _refuse_matrix(header, (x_column, y_column))
-    for key in ("EQUINOX", "RADESYS"):
-        value = header.get(key, header.get("RADECSYS") if key == "RADESYS" else None)
-        if value is not None:
-            cards[key] = value
+    _refuse_matrix(header, (x_column, y_column), where)
+    equinox = header_number(header, "EQUINOX", where)
+    system = header_text(header, "RADESYS", where) or header_text(header, "RADECSYS", where)
+    cards.update({key: value for key, value in (("EQUINOX", equinox), ("RADESYS", system)) if value})
     if celestial_wcs(cards) is None:
         msg = (
             f"the sky columns (numbers {x_column} and {y_column} of the table) carry no celestial coordinates in "
@@ -136,16 +144,17 @@ def sky_cards(header, x_column, y_column):
     return cards
 
 
-def _refuse_matrix(header, columns):
+def _refuse_matrix(header, columns, where):
     # TPn_k or TPCn_k stand for PCi_j, TCn_k or TCDn_k for CDi_j, T(P)Vn_m and T(P)Sn_m for PVi_m and PSi_m.
     for key in header:
         found = re.fullmatch(r"T(PC?|CD?|P?V|P?S)(\d+)_(\d+)", key)
         if found is None or int(found[2]) not in columns:
             continue
-        is_identity = found[1] in ("P", "PC") and header[key] == float(found[2] == found[3])
+        value = header_number(header, key, where, default=0.0)
+        is_identity = found[1] in ("P", "PC") and value == float(found[2] == found[3])
         if not is_identity:
             msg = (
-                f"the sky columns have {key} = {header[key]}: event lists with rotated or distorted sky coordinates "
+                f"the sky columns have {key} = {value}: event lists with rotated or distorted sky coordinates "
                 "cannot be read, but for a rotation in TCROTn; bin the list elsewhere and read the image cube."
             )
             raise ValueError(msg)
@@ -191,21 +200,32 @@ def image_cards(sky, grid, names=("x", "y")):
     return cards
 
 
-def celestial_cards(header):
+def celestial_cards(header, where="the image's header"):
     """Select the cards that place an image's first two axes on the sky, letter by letter.
 
     Parameters
     ----------
     header : `~astropy.io.fits.Header`
         Header of an image of any dimension.
+    where : str
+        What the header belongs to, for messages.
 
     Returns
     -------
     cards : `~astropy.io.fits.Header`
+
+    Raises
+    ------
+    ValueError
+        If one that must be a number is none.
     """
     cards = fits.Header()
     for card in header.cards:
-        if is_wcs_card(card.keyword) or re.fullmatch(_OBSERVATION, card.keyword):
+        if re.fullmatch(_NUMBERS, card.keyword) and not isinstance(card.value, float | int):
+            number = header_number(header, card.keyword, where)
+            if number is not None:  # text that is a number would be passed over
+                cards.append((card.keyword, number, card.comment))
+        elif is_wcs_card(card.keyword) or re.fullmatch(_OBSERVATION, card.keyword):
             cards.append(card)
     if "RADECSYS" in cards:  # the name before FITS 3.0; verifiers complain about it
         cards.rename_keyword("RADECSYS", "RADESYS") if "RADESYS" not in cards else cards.remove("RADECSYS")

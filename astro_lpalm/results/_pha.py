@@ -90,11 +90,10 @@ def _observation(separation):
     observation = observation_cards(separation.cube.meta)
     observation.update(observation_cards(separation.header))
     where = "the cube's header"
-    seconds = exposure_time(observation, where)
     # What has no value is not known: a spectrum must say so in words of its own.
     known = fits.Header([card for card in observation.cards if header_text(observation, card.keyword, where)])
-    if seconds is not None:
-        known["EXPOSURE"] = (seconds, observation.comments["EXPOSURE"])
+    for key in {"EXPOSURE", "LIVETIME", "ONTIME"} & set(known):
+        known[key] = exposure_time(known, where, key)
     return known
 
 

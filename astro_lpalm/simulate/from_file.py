@@ -10,9 +10,10 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import read_image
+from .._headers import header_text
 from .._text import shown
 from ..cube.events import ACIS_CHANNEL
-from ..cube.sky import celestial_wcs
+from ..cube.sky import celestial_cards, celestial_wcs
 from ..data import read_components_file
 from ..sources import SourceLibrary
 from ..spectra import PHA, Response, SpectralLibrary, approximate_acis_response
@@ -281,7 +282,9 @@ class _Reader:
 
     def _place(self, header, shape):
         """Centre and pixel scale of an image, from its WCS; both None where it has none."""
-        wcs = celestial_wcs(header) if not (self._says("center") and self._says("pixel_scale")) else None
+        wcs = (
+            celestial_wcs(celestial_cards(header)) if not (self._says("center") and self._says("pixel_scale")) else None
+        )
         if wcs is None:
             return None, None
         scale = proj_plane_pixel_scales(wcs)[1]
@@ -337,10 +340,11 @@ class _Reader:
         if name is None:
             return None
         values, header = self.image("simulation.exposure_map", name)
+        unit = header_text(header, "BUNIT", f"'{name}'")
         try:
-            return values * u.Unit(header.get("BUNIT", ""))
+            return values * u.Unit(unit)
         except ValueError:
-            return self.fail("simulation.exposure_map", f"the unit of '{name}', BUNIT = {header['BUNIT']!r}, is not "
+            return self.fail("simulation.exposure_map", f"the unit of '{name}', BUNIT = {unit!r}, is not "
                              "known; write s, cm2 s, or none for relative values.")  # fmt: skip
 
     def background(self, response):

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
 from .._files import open_fits
+from .._headers import header_number, header_text
 from .ogip import describe_tables, find_tables
 
 __all__ = ["TableFile", "TableParameter", "read_table_file"]
@@ -74,11 +75,11 @@ def read_table_file(path):
         parameters = _read_parameters(_table(hdulist, "PARAMETERS", "PARAMETERS", path))
         edges = _read_edges(_table(hdulist, "ENERGIES", "ENERGIES", path))
         spectra = _read_spectra(_table(hdulist, "SPECTRA", "MODEL SPECTRA", path), parameters, len(edges) - 1)
-        limits = [header.get(key) for key in ("LOELIMIT", "HIELIMIT")]
+        limits = [header_number(header, key, f"'{path}'") for key in ("LOELIMIT", "HIELIMIT")]
         below, above = (limit if limit is not None and limit >= 0 else None for limit in limits)  # negative: not set
         return TableFile(
             path=path,
-            name=str(header.get("MODLNAME", "")).strip(),
+            name=header_text(header, "MODLNAME", f"'{path}'"),
             additive=_flag(header, "ADDMODEL"),
             redshift=_flag(header, "REDSHIFT"),
             energy_scale=_flag(header, "ESCALE"),
@@ -91,7 +92,7 @@ def read_table_file(path):
 
 
 def _check_kind(header, path):
-    kind = str(header.get("HDUCLAS1", "")).strip()
+    kind = header_text(header, "HDUCLAS1", f"'{path}'")
     if kind.upper() != "XSPEC TABLE MODEL":
         msg = f"'{path}' is no table model: HDUCLAS1 of its primary header is {kind!r}, not 'XSPEC TABLE MODEL'."
         raise ValueError(msg)
@@ -99,21 +100,20 @@ def _check_kind(header, path):
         msg = f"'{path}' does not say whether it is additive or multiplicative: its primary header has no ADDMODEL."
         raise ValueError(msg)
     for key in ("NXFLTEXP", "NNPTFILE"):  # several spectra for each grid point; weights of a neural network
-        if header.get(key, 1) not in (0, 1):
-            msg = f"'{path}' has {key} = {header[key]!r}; only tables of one spectrum for each grid point can be read."
+        if (number := header_number(header, key, f"'{path}'", default=1)) not in (0, 1):
+            msg = f"'{path}' has {key} = {number:g}; only tables of one spectrum for each grid point can be read."
             raise ValueError(msg)
-    unit = str(header.get("MODLUNIT", "")).lower()
-    if _flag(header, "ADDMODEL") and ("kev" in unit or "erg" in unit):
+    unit = header_text(header, "MODLUNIT", f"'{path}'")
+    if _flag(header, "ADDMODEL") and ("kev" in unit.lower() or "erg" in unit.lower()):
         msg = (
-            f"'{path}': MODLUNIT is {header['MODLUNIT']!r}, but the format has photons/cm^2/s in each bin, and its "
+            f"'{path}': MODLUNIT is {unit!r}, but the format has photons/cm^2/s in each bin, and its "
             "spectra are taken as such."
         )
         warnings.warn(msg, AstropyUserWarning, stacklevel=4)
 
 
 def _flag(header, key):
-    value = header.get(key, False)
-    return value.strip().upper() in ("T", "TRUE", "YES") if isinstance(value, str) else bool(value)
+    return header_text(header, key, "the table model").upper() in ("T", "TRUE", "YES", "1")
 
 
 def _table(hdulist, name, hduclas2, path):
@@ -130,7 +130,7 @@ def _decimal(values):
 
 
 def _read_parameters(table):
-    n_interpolated, n_additional = (int(table.header.get(key, 0)) for key in ("NINTPARM", "NADDPARM"))
+    n_interpolated, n_additional = (table.keyword(key, 0) for key in ("NINTPARM", "NADDPARM"))
     names = [str(name).strip() for name in table.column("NAME")]
     if len(names) != n_interpolated + n_additional:
         text = (

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 
 from .._energy_units import energy_unit
 from .._files import open_fits
+from .._headers import header_number, header_text
 
 __all__ = ["OGIPTable", "RedistributionMatrix", "describe_tables", "find_tables", "open_tables", "read_arf", "read_rmf"]
 
@@ -127,11 +128,10 @@ class OGIPTable:
 
     def keyword(self, key, default, dtype=int):
         """Value of a keyword, a number."""
-        value = self.header.get(key, default)
         try:
-            return default if value is default else dtype(value)
-        except (TypeError, ValueError) as error:
-            text = f"{key} is {value!r}, and must be a number."
+            return header_number(self.header, key, self.where, default=default, kind=dtype)
+        except ValueError as error:
+            text = f"{key} is {self.header.get(key)!r}, and must be a number."
             raise self.error(text) from error
 
     def first_channel(self, name):
@@ -140,7 +140,7 @@ class OGIPTable:
 
     def unit(self, name):
         """Say the unit of a column as the file spells it, "" where there is none."""
-        return str(self.header.get(f"TUNIT{self._number[name]}", "")).strip()
+        return header_text(self.header, f"TUNIT{self._number[name]}", self.where)
 
     def format(self, name):
         """Say the format of a column as the file spells it."""
@@ -186,7 +186,7 @@ def find_tables(hdulist, path, hduclas1, hduclas2, names):
     tables = [hdu for hdu in hdulist if isinstance(hdu, fits.BinTableHDU)]
 
     def classes(hdu):
-        return tuple(str(hdu.header.get(key, "")).strip().upper() for key in ("HDUCLAS1", "HDUCLAS2"))
+        return tuple(header_text(hdu.header, key, f"'{path}'").upper() for key in ("HDUCLAS1", "HDUCLAS2"))
 
     found = [hdu for hdu in tables if classes(hdu) == (hduclas1, hduclas2 or classes(hdu)[1])]
     found = found or [hdu for hdu in tables if hdu.name.strip().upper() in names]
@@ -261,7 +261,7 @@ def read_rmf(path):
         first_channel = next(int(number) for number in declared if number is not None)
         energy_edges = table.edges("ENERG_LO", "ENERG_HI")
         matrix = _read_matrix(table, energy_edges, first_channel, channels.size)
-        content = str(table.header.get("HDUCLAS3", "")).strip().upper()
+        content = header_text(table.header, "HDUCLAS3", table.where).upper()
         if not content and table.hdu.name.strip().upper() == "SPECRESP MATRIX":
             content = "FULL"
     return RedistributionMatrix(matrix, energy_edges, channel_edges, first_channel, content)

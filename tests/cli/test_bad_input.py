@@ -18,7 +18,7 @@ def change(source, target, function):
     with fits.open(source) as hdulist:
         copy = fits.HDUList([hdu.copy() for hdu in hdulist])
     copy = function(copy) or copy
-    copy.writeto(target)
+    copy.writeto(target, checksum=True)
 
 
 def set_column(name, values):

@@ -69,7 +69,7 @@ def test_rmf_that_holds_the_area(components, here):
         area = arf[1].data["SPECRESP"]
         matrix.data["MATRIX"] = np.array([row * a for row, a in zip(matrix.data["MATRIX"], area)], dtype=object)
         matrix.header["HDUCLAS3"] = "FULL"
-        rmf.writeto("source.rsp")
+        rmf.writeto("source.rsp", checksum=True)
     assert run("spectra", "components.fits", "-o", "one", "--rmf", "source.rsp", "--quiet") == 0
     assert run("spectra", "components.fits", "-o", "two", "--arf", "source.arf", "--rmf", "source.rmf", "--quiet") == 0
     one, two = (Response.read(f"{name}_response.arf", f"{name}_response.rmf") for name in ("one", "two"))

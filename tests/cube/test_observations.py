@@ -101,7 +101,7 @@ def test_a_real_list_split_in_two(shared_data, tmp_path):
     with fits.open(path) as hdulist:
         early = hdulist["EVENTS"].data["time"] < np.median(hdulist["EVENTS"].data["time"])
         for name, rows in (("early", early), ("late", ~early)):
-            part(hdulist["EVENTS"], rows).writeto(tmp_path / f"{name}.fits")
+            part(hdulist["EVENTS"], rows).writeto(tmp_path / f"{name}.fits", checksum=True)
     merged = EventCube.from_events([tmp_path / "early.fits", tmp_path / "late.fits"], **grid)
     assert_array_equal(merged.data, whole.data)
     assert merged.meta["EXPOSURE"] == pytest.approx(2 * whole.meta["EXPOSURE"])
