@@ -25,6 +25,8 @@ __all__ = ["simulate_from_file"]
 _UNITS = {"exposure": u.ks, "pixel_scale": u.arcsec, "size": u.arcsec}
 _DEFAULTS = {"exposure": 50 * u.ks, "pixel_scale": 0.984 * u.arcsec, "size": 240 * u.arcsec, "counts": 1e6,
              "center": SkyCoord(0, 0, unit="deg"), "correlation": 1.0}  # fmt: skip
+_SMALLEST = 1e-9  # of times and angles in their units; the largest is its inverse, and squares of all are finite
+_RANGE = f" from {_SMALLEST:g} to {1 / _SMALLEST:g}"
 _KEYS = ("exposure", "center", "pixel_scale", "size", "counts", "flux", "psf", "exposure_map", "background",
          "correlation")  # fmt: skip
 # The channels of ACIS within the energies that the approximate response is tabulated for, 0.3 to 10 keV.
@@ -191,9 +193,11 @@ class _Reader:
             return self._position(value)
         if key in _UNITS:
             sides = value if key == "size" and isinstance(value, list) and len(value) == 2 else [value]
-            if not all(_is_number(side) and side > 0 for side in sides):
+            if not all(_is_positive(side) for side in sides):
                 several = ", or two" if key == "size" else ""
-                self.fail(f"simulation.{key}", f"{shown(value)} is not a positive number of {_UNITS[key]}{several}.")
+                self.fail(
+                    f"simulation.{key}", f"{shown(value)} is not a positive number of {_UNITS[key]}{several}{_RANGE}."
+                )
             return value * _UNITS[key]
         return value
 
@@ -266,7 +270,8 @@ class _Reader:
         width, height = np.broadcast_to((size / pixel_scale).to_value(u.dimensionless_unscaled), 2)
         shape = tuple(max(1, int(np.ceil(side - 1e-6))) for side in (height, width))
         if max(shape) > SKY_SIZE:  # before the memory for them is asked for
-            msg = f"size={size} makes {shape[1]:.4g} x {shape[0]:.4g} pixels of {pixel_scale}; at most {SKY_SIZE} to a side."
+            made = f"{shape[1]:.4g} x {shape[0]:.4g} pixels of {pixel_scale}"
+            msg = f"size={size} makes {made}; at most {SKY_SIZE} to a side."
             raise ValueError(msg)
         if images and shape != images[first].shape:
             self.fail("simulation.size", f"it makes images of shape {shape}, but that of '{first}' has the shape "
@@ -324,8 +329,8 @@ class _Reader:
         if isinstance(value, str | Path):
             return self.image("simulation.psf", value)[0]
         if value is not None and not isinstance(value, u.Quantity):
-            if not _is_number(value) or not value > 0:
-                self.fail("simulation.psf", f"{shown(value)} is not a FWHM in arcsec, nor the name of a file.")
+            if not _is_positive(value):
+                self.fail("simulation.psf", f"{shown(value)} is not a FWHM in arcsec{_RANGE}, nor the name of a file.")
             return value * u.arcsec
         return value
 
@@ -364,3 +369,7 @@ class _Reader:
 
 def _is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _is_positive(value):
+    return _is_number(value) and _SMALLEST <= value <= 1 / _SMALLEST
