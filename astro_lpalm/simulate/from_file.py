@@ -10,7 +10,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import read_image
-from .._text import shown
+from .._text import kind_of, shown
 from ..cube.events import ACIS_CHANNEL
 from ..cube.sky import celestial_wcs
 from ..data import read_components_file
@@ -96,7 +96,7 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
         if str(reader.path) in str(error):
             raise
         msg = f"'{reader.path}', simulation: {error}"
-        raise (OSError if isinstance(error, OSError) else ValueError)(msg) from error
+        raise kind_of(error)(msg) from error
 
 
 def _simulate(reader, library, rng):
@@ -211,8 +211,8 @@ class _Reader:
             problem = "it is neither"
         except (TypeError, ValueError) as error:
             problem = error
-        return self.fail("simulation.center", f"{shown(value)} is not a position ({problem}); give [ra, dec] in "
-                                              "degrees, or a text such as '23:23:27.8 +58:48:42'.")  # fmt: skip
+        return self.fail("simulation.center", f"{shown(value)} is not a position; give [ra, dec] in degrees, or a text "
+                                              f"such as '23:23:27.8 +58:48:42' ({problem}).")  # fmt: skip
 
     def file(self, key, name):
         """Path of a file: the caller's as it is, the components file's relative to its directory."""
@@ -270,7 +270,7 @@ class _Reader:
         width, height = np.broadcast_to((size / pixel_scale).to_value(u.dimensionless_unscaled), 2)
         shape = tuple(max(1, int(np.ceil(side - 1e-6))) for side in (height, width))
         if max(shape) > SKY_SIZE:  # before the memory for them is asked for
-            made = f"{shape[1]:.4g} x {shape[0]:.4g} pixels of {pixel_scale}"
+            made = f"{shape[1]:.6g} x {shape[0]:.6g} pixels of {pixel_scale}"
             msg = f"size={size} makes {made}; at most {SKY_SIZE} to a side."
             raise ValueError(msg)
         if images and shape != images[first].shape:
@@ -330,7 +330,10 @@ class _Reader:
             return self.image("simulation.psf", value)[0]
         if value is not None and not isinstance(value, u.Quantity):
             if not _is_positive(value):
-                self.fail("simulation.psf", f"{shown(value)} is not a FWHM in arcsec{_RANGE}, nor the name of a file.")
+                self.fail(
+                    "simulation.psf",
+                    f"{shown(value)} is not a FWHM in arcsec, nor the name of a file; a FWHM is{_RANGE}.",
+                )
             return value * u.arcsec
         return value
 
