@@ -2,7 +2,7 @@
 
 import reprlib
 
-__all__ = ["read_text", "shown"]
+__all__ = ["kind_of", "read_text", "shown"]
 
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SHORT = reprlib.Repr()
@@ -53,3 +53,8 @@ def read_text(path, what, *, most):
 def shown(value):
     """Show a value in a message: quoted, what is long shortened, control characters as escapes."""
     return _SHORT.repr(value)
+
+
+def kind_of(error):
+    """Kind of an error that is raised again with a message that says more: those of Unicode, say, take no message."""
+    return next(kind for kind in (FileNotFoundError, OSError, ValueError) if isinstance(error, kind))

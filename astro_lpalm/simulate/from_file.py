@@ -11,7 +11,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import read_image
 from .._headers import header_text
-from .._text import shown
+from .._text import kind_of, shown
 from ..cube.events import ACIS_CHANNEL
 from ..cube.sky import celestial_cards, celestial_wcs
 from ..data import read_components_file
@@ -26,6 +26,8 @@ __all__ = ["simulate_from_file"]
 _UNITS = {"exposure": u.ks, "pixel_scale": u.arcsec, "size": u.arcsec}
 _DEFAULTS = {"exposure": 50 * u.ks, "pixel_scale": 0.984 * u.arcsec, "size": 240 * u.arcsec, "counts": 1e6,
              "center": SkyCoord(0, 0, unit="deg"), "correlation": 1.0}  # fmt: skip
+_SMALLEST = 1e-9  # of times and angles in their units; the largest is its inverse, and squares of all are finite
+_RANGE = f" from {_SMALLEST:g} to {1 / _SMALLEST:g}"
 _KEYS = ("exposure", "center", "pixel_scale", "size", "counts", "flux", "psf", "exposure_map", "background",
          "correlation")  # fmt: skip
 # The channels of ACIS within the energies that the approximate response is tabulated for, 0.3 to 10 keV.
@@ -95,7 +97,7 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
         if str(reader.path) in str(error):
             raise
         msg = f"'{reader.path}', simulation: {error}"
-        raise (OSError if isinstance(error, OSError) else ValueError)(msg) from error
+        raise kind_of(error)(msg) from error
 
 
 def _simulate(reader, library, rng):
@@ -192,9 +194,11 @@ class _Reader:
             return self._position(value)
         if key in _UNITS:
             sides = value if key == "size" and isinstance(value, list) and len(value) == 2 else [value]
-            if not all(_is_number(side) and side > 0 for side in sides):
+            if not all(_is_positive(side) for side in sides):
                 several = ", or two" if key == "size" else ""
-                self.fail(f"simulation.{key}", f"{shown(value)} is not a positive number of {_UNITS[key]}{several}.")
+                self.fail(
+                    f"simulation.{key}", f"{shown(value)} is not a positive number of {_UNITS[key]}{several}{_RANGE}."
+                )
             return value * _UNITS[key]
         return value
 
@@ -208,8 +212,8 @@ class _Reader:
             problem = "it is neither"
         except (TypeError, ValueError) as error:
             problem = error
-        return self.fail("simulation.center", f"{shown(value)} is not a position ({problem}); give [ra, dec] in "
-                                              "degrees, or a text such as '23:23:27.8 +58:48:42'.")  # fmt: skip
+        return self.fail("simulation.center", f"{shown(value)} is not a position; give [ra, dec] in degrees, or a text "
+                                              f"such as '23:23:27.8 +58:48:42' ({problem}).")  # fmt: skip
 
     def file(self, key, name):
         """Path of a file: the caller's as it is, the components file's relative to its directory."""
@@ -267,10 +271,8 @@ class _Reader:
         width, height = np.broadcast_to((size / pixel_scale).to_value(u.dimensionless_unscaled), 2)
         shape = tuple(max(1, int(np.ceil(side - 1e-6))) for side in (height, width))
         if max(shape) > SKY_SIZE:  # before the memory for them is asked for
-            msg = (
-                f"size={size} makes {shape[1]:.4g} x {shape[0]:.4g} pixels of {pixel_scale}; take at most "
-                f"{SKY_SIZE} to a side."
-            )
+            made = f"{shape[1]:.6g} x {shape[0]:.6g} pixels of {pixel_scale}"
+            msg = f"size={size} makes {made}; at most {SKY_SIZE} to a side."
             raise ValueError(msg)
         if images and shape != images[first].shape:
             self.fail("simulation.size", f"it makes images of shape {shape}, but that of '{first}' has the shape "
@@ -330,8 +332,11 @@ class _Reader:
         if isinstance(value, str | Path):
             return self.image("simulation.psf", value)[0]
         if value is not None and not isinstance(value, u.Quantity):
-            if not _is_number(value) or not value > 0:
-                self.fail("simulation.psf", f"{shown(value)} is not a FWHM in arcsec, nor the name of a file.")
+            if not _is_positive(value):
+                self.fail(
+                    "simulation.psf",
+                    f"{shown(value)} is not a FWHM in arcsec, nor the name of a file; a FWHM is{_RANGE}.",
+                )
             return value * u.arcsec
         return value
 
@@ -371,3 +376,7 @@ class _Reader:
 
 def _is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _is_positive(value):
+    return _is_number(value) and _SMALLEST <= value <= 1 / _SMALLEST

@@ -372,8 +372,8 @@ def _range_of(what, value):
         good = False
     if not good:
         msg = (
-            f"{what} must be a positive number or a range [low, high], from {_SMALLEST:g} to {1 / _SMALLEST:g}, not "
-            f"{shown(value)}."
+            f"{what} must be a positive number or a range [low, high], not {shown(value)}; it may be from "
+            f"{_SMALLEST:g} to {1 / _SMALLEST:g}."
         )
         raise ValueError(msg)
     return float(low), float(high)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from .._files import read_image
-from .._text import shown
+from .._text import kind_of, shown
 from ..data import read_components_file
 from .generalized_gaussian import GeneralizedGaussian
 
@@ -54,15 +54,11 @@ def read_source_tables(path):
                 tables[name] = _checked(component.get("source"), path.parent)
             except (OSError, ValueError) as error:
                 msg = f"component {shown(name)}, [components.source]: {error}"
-                raise _kind(error)(msg) from error
+                raise kind_of(error)(msg) from error
     except (OSError, ValueError) as error:
         msg = f"'{path}': {error}"
-        raise _kind(error)(msg) from error
+        raise kind_of(error)(msg) from error
     return path, tables
-
-
-def _kind(error):
-    return next(kind for kind in (FileNotFoundError, OSError, ValueError) if isinstance(error, kind))
 
 
 def _checked(source, directory):

@@ -31,7 +31,6 @@ FACTORS = {model.__name__: model for model in (PhotoelectricAbsorption,)}
 
 _NOT_DRAWN = "amplitude"  # spectra have unit norm; how bright a source is belongs to its source table
 _REDSHIFTS = (-0.9, None)
-_LARGEST = 1e30  # of a parameter: powers of what is larger are infinite
 _LARGEST_ENERGY = 1e12  # keV
 _MOST_BINS = 10_000  # their response is a dense matrix on the way, of half a gigabyte
 
@@ -122,7 +121,7 @@ class _Reader:
 
     def prior(self, key, value, bounds):
         try:
-            return Prior.parse(value, bounds).within((-_LARGEST, _LARGEST))
+            return Prior.parse(value, bounds)
         except ValueError as error:
             return self.fail(key, error)
 
@@ -170,7 +169,7 @@ class _Reader:
 
     def approximate(self, edges, instrument):
         if not isinstance(instrument, str):
-            self.fail("response.instrument", f"{shown(instrument)} is not the name of an instrument; give a text.")
+            self.fail(f"response.instrument = {shown(instrument)}", "it is not the name of an instrument; give a text.")
         try:
             return approximate_acis_response(edges, instrument)
         except ValueError as error:

@@ -239,8 +239,10 @@ class SpectralLibrary:
             instrument = self._instrument(parameters["nh"][chunk])
             for k, component in enumerate(self.components):
                 drawn = {name: values[chunk] for name, values in parameters[component.name].items()}
-                spectra[chunk, :, k] = component.spectra(drawn, *instrument)
-        norm = np.linalg.norm(spectra, axis=1, keepdims=True)
+                with np.errstate(over="ignore", invalid="ignore"):  # found below, and said in words
+                    spectra[chunk, :, k] = component.spectra(drawn, *instrument)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = np.linalg.norm(spectra, axis=1, keepdims=True)
         low, high = self.energy_edges[[0, -1]].value
         for k, name in enumerate(self.component_names):
             if not (np.all(spectra[:, :, k] >= 0) and np.all(norm[:, :, k] < np.inf)):
@@ -258,7 +260,8 @@ class SpectralLibrary:
         if self._fine is None:
             return None, None
         edges = self._fine.energy_edges.value
-        transmission = PhotoelectricAbsorption.integral(edges, nh[:, None]) / np.diff(edges) if nh.any() else 1.0
+        with np.errstate(over="ignore"):  # of so much gas nothing comes through
+            transmission = PhotoelectricAbsorption.integral(edges, nh[:, None]) / np.diff(edges) if nh.any() else 1.0
         return edges, lambda photons: self._fine.fold(photons * transmission)
 
     def statistics(self, rank=10, *, n=1000, seed=0):

@@ -28,7 +28,7 @@ _SYNTHESIS = {
 _TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
 _DEGREES = 16  # of correlation in a range
 # What whole numbers may be. Memory says how many examples and pixels, and examples how large a batch.
-_WHOLE_NUMBERS = {"n_samples": (2, None), "n_pixels": (2, None), "n_layers": (1, 1000), "epochs": (1, 10**6),
+_WHOLE_NUMBERS = {"n_samples": (1, None), "n_pixels": (1, None), "n_layers": (1, 1000), "epochs": (1, 10**6),
                   "batch_size": (1, None)}  # fmt: skip
 
 

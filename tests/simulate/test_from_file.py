@@ -255,7 +255,7 @@ def test_real_response_and_background(write, shared_data):
         ("counts = -1", "simulation.counts: -1 is not a number of counts, 0 or more"),
         ("counts = { soft = 1 }", "simulation.counts: 'line' is missing"),
         ("counts = { soft = 1, lin = 2 }", "simulation.counts: unknown key 'lin'; allowed are soft, line"),
-        ("counts = { soft = 1, line = nan }", "simulation.counts: nan is not a number of counts"),
+        ("counts = { soft = 1, line = nan }", "simulation.counts.line: nan is not finite"),
         ("counts = 1\nflux = 1", "simulation: give either counts or flux, not both"),
         ('flux = "bright"', r"simulation.flux: 'bright' is not a number of photon / \(cm2 s\), 0 or more"),
         ("psf = -1", "simulation.psf: -1 is not a FWHM in arcsec, nor the name of a file"),

@@ -205,7 +205,7 @@ def test_from_file_reads_the_source_tables(tmp_path):
         (GOOD_FILE, "[energy]", r"no \[\[components\]\]"),
         (GOOD_FILE, "components = 3", r"no \[\[components\]\]"),
         ("[energy]", "[energy", "is not a TOML file"),
-        ("[energy]", "\0", "is not a TOML file"),
+        ("[energy]", "\0", "is not a text file, so it cannot be a components file"),
     ],
 )
 def test_from_file_names_file_component_and_key(tmp_path, old, new, message):
@@ -224,5 +224,5 @@ def test_from_file_that_does_not_exist(tmp_path):
 def test_from_file_that_is_binary(tmp_path):
     path = tmp_path / "binary.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"binary\.toml' is not a TOML file"):
+    with pytest.raises(ValueError, match=r"binary\.toml' begins as UTF-16, but is not"):
         SourceLibrary.from_file(path)
