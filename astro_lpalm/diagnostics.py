@@ -20,7 +20,7 @@ _LIBRARY_ERROR = 0.02  # relative, of spectra: no library is better than that
 _FLOOR = 0.1  # expectations made of noisy images may be too small or negative: not below this part of the mean spectrum
 _LARGE_RESIDUAL = 10.0  # sigma
 _LEAST_CHI_SQUARE = 0.2  # reduced; of counts it is near 1 even where there is less than one a pixel
-_LARGE_DISTANCE = 5.0  # sigma: what drawn spectra do not reach
+_LARGE_DISTANCE = 5.0  # sigma, of the library and photons together: what drawn spectra do not reach
 _LEAST_STRUCTURE = 6.0  # sigma
 _SNR_MARGIN = 6.0  # dB
 _LARGEST_MEAN = 200  # counts, above which the expected C is that of normal noise
@@ -76,9 +76,10 @@ def diagnose(separation, model=None, snr_db=None, *, by_counts=False):
         )
     if model is not None and model.library is not None:
         columns["library_distance"] = library_distance(separation.mixing, model.library)
+        counts = separation.diagnostics["counts"].value
         messages += [
             f"component {name} lies {distance:.0f} sigma outside its library: is it what the model takes it for?"
-            for name, distance in zip(separation.names, columns["library_distance"])
+            for name, distance in zip(separation.names, library_distance(separation.mixing, model.library, counts))
             if distance > _LARGE_DISTANCE
         ]
     if snr_db is not None:
