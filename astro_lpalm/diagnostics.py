@@ -18,9 +18,10 @@ _BLOCK_SIZES = (4, 8, 16, 32)
 _FEWEST_COUNTS = 500  # in a block: with fewer, chi square has a long tail
 _LIBRARY_ERROR = 0.02  # relative, of spectra: no library is better than that
 _FLOOR = 0.1  # expectations made of noisy images may be too small or negative: not below this part of the mean spectrum
+_LEAST_EXPECTED = 0.25  # counts at an energy of a block: where next to none are expected, a single one would decide
 _LARGE_RESIDUAL = 10.0  # sigma
 _LEAST_CHI_SQUARE = 0.2  # reduced; of counts it is near 1 even where there is less than one a pixel
-_LARGE_DISTANCE = 5.0  # sigma: what drawn spectra do not reach
+_LARGE_DISTANCE = 5.0  # sigma, of the library and photons together: what drawn spectra do not reach
 _LEAST_STRUCTURE = 6.0  # sigma
 _SNR_MARGIN = 6.0  # dB
 _LARGEST_MEAN = 200  # counts, above which the expected C is that of normal noise
@@ -76,9 +77,10 @@ def diagnose(separation, model=None, snr_db=None, *, by_counts=False):
         )
     if model is not None and model.library is not None:
         columns["library_distance"] = library_distance(separation.mixing, model.library)
+        counts = separation.diagnostics["counts"].value
         messages += [
             f"component {name} lies {distance:.0f} sigma outside its library: is it what the model takes it for?"
-            for name, distance in zip(separation.names, columns["library_distance"])
+            for name, distance in zip(separation.names, library_distance(separation.mixing, model.library, counts))
             if distance > _LARGE_DISTANCE
         ]
     if snr_db is not None:
@@ -168,7 +170,8 @@ def _excess(X, S, B, A, R):
     total = np.maximum(expected.sum(axis=0), 0.0)
     mean = np.maximum(expected.sum(axis=(1, 2)), 0.0)
     mean = mean / max(mean.sum(), np.finfo(float).tiny)
-    expected = np.maximum(expected, _FLOOR * mean[:, np.newaxis, np.newaxis] * total).reshape(m, -1)
+    expected = np.maximum(expected, np.maximum(_FLOOR * mean[:, np.newaxis, np.newaxis] * total, _LEAST_EXPECTED))
+    expected = expected.reshape(m, -1)
     variance = R**2 @ expected + (_LIBRARY_ERROR * expected) ** 2
     enough = (total.ravel() >= _FEWEST_COUNTS) & (variance > 0).all(axis=0)
     excess = np.full(total.size, np.nan)

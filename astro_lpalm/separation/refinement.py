@@ -117,7 +117,7 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     )
 
 
-def library_distance(spectra, library):
+def library_distance(spectra, library, counts=None):
     """Measure how far spectra lie from what is known of their components.
 
     Parameters
@@ -126,6 +126,9 @@ def library_distance(spectra, library):
         Columns of any norm.
     library : object
         See `refine`.
+    counts : array_like, shape (n,), optional
+        Photons that each spectrum was found from. Their noise is added to the variance of the library, so that the
+        distance is what they tell of, and no more.
 
     Returns
     -------
@@ -149,6 +152,12 @@ def library_distance(spectra, library):
     squares = np.column_stack([along**2, (across**2).sum(axis=1)])
     variance = np.column_stack([library.spread**2, (library.remainder**2).sum(axis=1)])
     limited = variance + _SMALLEST_SPREAD**2
+    if counts is not None:
+        # A spectrum a of unit norm found from N photons has the variance a_i sum(a) / N.
+        shares = np.abs(spectra / np.linalg.norm(spectra, axis=0))
+        noise = (shares * shares.sum(axis=0) / np.maximum(counts, 1.0)).T
+        along = np.einsum("krm,km->kr", library.principal**2, noise)
+        limited += np.column_stack([along, np.maximum(noise.sum(axis=1) - along.sum(axis=1), 0.0)])
     return np.sqrt((squares / limited).sum(axis=1) / np.maximum((variance / limited).sum(axis=1), 1.0))
 
 
