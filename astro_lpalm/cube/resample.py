@@ -44,7 +44,9 @@ def open_image(image, what):
     """
     if isinstance(image, str | os.PathLike):
         data, header = read_image(image)
-        celestial_cards(header, f"'{image}'")  # for an error that names the file
+        if data.size == 0:
+            msg = f"{what} has no pixels: its shape is {data.shape}."
+            raise ValueError(msg)
         return data, header
     if not isinstance(image, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU):
         msg = f"{what} must be a FITS file's name, an image HDU or an array, not {type(image).__name__}."

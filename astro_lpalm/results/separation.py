@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.nddata import NDData, StdDevUncertainty
 from astropy.table import QTable, Table
 
-from .._files import complete_or_nothing
+from .._files import complete_or_nothing, naming
 from .._names import check_component_names
 from ..cube import EventCube
 from ._errors import residual_share
@@ -365,7 +365,8 @@ class Separation:
         ValueError
             If it is FITS, but not a separation.
         """
-        return cls(**read_separation(path))
+        with naming(path):
+            return cls(**read_separation(path))
 
     def write_pha(self, prefix, *, response=None, region=None, overwrite=False):
         r"""Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.
