@@ -5,6 +5,7 @@ import re
 
 from astropy.io import fits
 
+from .._files import naming
 from .events import count_events, read_events
 from .observations import move_events
 from .region import mask_outside, read_region
@@ -64,12 +65,16 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
             raise ValueError(msg)
     shapes = None if region is None else read_region(region)
     named = [f"'{each}'" if isinstance(each, str | os.PathLike) else "the event list" for each in listed]
-    listed = [read_events(each) for each in listed]
-    planes = [sky_cards(each.header, *each.columns, where) for each, where in zip(listed, named)]
+    given, listed, planes = listed, [], []
+    for each, name in zip(given, named):
+        with naming(each):
+            listed.append(read_events(each))
+            planes.append(sky_cards(listed[-1].header, *listed[-1].columns, name))
     if like is None:
         sky_wcs = celestial_wcs(planes[0])
         listed[1:] = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed[1:], planes[1:])]
-        grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes)
+        with naming(events):
+            grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes)
         place = image_cards(planes[0], grid, listed[0].names)
     else:
         sky_wcs, grid, place = _pixels_of(like, where)

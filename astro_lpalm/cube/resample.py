@@ -160,6 +160,9 @@ def _laid_over(image_shape, header, wcs, shape, what):
     if image_shape == tuple(shape) and np.abs(corners - here).max() < _ROUNDING:
         return None, 1
     ratio = np.sqrt(proj_plane_pixel_area(wcs) / proj_plane_pixel_area(image_wcs))
+    if not ratio <= max(image_shape):
+        msg = f"{what} is smaller than a pixel of the cube: {image_shape}, {ratio:.3g} of which lie along one."
+        raise ValueError(msg)
     return corners, max(1, int(np.ceil(ratio - _ROUNDING)))
 
 
