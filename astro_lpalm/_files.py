@@ -12,13 +12,14 @@ from pathlib import Path
 from astropy.io import fits
 
 from . import __version__
-from ._fits import open_fits, read_image
+from ._fits import naming, open_fits, read_image
 
 __all__ = [
     "check_files",
     "check_fits_name",
     "check_output",
     "complete_or_nothing",
+    "naming",
     "open_fits",
     "read_image",
     "same_file",

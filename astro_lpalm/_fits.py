@@ -19,7 +19,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from ._fits_scan import LARGEST_RATIO, checksum_faults, largest_size, scan
 
-__all__ = ["open_fits", "read_image", "split_virtual"]
+__all__ = ["naming", "open_fits", "read_image", "split_virtual"]
 
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _ARCHIVES = {b"PK\3\4": "unzip", b"\x1f\x9d": "uncompress"}
@@ -75,7 +75,7 @@ def open_fits(path, *, checksum=False, headers_only=False, **kwargs):
                 for message in (".*truncated", "Error validating header"):
                     warnings.filterwarnings("error", message=message, category=AstropyUserWarning)
                 hdulist = stack.enter_context(fits.open(_mended(stack, file, hdus), **kwargs))
-                _check_read(hdulist, hdus)
+                _check_read(hdulist, hdus, headers_only)
         except FileNotFoundError:
             raise
         except Exception as error:  # astropy and each decompressor have kinds of their own
@@ -90,6 +90,18 @@ def open_fits(path, *, checksum=False, headers_only=False, **kwargs):
                 msg = f"'{name}': {'; '.join(remarks)}; check that it is what it should be."
                 warnings.warn(msg, AstropyUserWarning, stacklevel=4)
         yield hdulist if extension is None else _select(hdulist, extension, name)
+
+
+@contextmanager
+def naming(path):
+    """Name a file in the errors of what it holds that do not; do nothing where ``path`` is none."""
+    try:
+        yield
+    except ValueError as error:
+        if not isinstance(path, str | os.PathLike) or os.fspath(path) in str(error):
+            raise
+        msg = f"'{os.fspath(path)}': {error}"
+        raise ValueError(msg) from error
 
 
 def read_image(name, directory="."):
@@ -118,7 +130,7 @@ def read_image(name, directory="."):
     with open_fits(file) as hdulist:
         for number, hdu in enumerate(hdulist):
             wanted = extension is None or extension == number or hdu.name == str(extension).upper()
-            if wanted and hdu.is_image and hdu.header["NAXIS"] == 2:
+            if wanted and hdu.is_image and hdu.header["NAXIS"] == 2 and hdu.data is not None:
                 return np.array(hdu.data, dtype=float), hdu.header.copy()
     where = "" if extension is None else f" called '{extension}'"
     msg = f"'{file}' has no two-dimensional image{where}."
@@ -249,14 +261,16 @@ def _mended(stack, file, hdus):
     return content
 
 
-def _check_read(hdulist, hdus):
-    """Have astropy read every header, and the description of every table's columns, which it would put off."""
+def _check_read(hdulist, hdus, headers_only):
+    """Have astropy read what it would put off, and make much of: headers, columns, compressed images."""
     for hdu, scanned in zip(hdulist, hdus, strict=True):
         if not isinstance(hdu, fits.PrimaryHDU | fits.GroupsHDU | ExtensionHDU):
             text = f"{scanned.title} cannot be read"
             raise ValueError(text)
         if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
             hdu.columns.dtype.newbyteorder()
+        if isinstance(hdu, fits.CompImageHDU) and not headers_only:
+            hdu.data  # noqa: B018
 
 
 def _is_ours(header):

@@ -285,7 +285,7 @@ def _data_size(header, title):
 
 
 def _check_table(header, title, shape, width):
-    n_fields = _required(header, "TFIELDS", title)
+    n_fields = [_required(header, key, title) for key in ("PCOUNT", "GCOUNT", "TFIELDS")][-1]
     if len(shape) != 2 or width != 1 or header.get("GCOUNT", 1) != 1:
         text = f"{title} is a table, but not of bytes in rows (BITPIX, NAXIS, GCOUNT)"
         raise ValueError(text)

@@ -259,7 +259,13 @@ class Model:
         with open_fits(path, checksum=True) as hdulist:
             try:
                 model, stated = cls._from_hdulist(hdulist), header_text(hdulist[0].header, "MODELSUM", f"'{path}'")
-            except (KeyError, RuntimeError, ValueError) as error:  # RuntimeError: torch's word for missing weights
+            except (
+                AttributeError,
+                KeyError,
+                RuntimeError,
+                TypeError,
+                ValueError,
+            ) as error:  # torch's too
                 msg = f"'{path}' is not a complete model: {error}"
                 raise ValueError(msg) from error
         if model.checksum != stated:
@@ -276,9 +282,13 @@ class Model:
         components = hdulist["COMPONENTS"].data
         names = [str(name).strip() for name in components["NAME"]]
         n_layers, n_energies = (header_number(header, key, "its header", kind=int) for key in ("N_LAYER", "N_ENERGY"))
-        network = UnrolledPALM(header["S_UPDATE"], header["A_UPDATE"], n_layers)
-        network.allocate(n_energies, len(names))
         weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
+        n_weights = sum(value.size for value in weights.values())
+        if not (n_layers and n_energies and 0 < n_layers <= n_weights and 0 < n_energies <= n_weights):
+            msg = f"N_LAYER is {n_layers} and N_ENERGY {n_energies}, for {n_weights} weights in all."
+            raise ValueError(msg)
+        network = UnrolledPALM(*(header_text(header, key, "its header") for key in ("S_UPDATE", "A_UPDATE")), n_layers)
+        network.allocate(n_energies, len(names))
         network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         library = None
         if "MEAN" in components.names:
@@ -295,7 +305,7 @@ class Model:
             library=library,
             history=history,
             description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
-            name=header["MODEL"],
+            name=header_text(header, "MODEL", "its header"),
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
+from .._files import naming
 from .._headers import exposure_time, header_number, header_text
 from .event_checks import warn_of_bins
 from .events import count_events, read_events
@@ -73,8 +74,11 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
             msg = f"there are {len(listed)} event lists; give a list of as many exposure maps, one for each."
             raise ValueError(msg)
     shapes = None if region is None else read_region(region)
-    listed = [read_events(each) for each in listed]
-    planes = [sky_cards(each.header, *each.columns, each.where) for each in listed]
+    given, listed, planes = listed, [], []
+    for each in given:
+        with naming(each):
+            listed.append(read_events(each))
+            planes.append(sky_cards(listed[-1].header, *listed[-1].columns, listed[-1].where))
     fields = [field_of(each, celestial_wcs(plane)) for each, plane in zip(listed, planes)]
     if len(listed) > 1:  # an error with the file's name: that of a cube would have none
         for each in listed:
@@ -82,7 +86,8 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
     if like is None:
         sky_wcs = celestial_wcs(planes[0])
         listed[1:] = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed[1:], planes[1:])]
-        grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes)
+        with naming(events):
+            grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes)
         place = image_cards(planes[0], grid, listed[0].names)
     else:
         sky_wcs, grid, place = _pixels_of(like, where)

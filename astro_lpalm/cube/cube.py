@@ -1,7 +1,6 @@
 """`EventCube`: counts on energy and sky, from event lists and images, to the matrix that solvers take and back."""
 
 import copy
-import os
 import warnings
 
 import astropy.units as u
@@ -11,7 +10,7 @@ from astropy.nddata import NDData
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from .._files import open_fits, write_fits
+from .._files import naming, open_fits, write_fits
 from .._headers import header_text
 from .binning import bin_events, is_several
 from .checks import check_values, checked_exposure, checked_mask, checked_wcs, native, unexposed
@@ -344,15 +343,8 @@ class EventCube(NDData):
         >>> from astro_lpalm import EventCube
         >>> cube = EventCube.read("cube.fits")  # doctest: +SKIP
         """
-        with open_fits(path, memmap=False) as hdulist:
-            try:
-                return cls.from_hdu(hdulist, energy_edges)
-            except EOFError as error:
-                msg = f"cannot read '{os.fspath(path)}': the compressed file is truncated."
-                raise OSError(msg) from error
-            except ValueError as error:
-                msg = f"'{os.fspath(path)}': {error}"
-                raise ValueError(msg) from error
+        with naming(path), open_fits(path, memmap=False) as hdulist:
+            return cls.from_hdu(hdulist, energy_edges)
 
     def write(self, path, *, overwrite=False):
         """Write the cube to a FITS file.
@@ -475,8 +467,9 @@ class EventCube(NDData):
         `~astropy.utils.exceptions.AstropyUserWarning`
             If more than 1 % of the counts lie where there is no exposure: it may belong to another observation.
         """
-        exposure = read_exposure(exposure, self.wcs, self.data.shape[1:])
-        cube = self._with(exposure=exposure)
+        with naming(exposure):
+            exposure = read_exposure(exposure, self.wcs, self.data.shape[1:])
+            cube = self._with(exposure=exposure)
         counts = self.data.sum(axis=0, dtype=float)
         counts[self.pixel_mask] = 0
         lost = counts[unexposed(exposure)].sum() / counts.sum()
@@ -514,7 +507,8 @@ class EventCube(NDData):
         --------
         >>> cube.with_mask("point_sources.reg")  # doctest: +SKIP
         """
-        return self._with(mask=self.pixel_mask | read_mask(mask, self))
+        with naming(mask):
+            return self._with(mask=self.pixel_mask | read_mask(mask, self))
 
     def _with(self, **changed):
         kept = {

@@ -150,9 +150,9 @@ def read_ebounds(hdu):
     ValueError
         If a column is missing, or the channels are not contiguous and increasing in energy.
     """
-    names = {name.upper(): name for name in hdu.columns.names}
+    names = {name.upper(): name for name in hdu.columns.names} if isinstance(hdu, fits.BinTableHDU) else {}
     if not {"E_MIN", "E_MAX"} <= set(names):
-        msg = f"the table '{hdu.name}' has columns {hdu.columns.names}, but an EBOUNDS table needs E_MIN and E_MAX."
+        msg = f"the table '{hdu.name}' has columns {list(names.values())}, but an EBOUNDS table needs E_MIN and E_MAX."
         raise ValueError(msg)
     units = {key: energy_unit(hdu.columns[names[key]].unit or "keV") for key in ("E_MIN", "E_MAX")}
     if None in units.values():

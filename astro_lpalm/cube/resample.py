@@ -44,7 +44,9 @@ def open_image(image, what):
     """
     if isinstance(image, str | os.PathLike):
         data, header = read_image(image)
-        celestial_cards(header, f"'{image}'")  # for an error that names the file
+        if data.size == 0:
+            msg = f"{what} has no pixels: its shape is {data.shape}."
+            raise ValueError(msg)
         return data, header
     if not isinstance(image, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU):
         msg = f"{what} must be a FITS file's name, an image HDU or an array, not {type(image).__name__}."
@@ -158,6 +160,9 @@ def _laid_over(image_shape, header, wcs, shape, what):
     if image_shape == tuple(shape) and np.abs(corners - here).max() < _ROUNDING:
         return None, 1
     ratio = np.sqrt(proj_plane_pixel_area(wcs) / proj_plane_pixel_area(image_wcs))
+    if not ratio <= max(image_shape):
+        msg = f"{what} is smaller than a pixel of the cube: {image_shape}, {ratio:.3g} of which lie along one."
+        raise ValueError(msg)
     return corners, max(1, int(np.ceil(ratio - _ROUNDING)))
 
 

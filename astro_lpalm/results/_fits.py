@@ -137,7 +137,9 @@ def read_separation(path):
         The arguments of `Separation`.
     """
     with open_fits(path) as hdulist:
-        missing = [name for name in (*_PLAIN_TABLES, "EBOUNDS", "RESIDUAL") if name not in hdulist]
+        tables = {hdu.name for hdu in hdulist if isinstance(hdu, fits.BinTableHDU)}
+        missing = [name for name in (*_PLAIN_TABLES, "EBOUNDS") if name not in tables]
+        missing += [] if "RESIDUAL" in hdulist else ["RESIDUAL"]
         if missing:
             msg = (
                 f"'{path}' is not a file written by Separation.write: it has no extension {', '.join(missing)}; give "
@@ -146,7 +148,7 @@ def read_separation(path):
             raise ValueError(msg)
         try:
             return _from_hdulist(hdulist)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
             msg = f"'{path}' has the extensions of a separation, but they do not belong together: {error}"
             raise ValueError(msg) from error
 

@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.nddata import NDData, StdDevUncertainty
 from astropy.table import QTable, Table
 
-from .._files import check_output, complete_or_nothing
+from .._files import check_output, complete_or_nothing, naming
 from .._names import check_component_names
 from ..cube import EventCube
 from ._errors import field_variance, residual_share
@@ -364,7 +364,8 @@ class Separation:
         ValueError
             If it is FITS, but not a separation.
         """
-        return cls(**read_separation(path))
+        with naming(path):
+            return cls(**read_separation(path))
 
     def write_pha(self, prefix, *, response=None, region=None, overwrite=False):
         r"""Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.

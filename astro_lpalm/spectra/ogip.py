@@ -54,14 +54,18 @@ class OGIPTable:
 
     def column(self, name):
         """Values of a column as the file has them."""
-        if name not in self:
-            text = f"there is no column {name}, only {', '.join(self.hdu.columns.names)}."
-            raise self.error(text)
+        number = self._number_of(name)
         try:
-            return self.hdu.data.field(self._number[name] - 1)
+            return self.hdu.data.field(number - 1)
         except Exception as error:  # numpy's and astropy's kinds, from whatever a damaged table leads them to
             text = f"the column {name} cannot be read ({error}); get a fresh copy."
             raise self.error(text) from error
+
+    def _number_of(self, name):
+        if name not in self:
+            text = f"there is no column {name}, only {', '.join(self.hdu.columns.names)}."
+            raise self.error(text)
+        return self._number[name]
 
     def numbers(self, name, dtype=float):
         """Values of a column with one number a row."""
@@ -140,11 +144,11 @@ class OGIPTable:
 
     def unit(self, name):
         """Say the unit of a column as the file spells it, "" where there is none."""
-        return header_text(self.header, f"TUNIT{self._number[name]}", self.where)
+        return header_text(self.header, f"TUNIT{self._number_of(name)}", self.where)
 
     def format(self, name):
         """Say the format of a column as the file spells it."""
-        return self.header.get(f"TFORM{self._number[name]}")
+        return self.header.get(f"TFORM{self._number_of(name)}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from .._files import open_fits, write_fits
+from .._files import naming, open_fits, write_fits
+from .._headers import header_text
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
@@ -57,20 +58,29 @@ def read_checkpoint(path, identity):
     """
     if not Path(path).exists():
         return None
-    with open_fits(path, checksum=True) as hdulist:
+    with naming(path), open_fits(path, checksum=True) as hdulist:
         header = hdulist[0].header
-        if header.get("CONTENT") != "astro_lpalm checkpoint":
+        if header_text(header, "CONTENT", f"'{path}'") != "astro_lpalm checkpoint":
             msg = f"'{path}' is not a checkpoint of a training; give the name of one, or of a file that does not exist."
             raise ValueError(msg)
-        stored = json.loads(header["IDENTITY"])
+        stored = json.loads(header_text(header, "IDENTITY", f"'{path}'", default="{}"))
         changed = [key for key in sorted(stored | identity) if stored.get(key) != identity.get(key)]
         if changed:
             was = ", ".join(f"{key} {stored.get(key)} (now {identity.get(key)})" for key in changed)
             msg = f"'{path}' is of another training, with {was}; use the same settings and data, or another file."
             raise ValueError(msg)
-        return {
-            hdu.header["ARRAY"]: hdu.data.reshape(()).astype(hdu.data.dtype.newbyteorder("="))
-            if hdu.header["SCALAR"]
-            else hdu.data.astype(hdu.data.dtype.newbyteorder("="))
-            for hdu in hdulist[1:]
-        }
+        return dict(_read_array(hdu) for hdu in hdulist[1:])
+
+
+def _read_array(hdu):
+    name, data = header_text(hdu.header, "ARRAY", hdu.name), hdu.data
+    if (
+        not name
+        or not isinstance(data, np.ndarray)
+        or data.dtype.names
+        or not isinstance(hdu.header.get("SCALAR"), bool)
+    ):
+        msg = f"its extension {hdu.name or 'without a name'} is no array that a training wrote; get a fresh copy."
+        raise ValueError(msg)
+    data = data.astype(data.dtype.newbyteorder("="))
+    return name, data.reshape(()) if is_scalar else data
