@@ -228,7 +228,7 @@ def test_wrong_usage(here, capsys, arguments):
 def test_what_files_say(files, here, capsys):
     (here / "c.toml").write_text(COMPONENTS + r'"\u001b[2J\u0007" = 1')
     assert run("train", "c.toml", "-o", "new.fits") == 1
-    assert r"unknown key '\x1b[2J\x07'" in capsys.readouterr().err
+    assert r"'\x1b[2J\x07'" in capsys.readouterr().err
     (here / "c.reg").write_text(f"fk5\ncircle(350.8, 58.8, {ESCAPE})\n")
     assert run("bin", files / "events.fits", "-o", "new.fits", "--region", "c.reg") == 1
     err = capsys.readouterr().err
