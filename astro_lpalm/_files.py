@@ -8,9 +8,18 @@ from pathlib import Path
 from astropy.io import fits
 
 from . import __version__
-from ._fits import naming, open_fits, read_image
+from ._fits import naming, open_fits, read_image, split_virtual
 
-__all__ = ["check_output", "complete_or_nothing", "naming", "open_fits", "read_image", "save_figure", "write_fits"]
+__all__ = [
+    "check_output",
+    "complete_or_nothing",
+    "naming",
+    "open_fits",
+    "read_image",
+    "save_figure",
+    "split_virtual",
+    "write_fits",
+]
 
 
 def check_output(path, *, overwrite=False):

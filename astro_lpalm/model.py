@@ -282,7 +282,7 @@ class Model:
         components = hdulist["COMPONENTS"].data
         names = [str(name).strip() for name in components["NAME"]]
         n_layers, n_energies = (header_number(header, key, "its header", kind=int) for key in ("N_LAYER", "N_ENERGY"))
-        weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
+        weights = {hdu.header["WEIGHT"]: _weights(hdu) for hdu in hdulist if "WEIGHT" in hdu.header}
         n_weights = sum(value.size for value in weights.values())
         if not (n_layers and n_energies and 0 < n_layers <= n_weights and 0 < n_energies <= n_weights):
             msg = f"N_LAYER is {n_layers} and N_ENERGY {n_energies}, for {n_weights} weights in all."
@@ -307,6 +307,13 @@ class Model:
             description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
             name=header_text(header, "MODEL", "its header"),
         )
+
+
+def _weights(hdu):
+    if not hdu.is_image or hdu.data is None:
+        msg = f"its extension {hdu.name} holds no weights."
+        raise ValueError(msg)
+    return hdu.data.astype(np.float32)
 
 
 def packaged_models():

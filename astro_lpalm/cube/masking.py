@@ -1,12 +1,11 @@
 """Masks for a cube that is there: from images and from regions."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 from regions import PixelRegion, Region
 
-from .._files import open_fits
+from .._files import open_fits, split_virtual
 from .region import mask_outside, part_shapes, read_region
 from .resample import masked_at, open_image
 from .sky import sky_of_image
@@ -61,12 +60,13 @@ def read_mask(mask, cube, *, is_mask=True):
 
 def _is_image(path):
     """Tell a FITS file with an image from region files, which may be text or FITS tables."""
-    name = str(path).split("[")[0]
-    if not Path(name).is_file():
-        msg = f"there is no mask file '{name}'; check the name and the directory."
-        raise FileNotFoundError(msg)
+    try:
+        name, _ = split_virtual(path)
+    except FileNotFoundError as error:
+        msg = str(error).replace("no file", "no mask file", 1)
+        raise FileNotFoundError(msg) from error
     with open(name, "rb") as file:
         if not file.read(6).startswith(_FITS_OR_GZIP):
             return False
-    with open_fits(name) as hdulist:
+    with open_fits(name, headers_only=True) as hdulist:
         return any(hdu.is_image and hdu.header["NAXIS"] == 2 for hdu in hdulist)

@@ -85,7 +85,7 @@ def read_region_file(path):
 def is_region_table(path):
     """Tell whether a FITS file, or the extension named as in "file.fits[EXTENSION]", is a table of regions."""
     file, extension = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(path)).groups()
-    with open_fits(file) as hdulist:
+    with open_fits(file, headers_only=True) as hdulist:
         return _find_table(hdulist, extension) is not None
 
 

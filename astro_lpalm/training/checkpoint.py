@@ -73,13 +73,9 @@ def read_checkpoint(path, identity):
 
 
 def _read_array(hdu):
-    name, data = header_text(hdu.header, "ARRAY", hdu.name), hdu.data
-    if (
-        not name
-        or not isinstance(data, np.ndarray)
-        or data.dtype.names
-        or not isinstance(hdu.header.get("SCALAR"), bool)
-    ):
+    name, is_scalar, data = header_text(hdu.header, "ARRAY", hdu.name), hdu.header.get("SCALAR"), hdu.data
+    is_array = hdu.is_image and data is not None and (data.size == 1 or not is_scalar)
+    if not (name and is_array and isinstance(is_scalar, bool)):
         msg = f"its extension {hdu.name or 'without a name'} is no array that a training wrote; get a fresh copy."
         raise ValueError(msg)
     data = data.astype(data.dtype.newbyteorder("="))
