@@ -12,7 +12,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from . import __version__
-from ._fits import naming, open_fits, read_image
+from ._fits import naming, open_fits, read_image, split_virtual
 
 __all__ = [
     "check_files",
@@ -24,6 +24,7 @@ __all__ = [
     "read_image",
     "same_file",
     "save_figure",
+    "split_virtual",
     "write_fits",
 ]
 

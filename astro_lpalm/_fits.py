@@ -137,12 +137,14 @@ def read_image(name, directory="."):
     raise ValueError(msg)
 
 
-def split_virtual(path):
+def split_virtual(path, what="file"):
     """Take apart the name of a part of a file, as CIAO and CFITSIO write it.
 
     Parameters
     ----------
     path : str or `os.PathLike`
+    what : str
+        What the file is, for messages.
 
     Returns
     -------
@@ -162,14 +164,14 @@ def split_virtual(path):
     found = re.fullmatch(r"(.+?)(?:\+(\d+)|(\[.*\]))", name, re.DOTALL)
     if found is None or not Path(found[1]).is_file():
         file = found[1] if found else name
-        msg = f"there is no file '{file}'; check the name and the directory."
+        msg = f"there is no {what} '{file}'; check the name and the directory."
         raise FileNotFoundError(msg)
     if found[2] is not None:
         return found[1], int(found[2])
     extension = re.fullmatch(r"\[\s*([A-Za-z_]\w*)\s*\]", found[3])
     if extension is None:
         msg = (
-            f"there is no file '{name}': of CIAO's virtual files only '{found[1]}[NAME]' and '{found[1]}+1' are known "
+            f"there is no {what} '{name}': of CIAO's virtual files only '{found[1]}[NAME]' and '{found[1]}+1' are known "
             "here; give the file, and select energies and regions by options (--energy, --region), or make the part "
             "a file, with dmcopy."
         )

@@ -167,7 +167,7 @@ def _readable(raw, title):
         warnings.simplefilter("ignore", VerifyWarning)  # what is mended is told in one warning
         for given in _cards(raw):
             image = given.translate(_PRINTABLE).decode()
-            keyword = image[:8].strip()
+            keyword = image[:8].split("=")[0].strip().upper()
             is_structural = _STRUCTURE.fullmatch(keyword)
             plain = _PLAIN.fullmatch(image) and not is_structural
             card = fits.Card.fromstring(image) if plain else _writable(image)

@@ -367,7 +367,7 @@ def _plot(options):
     from ._files import open_fits
 
     _check(options, reads=[options.file], writes={"--output": options.output}, fits=False)
-    with open_fits(options.file) as hdulist:
+    with open_fits(options.file, headers_only=True) as hdulist:
         is_model = hdulist[0].header.get("CONTENT") == "astro_lpalm model"
     if is_model:
         from .model import Model
@@ -434,7 +434,7 @@ def _info(options):
     if options.file in packaged_models():
         print(_describe_model(load_model(options.file)))
         return
-    with open_fits(options.file) as hdulist:
+    with open_fits(options.file, headers_only=True) as hdulist:
         content = hdulist[0].header.get("CONTENT")
         names = {hdu.name for hdu in hdulist}
     if content == "astro_lpalm model":

@@ -22,6 +22,9 @@ from .separation import refine as refine_spectra
 __all__ = ["KnownSpectra", "Model", "load_model", "packaged_models"]
 
 _FORMAT = 1
+# What astropy and torch raise where extensions or weights are missing, or others than expected.
+_DAMAGED = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+_MOST_ENERGIES = 1 << 20  # which no file is believed to go beyond
 # More pixels than this do not change where the refinement of all of them ends.
 _ENOUGH_TO_START = 20_000
 
@@ -259,13 +262,7 @@ class Model:
         with open_fits(path, checksum=True) as hdulist:
             try:
                 model, stated = cls._from_hdulist(hdulist), header_text(hdulist[0].header, "MODELSUM", f"'{path}'")
-            except (
-                AttributeError,
-                KeyError,
-                RuntimeError,
-                TypeError,
-                ValueError,
-            ) as error:  # torch's too
+            except _DAMAGED as error:
                 msg = f"'{path}' is not a complete model: {error}"
                 raise ValueError(msg) from error
         if model.checksum != stated:
@@ -282,10 +279,10 @@ class Model:
         components = hdulist["COMPONENTS"].data
         names = [str(name).strip() for name in components["NAME"]]
         n_layers, n_energies = (header_number(header, key, "its header", kind=int) for key in ("N_LAYER", "N_ENERGY"))
-        weights = {hdu.header["WEIGHT"]: hdu.data.astype(np.float32) for hdu in hdulist if "WEIGHT" in hdu.header}
+        weights = {hdu.header["WEIGHT"]: _weights(hdu) for hdu in hdulist if "WEIGHT" in hdu.header}
         n_weights = sum(value.size for value in weights.values())
-        if not (n_layers and n_energies and 0 < n_layers <= n_weights and 0 < n_energies <= n_weights):
-            msg = f"N_LAYER is {n_layers} and N_ENERGY {n_energies}, for {n_weights} weights in all."
+        if not (n_layers and n_energies and 0 < n_layers <= n_weights and 0 < n_energies <= _MOST_ENERGIES):
+            msg = f"N_LAYER is {n_layers}, N_ENERGY {n_energies}, and there are {n_weights} weights in all."
             raise ValueError(msg)
         network = UnrolledPALM(*(header_text(header, key, "its header") for key in ("S_UPDATE", "A_UPDATE")), n_layers)
         network.allocate(n_energies, len(names))
@@ -307,6 +304,13 @@ class Model:
             description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
             name=header_text(header, "MODEL", "its header"),
         )
+
+
+def _weights(hdu):
+    if not hdu.is_image or hdu.data is None:
+        msg = f"its extension {hdu.name} holds no weights."
+        raise ValueError(msg)
+    return hdu.data.astype(np.float32)
 
 
 def packaged_models():

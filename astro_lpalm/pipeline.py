@@ -345,7 +345,7 @@ def read_background(path, cube, *, scale=None, free=False):
     OSError, ValueError
         If the file cannot be read, or the scale is not known.
     """
-    with open_fits(path) as hdulist:
+    with open_fits(path, headers_only=True) as hdulist:
         is_cube = any(hdu.is_image and hdu.header["NAXIS"] == 3 for hdu in hdulist)
     if is_cube:
         return ExpectedBackground(EventCube.read(path), scale=scale, free=free)

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests import fuzzing
 
-SECONDS, BYTES = 10, 2 << 30
+SECONDS, BYTES = 60, 2 << 30
 
 
 def main():

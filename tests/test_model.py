@@ -364,3 +364,14 @@ def test_of_many_pixels_the_network_sees_some(monkeypatch):
     np.testing.assert_allclose(some.spectra, every.spectra, atol=1e-4)
     assert some.sources.shape == (4, 6000)
     assert model.separate(X, refine=False).sources.shape == (4, 6000)
+
+
+@pytest.mark.parametrize("key", ["N_LAYER", "N_ENERGY"])
+@pytest.mark.parametrize("value", [0, -1, 2**40, None])
+def test_a_network_larger_than_its_weights(tmp_path, key, value):
+    toy.model().write(tmp_path / "toy.fits")
+    with fits.open(tmp_path / "toy.fits") as hdulist:
+        hdulist[0].header[key] = value
+        hdulist.writeto(tmp_path / "huge.fits", checksum=True)
+    with pytest.raises(ValueError, match=rf"huge.fits' is not a complete model: .*{key}(?: is)? {value}"):
+        load_model(tmp_path / "huge.fits")

@@ -1,14 +1,12 @@
 """Masks for a cube that is there: from images and from regions."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 from regions import PixelRegion, Region
 
-from .._files import open_fits
+from .._files import open_fits, split_virtual
 from .region import includes, mask_outside, read_region
-from .region_files import split_extension
 from .resample import masked_at, open_image
 from .sky import sky_of_image
 
@@ -62,12 +60,9 @@ def read_mask(mask, cube, *, is_mask=True):
 
 def _is_image(path):
     """Tell a FITS file with an image from region files, which may be text or FITS tables."""
-    name, _ = split_extension(path)
-    if not Path(name).is_file():
-        msg = f"there is no mask file '{name}'; check the name and the directory."
-        raise FileNotFoundError(msg)
+    name, _ = split_virtual(path, "mask file")
     with open(name, "rb") as file:
         if not file.read(6).startswith(_FITS_OR_GZIP):
             return False
-    with open_fits(name) as hdulist:
+    with open_fits(name, headers_only=True) as hdulist:
         return any(hdu.is_image and hdu.header["NAXIS"] == 2 for hdu in hdulist)

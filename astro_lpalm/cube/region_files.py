@@ -9,11 +9,11 @@ import numpy as np
 from astropy.io import fits
 from regions import CompoundPixelRegion, CompoundSkyRegion, RegionMeta, SkyRegion
 
-from .._files import open_fits
+from .._files import open_fits, split_virtual
 from .._text import read_text, shown
 from .region_shapes import ImageShape, PixelFrame, SkyFrame, and_not, make_shape
 
-__all__ = ["is_region_table", "read_region_file", "split_extension"]
+__all__ = ["is_region_table", "read_region_file"]
 
 _SKY_FRAMES = {
     "fk4": "fk4",
@@ -69,14 +69,11 @@ def read_region_file(path):
         If it holds no shape or one that cannot be read, names the file and the line, or the row of the table; or if a
         text has more than 16 MiB.
     """
-    file, extension = split_extension(path)
-    if not Path(file).is_file():
-        msg = f"there is no region file '{file}'; check the name and the directory."
-        raise FileNotFoundError(msg)
+    file, _ = split_virtual(path, "region file")
     with open(file, "rb") as opened:
         is_fits = opened.read(6).startswith((b"SIMPLE", b"\x1f\x8b"))
     if is_fits:
-        shapes = _read_table(file, extension)
+        shapes = _read_table(path)
     else:
         shapes = _read_text(read_text(file, "a region file of DS9 or CIAO", most=_LARGEST_TEXT), file)
     if not shapes:
@@ -87,16 +84,8 @@ def read_region_file(path):
 
 def is_region_table(path):
     """Tell whether a FITS file, or the extension named as in "file.fits[EXTENSION]", is a table of regions."""
-    file, extension = split_extension(path)
-    with open_fits(file) as hdulist:
-        return _find_table(hdulist, extension) is not None
-
-
-def split_extension(path):
-    """Part "file.fits[EXTENSION]", unless that is itself the name of a file."""
-    if Path(path).is_file():
-        return str(path), None
-    return re.fullmatch(r"(.*?)(?:\[(\w+)\])?", str(path), re.DOTALL).groups()
+    with open_fits(path, headers_only=True) as hdulist:
+        return _find_table(hdulist) is not None
 
 
 def _read_text(text, path):
@@ -187,20 +176,18 @@ def _finish(include, shape, frame):
     return ImageShape(shape) if frame.is_image else shape
 
 
-def _find_table(hdulist, extension):
+def _find_table(hdulist):
     for hdu in hdulist:
-        wanted = isinstance(hdu, fits.BinTableHDU) and (extension is None or hdu.name == extension.upper())
-        if wanted and {"SHAPE", "X", "Y"} <= {name.upper() for name in hdu.columns.names}:
+        if isinstance(hdu, fits.BinTableHDU) and {"SHAPE", "X", "Y"} <= {name.upper() for name in hdu.columns.names}:
             return hdu
     return None
 
 
-def _read_table(path, extension):
+def _read_table(path):
     with open_fits(path, memmap=False) as hdulist:
-        table = _find_table(hdulist, extension)
+        table = _find_table(hdulist)
         if table is None:
-            where = f" called '{extension}'" if extension else ""
-            msg = f"'{path}' has no table of regions{where}, which has columns SHAPE, X and Y."
+            msg = f"'{path}' has no table of regions, which has columns SHAPE, X and Y."
             raise ValueError(msg)
         columns = {name.upper(): np.asarray(table.data[name]) for name in table.columns.names}
         title = table.name or "the table"

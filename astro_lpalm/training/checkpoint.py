@@ -73,8 +73,8 @@ def read_checkpoint(path, identity):
 
 
 def _read_array(hdu):
-    name, data, is_scalar = header_text(hdu.header, "ARRAY", hdu.name), hdu.data, hdu.header.get("SCALAR")
-    is_array = isinstance(data, np.ndarray) and not data.dtype.names
+    name, is_scalar, data = header_text(hdu.header, "ARRAY", hdu.name), hdu.header.get("SCALAR"), hdu.data
+    is_array = hdu.is_image and data is not None and (data.size == 1 or not is_scalar)
     if not (name and is_array and isinstance(is_scalar, bool)):
         msg = f"its extension {hdu.name or 'without a name'} is no array that a training wrote; get a fresh copy."
         raise ValueError(msg)

@@ -349,7 +349,7 @@ def test_tables_that_cannot_be_read(tmp_path):
     region_table([("Blob", CX, CY, 9, 0, 1)]).writeto(path, overwrite=True)
     with pytest.raises(ValueError, match="row 1 of REGION, 'blob': the shape 'blob' is unknown"):
         read_region(path)
-    with pytest.raises(ValueError, match="has no table of regions called 'BKGREG'"):
+    with pytest.raises(ValueError, match="has no extension BKGREG"):
         read_region(f"{path}[BKGREG]")
 
 

@@ -318,3 +318,23 @@ def test_sherpa_fits_what_went_in(folded, response, tmp_path):
         assert found.numpoints == 65
         assert found.statval < 1e-6
         assert_allclose(found.parvals, [index, 2e-3], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("148600.5", 148600.5), (" 1.0D3 ", 1000.0), (None, 1.0), (7, 7.0)])
+def test_exposure_times_of_every_kind(make_separation, tmp_path, value, expected):
+    separation = make_separation()
+    separation.cube.meta["EXPOSURE"] = value
+    path = separation.write_pha(tmp_path / "spectrum")[0]
+    assert PHA.read(path).exposure.to_value(u.s) == expected
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, "0"])
+def test_exposure_times_that_are_none(make_separation, tmp_path, value):
+    separation = make_separation()
+    separation.cube.meta["EXPOSURE"] = value
+    with pytest.raises(ValueError, match=r"EXPOSURE is -?[01] s, but must be positive; correct cube.meta"):
+        separation.write_pha(tmp_path / "spectrum")
+    separation.cube.meta["EXPOSURE"] = "an hour"
+    with pytest.raises(ValueError, match="EXPOSURE is 'an hour', but must be a finite number"):
+        separation.write_pha(tmp_path / "spectrum")
+    assert not list(tmp_path.iterdir())
