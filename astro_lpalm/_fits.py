@@ -161,22 +161,25 @@ def split_virtual(path, what="file"):
     name = os.fspath(path)
     if Path(name).exists() and not Path(name).is_dir():
         return name, None
-    found = re.fullmatch(r"(.+?)(?:\+(\d+)|(\[.*\]))", name, re.DOTALL)
-    if found is None or not Path(found[1]).is_file():
-        file = found[1] if found else name
+    # A name may have brackets and a plus of its own: the part begins where what is before it is a file.
+    starts = [each.start() for each in re.finditer(r"\+\d+$|\[", name)]
+    start = next((start for start in starts if Path(name[:start]).is_file()), None)
+    if start is None:
+        file = re.sub(r"(\+\d+|\[[^[]*\])$", "", name)
         msg = f"there is no {what} '{file}'; check the name and the directory."
         raise FileNotFoundError(msg)
-    if found[2] is not None:
-        return found[1], int(found[2])
-    extension = re.fullmatch(r"\[\s*([A-Za-z_]\w*)\s*\]", found[3])
+    file, part = name[:start], name[start:]
+    if part[0] == "+":
+        return file, int(part)
+    extension = re.fullmatch(r"\[\s*([A-Za-z_]\w*)\s*\]", part)
     if extension is None:
         msg = (
-            f"there is no {what} '{name}': of CIAO's virtual files only '{found[1]}[NAME]' and '{found[1]}+1' are known "
-            "here; give the file, and select energies and regions by options (--energy, --region), or make the part "
-            "a file, with dmcopy."
+            f"there is no {what} '{name}': of CIAO's virtual files only '{file}[NAME]' and '{file}+1' are known here; "
+            "give the file, and select energies and regions by options (--energy, --region), or make the part a file, "
+            "with dmcopy."
         )
         raise FileNotFoundError(msg)
-    return found[1], extension[1]
+    return file, extension[1]
 
 
 def _select(hdulist, extension, path):

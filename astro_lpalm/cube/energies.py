@@ -154,12 +154,14 @@ def read_ebounds(hdu):
     if not {"E_MIN", "E_MAX"} <= set(names):
         msg = f"the table '{hdu.name}' has columns {list(names.values())}, but an EBOUNDS table needs E_MIN and E_MAX."
         raise ValueError(msg)
-    units = {key: energy_unit(hdu.columns[names[key]].unit or "keV") for key in ("E_MIN", "E_MAX")}
-    if None in units.values():
-        given = [hdu.columns[names[key]].unit for key in units]
-        msg = f"the units of E_MIN and E_MAX of '{hdu.name}' are {given}, which are not ones of energy (keV, eV)."
-        raise ValueError(msg)
-    low, high = (np.asarray(hdu.data[names[key]], dtype=float) * unit for key, unit in units.items())
+    columns = []
+    for key in ("E_MIN", "E_MAX"):
+        text = str(hdu.columns[names[key]].unit or "keV")
+        if (unit := energy_unit(text)) is None:
+            msg = f"the unit of {key} in '{hdu.name}' is {text!r}, which is not one of energy (keV, eV, MeV)."
+            raise ValueError(msg)
+        columns.append(np.asarray(hdu.data[names[key]], dtype=float) * unit)
+    low, high = columns
     edges = as_energy_edges(u.Quantity([*low, *high[-1:]]), name=f"the energies of '{hdu.name}'")
     if (np.abs(high - edges[1:]) > _CONTIGUOUS * np.diff(edges)).any():
         msg = f"the channels of '{hdu.name}' are not contiguous: an E_MAX differs from the next channel's E_MIN."

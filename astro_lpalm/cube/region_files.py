@@ -2,7 +2,6 @@
 
 import operator
 import re
-from pathlib import Path
 
 import astropy.units as u
 import numpy as np

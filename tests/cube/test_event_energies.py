@@ -90,7 +90,7 @@ def test_what_is_no_unit_of_energy():
     table.data["E_MAX"] = [2, 3]
     assert u.allclose(read_ebounds(table), [1, 2, 3] * u.keV)
     table.columns["E_MAX"].unit = "chan"
-    with pytest.raises(ValueError, match=r"the units of E_MIN and E_MAX of '' are \['KEV', 'chan'\]"):
+    with pytest.raises(ValueError, match=r"the unit of E_MAX in '' is 'chan'"):
         read_ebounds(table)
 
 
