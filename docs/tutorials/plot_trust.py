@@ -68,11 +68,13 @@ good.diagnostics.meta
 # ``structure_sigma``
 #     By how much the brightness of the field varies: components are told apart by where they are. From 6 on it passes.
 # ``snr_db``
-#     The signal-to-noise ratio of what the network was given. It passes within 6 dB of what the model was trained for.
+#     The signal-to-noise ratio of what the network was given. It passes within 6 dB of what the model was trained for;
+#     a low one is no matter where the counts themselves had the last word on the spectra, as they have by default.
 # ``reduced_cstat`` and ``reduced_chi_square``
 #     Near 1 where the model explains the data. Below 0.2 the latter is warned of: such data are no counts.
 # ``library_distance``, in the table
-#     How far each spectrum lies outside the templates of its component, in their standard deviations. Up to 5 passes.
+#     How far each spectrum lies outside the templates of its component, in their standard deviations. Up to 5 passes,
+#     or more where the component has too few counts to tell.
 # ``n_iter`` and ``converged``
 #     How many steps the last refinement of the spectra took, and whether it came to its end.
 
