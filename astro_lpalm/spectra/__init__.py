@@ -5,10 +5,12 @@ from .base import *
 from .channels import *
 from .components import *
 from .components_file import *
+from .emulator import *
 from .integration import *
 from .library import *
 from .line import *
 from .merge import *
+from .parametric import *
 from .pha import *
 from .priors import *
 from .response import *

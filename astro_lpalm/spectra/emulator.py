@@ -1,0 +1,359 @@
+"""Spectra of a component, tabulated over its parameters so that they cost microseconds."""
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from numpy.polynomial import chebyshev
+
+__all__ = ["SpectrumEmulator"]
+
+_MOST_NODES = 16  # Chebyshev nodes of a parameter in the search for how many it needs
+_MOST_SPECTRA = 400_000  # of the whole grid; components that need more are not tabulated
+_PHOTONS_AT_ONCE = 500
+_SPECTRA_AT_ONCE = 1000  # the products of a chunk stay in the processor's cache
+_ROUNDING = 1e-9  # of the largest value: a parameter is linear if second differences are below this
+_FAINT = 1e-4  # of the peak: fainter bins are interpolated in units of this
+_N_PROBES, _N_CHECKS = 4, 200
+_N_TRIALS = 3
+
+
+class SpectrumEmulator:
+    r"""Interpolate the spectra of one component between Chebyshev nodes of its parameters.
+
+    Scaled parameters x lie in [0, 1]. Parameters in which the spectrum is linear, such as abundances, are kept as they
+    are: exact. Along each of the others the spectrum at the middle of the ranges is followed in its logarithm, which
+    gives a product of one factor a parameter, :math:`P_i(x)`; what the spectrum is in units of that is smooth and near
+    one, and is a tensor over the nodes of all parameters, compressed to a tensor train (Oseledets 2011,
+    doi:10.1137/090752286):
+
+    .. math:: f_i(x) = P_i(x) \, w_0(u) G_0 \; w_1(x_1) G_1 \cdots w_K(x_K) G_{K,i},
+
+    with :math:`w_k` the Chebyshev polynomials and :math:`w_0 = (1, u)` the linear parameters. Derivatives are those of
+    the interpolation, exactly.
+
+    Make one with `tabulate`.
+
+    Parameters
+    ----------
+    ratios : array_like, shape (p,)
+        High over low for parameters that are scaled by their logarithm, 1 for the others.
+    is_linear : array_like of bool, shape (p,)
+    reference : array_like, shape (1 + sum of nodes, m)
+        Chebyshev coefficients of log P: a constant, then those of each other parameter.
+    cores : list of array_like
+        Of shape (rank, nodes, next rank): of the linear parameters together, then of each other. The last rank is m.
+    """
+
+    def __init__(self, ratios, is_linear, reference, cores):
+        self.ratios = np.asarray(ratios, dtype=float)
+        self.is_linear = np.asarray(is_linear, dtype=bool)
+        self.reference = np.asarray(reference, dtype=float)
+        self.cores = [np.asarray(core, dtype=float) for core in cores]
+
+    @property
+    def n_numbers(self):
+        """How many numbers it is made of."""
+        return self.reference.size + sum(core.size for core in self.cores)
+
+    def rates(self, x):
+        """Count rates of unit amplitude in each energy bin.
+
+        Parameters
+        ----------
+        x : array, shape (N, p)
+            Scaled parameters.
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (N, m)
+        """
+        rates = np.empty((len(x), self.reference.shape[1]))
+        for start in range(0, len(x), _SPECTRA_AT_ONCE):
+            chunk = slice(start, start + _SPECTRA_AT_ONCE)
+            weights = self._weights(x[chunk])
+            rates[chunk] = _train(weights, self.cores) * self._factor(weights)
+        return np.maximum(rates, 0.0, out=rates)
+
+    def jacobian(self, x):
+        """Derivatives of the rates in the scaled parameters.
+
+        Parameters
+        ----------
+        x : array, shape (p,)
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (m, p)
+        """
+        weights = self._weights(x[np.newaxis])
+        rows = [np.repeat(each, 1 + len(x), axis=0) for each in weights]
+        slopes = np.zeros((len(x), self.reference.shape[1]))  # of log P
+        start, ratio = 1, self.ratios[self.is_linear]
+        for place, k in enumerate(np.flatnonzero(self.is_linear)):
+            rows[0][1 + k] = 0.0
+            rows[0][1 + k, 1 + place] = _linear_slope(x[k], ratio[place])
+        for each, core, k in zip(rows[1:], self.cores[1:], np.flatnonzero(~self.is_linear)):
+            n = core.shape[1]
+            slope = 2 * chebyshev.chebval(2 * x[k] - 1, chebyshev.chebder(np.eye(n))) if n > 1 else np.zeros(n)
+            each[1 + k] = slope
+            slopes[k] = slope @ self.reference[start : start + n]
+            start += n
+        values = _train(rows, self.cores)
+        return (self._factor(weights) * (values[1:] + values[0] * slopes)).T
+
+    def _weights(self, x):
+        u = _linear_coordinate(x[:, self.is_linear], self.ratios[self.is_linear])
+        weights = [np.hstack([np.ones((len(x), 1)), u])]
+        for core, column in zip(self.cores[1:], x[:, ~self.is_linear].T):
+            weights.append(chebyshev.chebvander(2 * column - 1, core.shape[1] - 1))
+        return weights
+
+    def _factor(self, weights):
+        return np.exp(np.hstack([weights[0][:, :1], *weights[1:]]) @ self.reference)
+
+    @classmethod
+    def tabulate(cls, source, ratios, *, tolerance=1e-4, seed=0):
+        """Tabulate a component's exact spectra.
+
+        Parameters
+        ----------
+        source : object
+            ``source.photons(x)`` makes (N, f) photons of own scaled parameters (N, q); ``source.fold(photons, y)``
+            makes (N, m) count rates of them, absorbed by a column of scaled density ``y``, which is the last of the
+            p parameters; with p = q, ``y`` is None.
+        ratios : array_like, shape (p,)
+            See the class.
+        tolerance : float
+            Largest error in any bin above 1e-3 of the peak, relative to the spectrum, of 200 draws.
+        seed : int
+            Of the draws by which the grid is found and checked.
+
+        Returns
+        -------
+        SpectrumEmulator or None
+            None if the grid would be too large, or the error is larger with any grid tried: the spectra are not smooth.
+        """
+        rng = np.random.default_rng(seed)
+        table = _Tabulation(source, np.asarray(ratios, dtype=float))
+        x = rng.random((_N_CHECKS, len(table.ratios)))
+        exact = table.rates(x)
+        table.find_linear(rng)
+        for trial in range(_N_TRIALS):
+            aim = tolerance / (3 * 4**trial)
+            emulator = table.emulator(cls, table.orders(aim, rng), aim)
+            if emulator is None:
+                return None
+            if largest_error(emulator.rates(x), exact) <= tolerance:
+                return emulator
+        return None
+
+    def to_hdu(self, name):
+        """Keep it in a table of a FITS file.
+
+        Parameters
+        ----------
+        name : str
+            Of the extension.
+
+        Returns
+        -------
+        `~astropy.io.fits.BinTableHDU`
+            A row for the reference and for each core: its shape and its numbers, in single precision.
+        """
+        arrays = [self.reference[:, np.newaxis], *self.cores]
+        table = Table({"SHAPE": np.array([array.shape for array in arrays])})
+        numbers = np.empty(len(arrays), dtype=object)
+        numbers[:] = [array.ravel().astype(np.float32) for array in arrays]
+        columns = [
+            fits.Column("SHAPE", "3J", array=table["SHAPE"]),
+            fits.Column("NUMBERS", "PE()", array=numbers),
+        ]
+        hdu = fits.BinTableHDU.from_columns(columns)
+        hdu.header["EXTNAME"] = name
+        for k, (ratio, linear) in enumerate(zip(self.ratios, self.is_linear), start=1):
+            hdu.header[f"RATIO{k}"] = (float(ratio), "high over low of a logarithmic range, or 1")
+            hdu.header[f"LINEAR{k}"] = (bool(linear), "whether spectra are linear in it")
+        return hdu
+
+    @classmethod
+    def from_hdu(cls, hdu):
+        """Read what `to_hdu` made.
+
+        Parameters
+        ----------
+        hdu : `~astropy.io.fits.BinTableHDU`
+
+        Returns
+        -------
+        SpectrumEmulator
+        """
+        n = sum(key.startswith("RATIO") for key in hdu.header)
+        reference, *cores = (np.array(numbers).reshape(shape) for shape, numbers in hdu.data)
+        return cls(
+            [hdu.header[f"RATIO{k + 1}"] for k in range(n)],
+            [hdu.header[f"LINEAR{k + 1}"] for k in range(n)],
+            reference[:, 0],
+            cores,
+        )
+
+
+def largest_error(found, exact):
+    """Relative error in any bin above 1e-3 of the peak of its spectrum."""
+    bright = exact > 1e-3 * exact.max(axis=1, keepdims=True)
+    return float(np.max(np.abs(found - exact)[bright] / exact[bright], initial=0.0))
+
+
+class _Tabulation:
+    """What a component's spectra need to be tabulated: which parameters are linear, how many nodes the others."""
+
+    def __init__(self, source, ratios):
+        self.source, self.ratios = source, ratios
+        self.is_linear = np.zeros(len(ratios), dtype=bool)
+
+    def rates(self, x):
+        """Exact rates of scaled parameters (N, p)."""
+        return np.concatenate([self._fold(*self._own(x[i : i + _PHOTONS_AT_ONCE])) for i in range(0, len(x), 500)])
+
+    def _own(self, x):
+        shared = self.source.is_absorbed
+        return self.source.photons(x[:, : x.shape[1] - shared]), (x[:, -1] if shared else None)
+
+    def _fold(self, photons, y):
+        return self.source.fold(photons, y)
+
+    def find_linear(self, rng):
+        """Find parameters in which spectra are linear, and without products of two of them."""
+        candidates = []
+        for k in range(len(self.ratios) - self.source.is_absorbed):
+            x = rng.random((_N_PROBES, len(self.ratios)))
+            if self._second_difference(x, [k, k]) and all(self._second_difference(x, [k, j]) for j in candidates):
+                candidates.append(k)
+        self.is_linear[candidates] = True
+
+    def _second_difference(self, x, pair):
+        first, second = pair
+        corners = []
+        for i, j in ((-1, -1), (1, -1), (-1, 1), (1, 1)) if first != second else ((-1,) * 2, (0, 0), (0, 0), (1, 1)):
+            x = x.copy()
+            x[:, first], x[:, second] = (_scaled(u, self.ratios[k]) for u, k in ((i, first), (j, second)))
+            corners.append(self.rates(x))
+        low, *middle, high = corners
+        return np.abs(low + high - sum(middle)).max() <= _ROUNDING * max(each.max() for each in corners)
+
+    def orders(self, aim, rng):
+        """Find how many Chebyshev nodes each of the other parameters needs, from slices through the ranges."""
+        orders, nodes = [], _nodes(_MOST_NODES)
+        middle = np.full(len(self.ratios), 0.5)
+        middle[self.is_linear] = _scaled(0.0, self.ratios[self.is_linear])
+        bases = np.vstack([middle, rng.random((_N_PROBES, len(self.ratios)))])
+        self.middle, self.slices = middle, []
+        for k in np.flatnonzero(~self.is_linear):
+            x = np.repeat(bases, len(nodes), axis=0)
+            x[:, k] = np.tile(nodes, len(bases))
+            f = self.rates(x).reshape(len(bases), len(nodes), -1)
+            log = np.log(f[0] + _FAINT * f[0].max())
+            ratio = f / np.exp(log)
+            scale = np.maximum(ratio.max(axis=1), ratio.max(axis=(1, 2))[:, np.newaxis] * 0.1)
+            coefficients = _coefficients(np.concatenate([log[np.newaxis], ratio / scale[:, np.newaxis]]), 1)
+            tail = np.cumsum(np.abs(coefficients).max(axis=(0, 2))[::-1])[::-1]
+            orders.append(max(1, int(np.count_nonzero(tail > aim))))
+        return orders
+
+    def emulator(self, cls, orders, aim):
+        n_linear = np.count_nonzero(self.is_linear)
+        if (1 + n_linear) * np.prod(orders) > _MOST_SPECTRA:
+            return None
+        reference = self._reference(orders)
+        others = np.flatnonzero(~self.is_linear)
+        shared = self.source.is_absorbed
+        grid = np.meshgrid(*(_nodes(n) for n in orders[: len(orders) - shared]), indexing="ij")
+        x = np.tile(self.middle, (1 + n_linear, *grid[0].shape, 1)) if grid else np.tile(self.middle, (1 + n_linear, 1))
+        for k, values in zip(others, grid):
+            x[..., k] = values
+        for place, k in enumerate(np.flatnonzero(self.is_linear), start=1):
+            x[place, ..., k] = 1.0
+        tensor = self._tensor(x.reshape(-1, x.shape[-1]), orders)
+        tensor = tensor.reshape(1 + n_linear, *orders, -1)
+        blank = cls(self.ratios, self.is_linear, reference, [np.empty((0, 1, 0)), *(np.empty((0, n, 0)) for n in orders)])
+        full = np.meshgrid(*(_nodes(n) for n in orders), indexing="ij")
+        points = np.tile(self.middle, (max(int(np.prod(orders)), 1), 1))
+        for k, values in zip(others, full):
+            points[:, k] = values.ravel()
+        tensor = tensor / blank._factor(blank._weights(points)).reshape(*orders, -1)
+        tensor[1:] -= tensor[0]
+        for axis in range(len(orders)):
+            tensor = _coefficients(tensor, 1 + axis)
+        return cls(self.ratios, self.is_linear, reference, _decompose(tensor, 0.3 * aim))
+
+    def _tensor(self, x, orders):
+        if not self.source.is_absorbed:
+            return self.rates(x)
+        rows = []
+        for start in range(0, len(x), _PHOTONS_AT_ONCE):
+            photons, _ = self._own(x[start : start + _PHOTONS_AT_ONCE])
+            columns = [self._fold(photons, np.full(len(photons), y)) for y in _nodes(orders[-1])]
+            rows.append(np.stack(columns, axis=1))
+        return np.concatenate(rows)
+
+    def _reference(self, orders):
+        # log P: along each parameter through the middle, which all have in common
+        (f,) = self.rates(self.middle[np.newaxis])
+        floor = _FAINT * f.max()
+        blocks = [np.log(f + floor)[np.newaxis]]
+        for k, n in zip(np.flatnonzero(~self.is_linear), orders):
+            x = np.repeat(self.middle[np.newaxis], n, axis=0)
+            x[:, k] = _nodes(n)
+            blocks.append(_coefficients(np.log(self.rates(x) + floor) - blocks[0], 0))
+        return np.vstack(blocks)
+
+
+def _train(weights, cores):
+    values = np.ones((len(weights[0]), 1))
+    for weight, core in zip(weights, cores):
+        products = values[:, :, np.newaxis] * weight[:, np.newaxis]
+        values = products.reshape(len(values), -1) @ core.reshape(-1, core.shape[-1])
+    return values
+
+
+def _decompose(tensor, tolerance):
+    """Tensor train of a tensor: cores by eigenvectors of Gram matrices, the relative error below the tolerance."""
+    *sizes, m = tensor.shape
+    limit = (tolerance * np.linalg.norm(tensor)) ** 2 / len(sizes)
+    cores, rank, rest = [], 1, tensor
+    for n in sizes[:-1]:
+        rest = rest.reshape(rank * n, -1)
+        values, vectors = np.linalg.eigh(rest @ rest.T)
+        kept = np.cumsum(np.maximum(values, 0.0)) > limit
+        kept[-1] = True
+        cores.append(vectors[:, kept].reshape(rank, n, -1))
+        rest, rank = vectors[:, kept].T @ rest, np.count_nonzero(kept)
+    return [*cores, rest.reshape(rank, sizes[-1], m)]
+
+
+def _nodes(n):
+    """Chebyshev nodes of the first kind, scaled to [0, 1]."""
+    return 0.5 + 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / n)
+
+
+def _coefficients(values, axis):
+    """Chebyshev coefficients along an axis of values at the nodes."""
+    n = values.shape[axis]
+    matrix = np.cos(np.pi * np.outer(np.arange(n), np.arange(n) + 0.5) / n) * 2 / n
+    matrix[0] /= 2
+    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+
+
+def _linear_coordinate(x, ratio):
+    """Value of a parameter, scaled to -1 to 1; x is its value or its logarithm, scaled to 0 to 1."""
+    share = np.where(ratio == 1, x, np.expm1(x * np.log(ratio)) / np.where(ratio == 1, 1, ratio - 1))
+    return 2 * share - 1
+
+
+def _linear_slope(x, ratio):
+    return 2.0 if ratio == 1 else 2 * np.log(ratio) * np.exp(x * np.log(ratio)) / (ratio - 1)
+
+
+def _scaled(u, ratio):
+    """Inverse of `_linear_coordinate`."""
+    share = 0.5 * (1 + np.asarray(u, dtype=float))
+    return np.where(ratio == 1, share, np.log1p(share * (ratio - 1)) / np.log(np.where(ratio == 1, np.e, ratio)))

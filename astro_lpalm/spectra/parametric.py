@@ -1,0 +1,326 @@
+"""Spectra of all components of a library as functions of their physical parameters."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from .absorption import PhotoelectricAbsorption
+from .components import ModelComponent
+from .emulator import SpectrumEmulator
+
+__all__ = ["FreeParameter", "ParametricSpectra"]
+
+_STEP = 1e-4  # of scaled parameters, for finite differences of exact spectra
+_SHARED = "nh"
+
+
+@dataclass(frozen=True)
+class FreeParameter:
+    """A physical parameter that has a range.
+
+    Attributes
+    ----------
+    component : str
+        "" for the absorption, which all components share.
+    name : str
+    unit : str
+        "" for numbers without dimension.
+    low, high : float
+        The range, in that unit.
+    scale : str
+        "linear" or "log": what is uniform between 0 and 1 in the scaled parameter.
+    """
+
+    component: str
+    name: str
+    unit: str
+    low: float
+    high: float
+    scale: str = "linear"
+
+    @property
+    def ratio(self):
+        """High over low of a logarithmic range, or 1."""
+        return self.high / self.low if self.scale == "log" else 1.0
+
+    def value(self, x):
+        """Value of a scaled parameter."""
+        if self.scale == "log":
+            return self.low * self.ratio ** np.asarray(x, dtype=float)
+        return self.low + (self.high - self.low) * np.asarray(x, dtype=float)
+
+    def scaled(self, value):
+        """Scaled parameter of a value; beyond 0 to 1 for one beyond the range."""
+        value = np.asarray(value, dtype=float)
+        if self.scale == "log":
+            return np.log(value / self.low) / np.log(self.ratio)
+        return (value - self.low) / (self.high - self.low)
+
+    def slope(self, x):
+        """Derivative of the value in the scaled parameter."""
+        return self.value(x) * np.log(self.ratio) if self.scale == "log" else np.full(np.shape(x), self.high - self.low)
+
+
+class ParametricSpectra:
+    """Spectra of unit sum, expected counts in energy bins, of physical parameters.
+
+    All parameters with a range in a components file stand in one vector, scaled to 0 to 1: the absorption that
+    components share comes first, then those of each component in turn. Make one with `from_library`, exact or
+    emulated, or read one with `from_hdulist`.
+
+    Parameters
+    ----------
+    parameters : list of FreeParameter
+    component_names : list of str
+    sources : list
+        What makes the spectra of each component: ``rates(x)`` and ``jacobian(x)`` as `SpectrumEmulator` has them.
+    places : list of array of int
+        Which of the parameters each of these takes.
+
+    Examples
+    --------
+    >>> from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
+    >>> model = ParametricSpectra.from_library(SpectralLibrary.from_file("pwn-acis"))
+    >>> [parameter.name for parameter in model.parameters[:3]]
+    ['nh', 'photon_index', 'kT']
+    >>> middle = [0.5] * len(model.parameters)
+    >>> model.values(middle)[:2].round(2)
+    array([1.05, 1.9 ])
+    >>> model.spectra(middle).sum(axis=0).round(6)
+    array([1., 1.])
+    """
+
+    def __init__(self, parameters, component_names, sources, places):
+        self.parameters = tuple(parameters)
+        self.component_names = tuple(component_names)
+        self.sources, self.places = list(sources), [np.asarray(place, dtype=int) for place in places]
+
+    @classmethod
+    def from_library(cls, library, *, tolerance=None, seed=0):
+        """Take the models, ranges and response of a library.
+
+        Parameters
+        ----------
+        library : SpectralLibrary
+            Of components with models.
+        tolerance : float, optional
+            Largest relative error of tabulated spectra (`SpectrumEmulator.tabulate`). By default nothing is tabulated:
+            spectra are exact, take milliseconds, and are differentiated numerically; and so are those of a
+            component that cannot be tabulated.
+        seed : int
+            Of the draws that the tables are checked with.
+
+        Returns
+        -------
+        ParametricSpectra
+
+        Raises
+        ------
+        ValueError
+            If a component is made of samples: these have no parameters.
+        """
+        shared = [] if library.nh.low == library.nh.high else [_SHARED]
+        parameters = [_free("", _SHARED, PhotoelectricAbsorption, library.nh) for _ in shared]
+        sources, places = [], []
+        for component in library.components:
+            if not isinstance(component, ModelComponent):
+                msg = f"component '{component.name}' is made of samples, so it has no parameters; give it a model."
+                raise ValueError(msg)
+            priors = {name: prior for name, prior in component.priors.items() if prior.low < prior.high}
+            own = [_free(component.name, name, component.expression.model, prior) for name, prior in priors.items()]
+            place = [*range(len(parameters), len(parameters) + len(own)), *([0] if shared else [])]
+            parameters += own
+            source = _ExactSpectra(library, component, own, parameters[0] if shared else None)
+            ratios = [parameters[k].ratio for k in place]
+            table = None
+            if tolerance is not None:
+                table = SpectrumEmulator.tabulate(source, ratios, tolerance=tolerance, seed=seed)
+            sources.append(source if table is None else table)
+            places.append(place)
+        return cls(parameters, library.component_names, sources, places)
+
+    @property
+    def bounds(self):
+        """Lower and upper bounds of the scaled parameters, 0 and 1, shape (2, p)."""
+        return np.array([np.zeros(len(self.parameters)), np.ones(len(self.parameters))])
+
+    def values(self, theta):
+        """Physical values of scaled parameters.
+
+        Parameters
+        ----------
+        theta : array_like, shape (..., p)
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (..., p)
+        """
+        columns = np.moveaxis(np.asarray(theta, dtype=float), -1, 0)
+        return np.stack([each.value(x) for each, x in zip(self.parameters, columns)], axis=-1)
+
+    def scaled(self, values):
+        """Scaled parameters of physical values, the inverse of `values`."""
+        columns = np.moveaxis(np.asarray(values, dtype=float), -1, 0)
+        return np.stack([each.scaled(value) for each, value in zip(self.parameters, columns)], axis=-1)
+
+    def slopes(self, theta):
+        """Derivative of each physical value in its scaled parameter, shape (p,)."""
+        return np.array([float(each.slope(x)) for each, x in zip(self.parameters, theta)])
+
+    def rates(self, theta):
+        """Count rates of unit amplitude of each model.
+
+        Parameters
+        ----------
+        theta : array_like, shape (..., p)
+            Scaled parameters.
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (..., m, n)
+            count / s where the response is an area in cm2 and the amplitude is 1 in the unit of the model.
+        """
+        theta = np.asarray(theta, dtype=float)
+        flat = theta.reshape(-1, len(self.parameters))
+        rates = np.stack([each.rates(flat[:, place]) for each, place in zip(self.sources, self.places)], axis=-1)
+        return rates.reshape(*theta.shape[:-1], *rates.shape[1:])
+
+    def spectra(self, theta):
+        """Spectra whose sum over the energy bins is one.
+
+        Parameters
+        ----------
+        theta : array_like, shape (..., p)
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (..., m, n)
+        """
+        rates = self.rates(theta)
+        return rates / rates.sum(axis=-2, keepdims=True)
+
+    def jacobian(self, theta):
+        """Spectra of unit sum and their derivatives.
+
+        Parameters
+        ----------
+        theta : array_like, shape (p,)
+
+        Returns
+        -------
+        spectra : `~numpy.ndarray`, shape (m, n)
+        derivatives : `~numpy.ndarray`, shape (m, n, p)
+            In the scaled parameters.
+        """
+        theta = np.asarray(theta, dtype=float)
+        rates = self.rates(theta)
+        derivatives = np.zeros((*rates.shape, len(theta)))
+        for k, (source, place) in enumerate(zip(self.sources, self.places)):
+            derivatives[:, k, place] = source.jacobian(theta[place])
+        total = rates.sum(axis=0)
+        spectra = rates / total
+        return spectra, (derivatives - spectra[..., np.newaxis] * derivatives.sum(axis=0)) / total[:, np.newaxis]
+
+    def to_hdus(self):
+        """Keep emulated spectra in extensions of a FITS file.
+
+        Returns
+        -------
+        list of `~astropy.io.fits.BinTableHDU`
+            PARAMETERS, and for each component EMULATOR1 and so on.
+
+        Raises
+        ------
+        ValueError
+            If the spectra of a component are exact: a model's program cannot be kept in a file.
+        """
+        hdus = []
+        for k, (name, source) in enumerate(zip(self.component_names, self.sources), start=1):
+            if not isinstance(source, SpectrumEmulator):
+                msg = f"the spectra of '{name}' are not tabulated, so they cannot be kept in a file."
+                raise ValueError(msg)
+            hdus.append(source.to_hdu(f"EMULATOR{k}"))
+            hdus[-1].header["COMPONEN"] = (name, "name of the component")
+            for i, place in enumerate(self.places[k - 1], start=1):
+                hdus[-1].header[f"PLACE{i}"] = (int(place), "row of its parameter, from 0")
+        names = ("component", "name", "unit", "low", "high", "scale")
+        table = Table({name.upper(): [getattr(each, name) for each in self.parameters] for name in names})
+        return [fits.BinTableHDU(table, name="PARAMETERS"), *hdus]
+
+    @classmethod
+    def from_hdulist(cls, hdulist):
+        """Read what `to_hdus` made.
+
+        Parameters
+        ----------
+        hdulist : `~astropy.io.fits.HDUList`
+
+        Returns
+        -------
+        ParametricSpectra
+
+        Raises
+        ------
+        KeyError
+            If there is no such extension.
+        """
+        rows = hdulist["PARAMETERS"].data
+        parameters = [
+            FreeParameter(*(str(row[key]) for key in ("COMPONENT", "NAME", "UNIT")), float(row["LOW"]), float(row["HIGH"]),
+                          str(row["SCALE"]))
+            for row in rows
+        ]
+        tables = sorted((hdu for hdu in hdulist if hdu.name.startswith("EMULATOR")), key=lambda hdu: int(hdu.name[8:]))
+        sources = [SpectrumEmulator.from_hdu(hdu) for hdu in tables]
+        places = [[hdu.header[f"PLACE{i + 1}"] for i in range(len(each.ratios))] for hdu, each in zip(tables, sources)]
+        return cls(parameters, [hdu.header["COMPONEN"] for hdu in tables], sources, places)
+
+    def __repr__(self):
+        kinds = {type(source) is SpectrumEmulator for source in self.sources}
+        kind = {frozenset([True]): "emulated", frozenset([False]): "exact"}.get(frozenset(kinds), "partly emulated")
+        return f"<ParametricSpectra: {', '.join(self.component_names)}; {len(self.parameters)} parameters, {kind}>"
+
+
+class _ExactSpectra:
+    """Exact spectra of a component, of scaled parameters: its own, then the absorption that is shared."""
+
+    def __init__(self, library, component, own, shared):
+        self.library, self.component, self.own, self.shared = library, component, own, shared
+        self.is_absorbed = shared is not None
+        self.edges, _ = library._instrument(np.array([library.nh.low]))
+        self.fixed = {name: prior.low for name, prior in component.priors.items() if prior.low == prior.high}
+
+    def photons(self, x):
+        """Photons in narrow bins of true energy, (N, f), of own scaled parameters (N, q)."""
+        drawn = {each.name: each.value(column) for each, column in zip(self.own, x.T)}
+        fixed = {name: np.full(len(x), value) for name, value in self.fixed.items()}
+        return self.component.expression.photons(self.edges, drawn | fixed)
+
+    def fold(self, photons, y):
+        """Count rates (N, m) of photons, absorbed by columns of scaled density (N,)."""
+        nh = np.array([self.library.nh.low]) if y is None else self.shared.value(y)
+        _, fold = self.library._instrument(nh)
+        return fold(photons)
+
+    def rates(self, x):
+        """Count rates (N, m) of scaled parameters (N, p)."""
+        if not self.is_absorbed:
+            return self.fold(self.photons(x), None)
+        return self.fold(self.photons(x[:, :-1]), x[:, -1])
+
+    def jacobian(self, x):
+        """Derivatives (m, p), by central differences within the range."""
+        steps = np.eye(len(x)) * _STEP
+        high, low = np.minimum(x + steps, 1.0), np.maximum(x - steps, 0.0)
+        rates = self.rates(np.vstack([high, low]))
+        return ((rates[: len(x)] - rates[len(x) :]) / (high - low).sum(axis=1)[:, np.newaxis]).T
+
+
+def _free(component, name, model, prior):
+    units = getattr(model, "parameter_units", {})
+    parameter = getattr(model, name)
+    unit = units.get(name) or getattr(parameter, "unit", None) or u.dimensionless_unscaled
+    return FreeParameter(component, name, u.Unit(unit).to_string(), prior.low, prior.high, prior.scale)
