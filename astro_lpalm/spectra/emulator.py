@@ -12,7 +12,8 @@ _MOST_SPECTRA = 400_000  # of the whole grid; components that need more are not 
 _PHOTONS_AT_ONCE = 500
 _SPECTRA_AT_ONCE = 1000  # the products of a chunk stay in the processor's cache
 _ROUNDING = 1e-9  # of the largest value: a parameter is linear if second differences are below this
-_FAINT = 1e-4  # of the peak: fainter bins are interpolated in units of this
+_FAINT = 1e-6  # of the peak: fainter bins are interpolated in units of this
+_RELEVANT = 1e-3  # of the peak: the tolerance is relative to brighter bins, and to this in the others
 _N_PROBES, _N_CHECKS = 4, 200
 _N_TRIALS = 3
 
@@ -251,12 +252,15 @@ class _Tabulation:
             x = np.repeat(bases, len(nodes), axis=0)
             x[:, k] = np.tile(nodes, len(bases))
             f = self.rates(x).reshape(len(bases), len(nodes), -1)
-            log = np.log(f[0] + _FAINT * f[0].max())
-            ratio = f / np.exp(log)
-            scale = np.maximum(ratio.max(axis=1), ratio.max(axis=(1, 2))[:, np.newaxis] * 0.1)
-            coefficients = _coefficients(np.concatenate([log[np.newaxis], ratio / scale[:, np.newaxis]]), 1)
-            tail = np.cumsum(np.abs(coefficients).max(axis=(0, 2))[::-1])[::-1]
-            orders.append(max(1, int(np.count_nonzero(tail > aim))))
+            factor = np.exp(np.log(f[0] + _FAINT * f[0].max()))
+            coefficients = _coefficients(f / factor, 1)
+            scale = factor / np.maximum(f, _RELEVANT * f.max(axis=2, keepdims=True))
+            vander = chebyshev.chebvander(2 * nodes - 1, len(nodes) - 1)
+            for n in range(1, len(nodes)):
+                left_over = np.einsum("ij,bjm->bim", vander[:, n:], coefficients[:, n:])
+                if np.abs(left_over * scale).max() < aim:
+                    break
+            orders.append(n)
         return orders
 
     def emulator(self, cls, orders, aim):

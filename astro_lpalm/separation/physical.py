@@ -1,0 +1,471 @@
+"""Physical parameters from counts: the spectra that models can have, and the fluxes that follow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from .base import check_data
+
+__all__ = ["PhysicalFit", "fit_parameters", "nearest_parameters"]
+
+_TINY = 1e-12
+_SOURCE_STEPS = 60
+_SOURCE_TOLERANCE = 1e-10  # of what a step of the sources gains in the logarithm of the likelihood, for each count
+_LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e12
+_UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
+_AT_LIMIT = 1e-6
+_CHAINS, _SWEEPS, _BURN_IN = 400, 20, 10
+
+
+@dataclass(frozen=True)
+class PhysicalFit:
+    """Parameters of the largest likelihood, the components' fluxes, and how far all this is known.
+
+    Attributes
+    ----------
+    theta : `~numpy.ndarray`, shape (p,)
+        Scaled parameters of the largest likelihood, 0 to 1.
+    covariance : `~numpy.ndarray`, shape (p, p)
+        Of the scaled parameters: of the normal distribution of the likelihood's curvature, cut at the ranges.
+    values, errors : `~numpy.ndarray`, shape (p,)
+        The parameters in their units, and their standard deviations.
+    intervals : `~numpy.ndarray`, shape (2, p)
+        Lower and upper ends of the 68 % intervals, in their units.
+    value_covariance : `~numpy.ndarray`, shape (p, p)
+    at_limit : `~numpy.ndarray` of bool, shape (p,)
+        Whether a parameter ended at an end of its range.
+    undecided : `~numpy.ndarray` of bool, shape (p,)
+        Whether the data say so little that the range decides the error.
+    spectra : `~numpy.ndarray`, shape (m, n)
+        Of unit sum.
+    spectra_covariance : `~numpy.ndarray`, shape (n, m, m)
+    fluxes : `~numpy.ndarray`, shape (n,)
+        Counts of each component, all blocks together, by weighted least squares: without bias.
+    flux_covariance : `~numpy.ndarray`, shape (n, n)
+        With what the parameters and the split of overlapping components leave open.
+    counts_covariance : `~numpy.ndarray`, shape (n, m, m)
+        Of each component's counts in the energy bins, ``fluxes * spectra``.
+    sources : `~numpy.ndarray`, shape (n, b)
+        Counts of each component in each block, not negative.
+    background_amplitude, background_error : float
+        What the background is multiplied by.
+    log_likelihood : float
+        Up to a constant of the data.
+    goodness : float
+        Reduced chi-square of the blocks' counts.
+    n_iter : int
+    converged : bool
+    """
+
+    theta: np.ndarray
+    covariance: np.ndarray
+    values: np.ndarray
+    errors: np.ndarray
+    intervals: np.ndarray
+    value_covariance: np.ndarray
+    at_limit: np.ndarray
+    undecided: np.ndarray
+    spectra: np.ndarray
+    spectra_covariance: np.ndarray
+    fluxes: np.ndarray
+    flux_covariance: np.ndarray
+    counts_covariance: np.ndarray
+    sources: np.ndarray
+    background_amplitude: float
+    background_error: float
+    log_likelihood: float
+    goodness: float
+    n_iter: int
+    converged: bool
+
+    @property
+    def flux_errors(self):
+        """Standard deviation of each flux, shape (n,)."""
+        return np.sqrt(np.diag(self.flux_covariance))
+
+
+def fit_parameters(counts, model, start=None, *, background=None, free_background=False, n_rounds=100, tolerance=1e-7):
+    r"""Fit the physical parameters of all components at once.
+
+    Counts of a few large blocks are Poisson with expectation :math:`A(\theta) S + \beta B`. The sources of each block
+    are those of the largest likelihood, not negative; the rest is Fisher scoring in the parameters, within their
+    ranges: by the envelope theorem the gradient needs no derivative of the sources, and they are taken out of the
+    Fisher matrix by its Schur complement.
+
+    Sources that are fitted bias the parameters, the more so the fewer counts each block has: of 10,000 counts or more
+    a block there is nothing left to see (`count_blocks` with ``fewest=1e4, n_most=32``).
+
+    Parameters
+    ----------
+    counts : array_like, shape (m, b)
+        Summed over each block.
+    model : object
+        ``spectra(theta)`` gives (m, n) of unit sum, ``jacobian(theta)`` the same and its derivatives (m, n, p), for
+        scaled parameters within ``bounds`` (2, p); ``values(theta)`` and ``slopes(theta)`` their physical values
+        and what these change by. Such as `~astro_lpalm.spectra.ParametricSpectra`.
+    start : array_like, shape (p,) or (k, p), optional
+        Scaled parameters to start from; the best end of several is taken. By default the middle of the ranges.
+    background : array_like, shape (m, b), optional
+        Expected counts that belong to no component.
+    free_background : bool
+        Whether the background is multiplied by a number, not negative, that is fitted as well.
+    n_rounds : int
+    tolerance : float
+        Rounds end when a step would gain less than this in the logarithm of the likelihood.
+
+    Returns
+    -------
+    PhysicalFit
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or counts or background are negative or not finite.
+    """
+    Y, _ = check_data(counts)
+    Y = Y.astype(np.float64)
+    background = _check_background(Y, background, free_background)
+    if Y.min() < 0:
+        msg = f"counts has {np.count_nonzero(Y < 0)} negative values, so it is no counts; do not subtract anything."
+        raise ValueError(msg)
+    filled = Y.sum(axis=0) > 0
+    low, high = np.asarray(model.bounds, dtype=float)
+    starts = np.atleast_2d(0.5 * (low + high) if start is None else np.asarray(start, dtype=float))
+    if starts.shape[1] != len(low):
+        msg = f"start has shape {np.shape(start)}, but the model has {len(low)} parameters; give one value for each."
+        raise ValueError(msg)
+    problem = _Blocks(Y[:, filled], background[:, filled], model, free_background)
+    bounds = np.array([np.append(low, [0.0] * free_background), np.append(high, [np.inf] * free_background)])
+    ends = []
+    for each in starts:
+        x = np.append(np.clip(each, low, high), [1.0] * free_background)
+        ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
+    x, _, n_iter, converged = min(ends, key=lambda end: end[1])
+    return problem.result(x, bounds, filled, n_iter, converged)
+
+
+def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50, tolerance=1e-9):
+    """Find the parameters whose spectra are nearest to given ones, by weighted least squares.
+
+    Parameters
+    ----------
+    spectra : array_like, shape (m, n)
+        Such as a network found; of any sum, which does not matter.
+    model : object
+        See `fit_parameters`.
+    start : array_like, shape (p,), optional
+    weights : array_like, shape (m, n), optional
+        Inverse variances of spectra of unit sum; by default those of counts.
+    n_rounds : int
+    tolerance : float
+        Rounds end when a step would gain less than this part of the weighted sum of squares of the spectra.
+
+    Returns
+    -------
+    theta : `~numpy.ndarray`, shape (p,)
+        Scaled.
+    """
+    A = np.maximum(np.asarray(spectra, dtype=float), 0.0)
+    A = A / np.maximum(A.sum(axis=0), _TINY)
+    weights = 1.0 / (A + 1e-2 / len(A)) if weights is None else np.asarray(weights, dtype=float)
+
+    def evaluate(theta, _):
+        found, derivatives = model.jacobian(theta)
+        residual, D = found - A, derivatives.reshape(-1, len(theta))
+        weighted = D * weights.reshape(-1, 1)
+        return 0.5 * np.sum(weights * residual**2), residual.ravel() @ weighted, D.T @ weighted, None
+
+    low, high = np.asarray(model.bounds, dtype=float)
+    x = 0.5 * (low + high) if start is None else np.clip(start, low, high)
+    return descend(evaluate, x, (low, high), n_rounds, tolerance * np.sum(weights * A**2))[0]
+
+
+def descend(evaluate, x, bounds, n_rounds, tolerance):
+    """Minimize within bounds by damped Gauss-Newton steps (Levenberg and Marquardt).
+
+    Parameters
+    ----------
+    evaluate : callable
+        ``evaluate(x, state)`` gives the value, its gradient (p,), the curvature (p, p) and a state for the next call.
+    x : array, shape (p,)
+    bounds : pair of array
+    n_rounds : int
+    tolerance : float
+        Of the gain that a step without damping promises.
+
+    Returns
+    -------
+    x : array
+    value : float
+    n_iter : int
+    converged : bool
+    """
+    value, gradient, curvature, state = evaluate(x, None)
+    damping, converged, n = 1e-2, False, 0
+    for n in range(1, n_rounds + 1):
+        while True:
+            step = _bounded_step(x, gradient, curvature + damping * np.eye(len(x)), bounds)
+            promise = -(gradient @ step + 0.5 * step @ curvature @ step)
+            trial = np.clip(x + step, *bounds)
+            there = evaluate(trial, state)
+            gain = value - there[0]
+            if gain > 0 or promise < tolerance or damping > _MOST_DAMPING:
+                break
+            damping *= 8.0
+        if gain > 0:
+            x, (value, gradient, curvature, state) = trial, there
+        damping = max(damping * (0.1 if gain > 0.5 * promise else 1.0 if gain > 0.1 * promise else 4.0), _LEAST_DAMPING)
+        if converged := bool(promise < tolerance and gain < 10 * tolerance):
+            break
+    return x, value, n, converged
+
+
+def _bounded_step(x, gradient, curvature, bounds):
+    """Minimum of the quadratic within bounds; parameters that run into one stay there, unless it pulls them back."""
+    low, high = bounds[0] - x, bounds[1] - x
+    step = np.zeros(len(x))
+    held = ((low >= 0) & (gradient > 0)) | ((high <= 0) & (gradient < 0))
+    for _ in range(3 * len(x)):
+        free = ~held
+        wanted = np.linalg.solve(curvature[np.ix_(free, free)], -gradient[free] - curvature[np.ix_(free, held)] @ step[held])
+        share = np.ones(len(x))
+        move = np.zeros(len(x))
+        move[free] = wanted - step[free]
+        end = np.where(move > 0, high, low)
+        blocked = free & ((step + move < low) | (step + move > high))
+        share[blocked] = np.clip((end[blocked] - step[blocked]) / move[blocked], 0, 1)
+        size = share.min()
+        step = np.clip(step + size * move, low, high)
+        if size < 1:
+            first = blocked & (share <= size + _TINY)
+            step[first] = end[first]
+            held |= first
+            continue
+        slope = gradient + curvature @ step
+        back = held & (((step <= low) & (slope < -_TINY)) | ((step >= high) & (slope > _TINY)))
+        if not back.any():
+            break
+        held[np.argmax(np.abs(slope) * back)] = False
+    return step
+
+
+class _Blocks:
+    """Counts of blocks, and their likelihood with the sources at their best."""
+
+    def __init__(self, Y, background, model, free_background):
+        self.Y, self.background, self.model, self.free = Y, background, model, free_background
+        self.scale = Y.sum(axis=0).mean()
+
+    def expected(self, x):
+        """Spectra, derivatives, and the background of parameters with its amplitude."""
+        A, D = self.model.jacobian(x[: len(x) - self.free])
+        return A, D, self.background * (x[-1] if self.free else 1.0)
+
+    def evaluate(self, x, S):
+        A, D, floor = self.expected(x)
+        S, value = profile_sources(self.Y, A, floor, S)
+        L = A @ S + floor
+        slope = 1.0 - self.Y / np.maximum(L, _TINY)
+        gradient = np.einsum("ik,ikp->p", slope @ S.T, D)
+        if self.free:
+            gradient = np.append(gradient, np.sum(slope * self.background))
+        inner, cross, outer = self._fisher(A, D, S, L)
+        inner, cross = _only(inner, cross, S.T > 0)
+        curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
+        return value, gradient, curvature, S
+
+    def _fisher(self, A, D, S, L):
+        # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
+        W = 1.0 / np.maximum(L, _TINY)
+        slopes = np.einsum("ikp,kb->bip", D, S, optimize=True)
+        if self.free:
+            slopes = np.concatenate([slopes, self.background.T[:, :, np.newaxis]], axis=2)
+        weighted = slopes * W.T[:, :, np.newaxis]
+        inner = np.einsum("ik,ib,il->bkl", A, W, A, optimize=True)
+        p = slopes.shape[2]
+        return inner, np.matmul(weighted.transpose(0, 2, 1), A), slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
+
+    def result(self, x, bounds, filled, n_iter, converged):
+        """Gather what is known at the end."""
+        value, gradient, _, S = self.evaluate(x, None)
+        A, D, floor = self.expected(x)
+        L = A @ S + floor
+        inner, cross, outer = self._fisher(A, D, S, L)
+        inverse = np.linalg.pinv(inner, hermitian=True)
+        precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
+        draws = _cut_normal(x, gradient, precision, bounds)
+        covariance = np.atleast_2d(np.cov(draws.T))
+        # What a parameter changes goes with sources that change as well: S(theta) = S - inverse cross^T (theta - ...)
+        weights = np.einsum("bkl,il,ib->bki", inverse, A, 1.0 / np.maximum(L, _TINY), optimize=True)
+        fluxes = np.einsum("bki,ib->k", weights, self.Y - floor)
+        follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
+        noise = inverse.sum(axis=0)
+        flux_covariance = noise + follow @ covariance @ follow.T
+        p, slopes = len(x) - self.free, np.append(self.model.slopes(x[: len(x) - self.free]), [1.0] * self.free)
+        own = covariance[:p, :p]
+        spectra_covariance = np.einsum("ikp,pq,jkq->kij", D, own, D, optimize=True)
+        moves = A.T[:, :, np.newaxis] * follow[:, np.newaxis] + np.pad(
+            fluxes[:, np.newaxis, np.newaxis] * D.transpose(1, 0, 2), ((0, 0), (0, 0), (0, int(self.free)))
+        )
+        counts_covariance = np.einsum("kip,pq,kjq->kij", moves, covariance, moves, optimize=True)
+        counts_covariance += np.einsum("k,ik,jk->kij", np.diag(noise), A, A)
+        span = bounds[1, :p] - bounds[0, :p]
+        sources = np.zeros((len(S), len(filled)))
+        sources[:, filled] = S
+        ends = np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)
+        dof = self.Y.size - S.size - len(x)
+        return PhysicalFit(
+            theta=x[:p],
+            covariance=own,
+            values=self.model.values(x[:p]),
+            errors=np.sqrt(np.diag(own)) * slopes[:p],
+            intervals=self.model.values(ends),
+            value_covariance=own * np.outer(slopes[:p], slopes[:p]),
+            at_limit=(x[:p] - bounds[0, :p] < _AT_LIMIT * span) | (bounds[1, :p] - x[:p] < _AT_LIMIT * span),
+            undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,
+            spectra=A,
+            spectra_covariance=spectra_covariance,
+            fluxes=fluxes,
+            flux_covariance=flux_covariance,
+            counts_covariance=counts_covariance,
+            sources=sources,
+            background_amplitude=float(x[-1]) if self.free else 1.0,
+            background_error=float(np.sqrt(covariance[-1, -1])) if self.free else 0.0,
+            log_likelihood=-float(value),
+            goodness=float(np.sum((self.Y - L) ** 2 / np.maximum(L, _TINY)) / max(dof, 1)),
+            n_iter=n_iter,
+            converged=converged,
+        )
+
+
+def profile_sources(Y, A, background, S=None):
+    """Sources of the largest Poisson likelihood, not negative, of each block: projected Newton steps.
+
+    Parameters
+    ----------
+    Y : array, shape (m, b)
+    A : array, shape (m, n)
+    background : array, shape (m, b)
+    S : array, shape (n, b), optional
+        Where to start.
+
+    Returns
+    -------
+    S : array, shape (n, b)
+    value : float
+        The sum of expected counts less counts times their logarithm.
+    """
+    total = np.maximum(A.sum(axis=0), _TINY)[:, np.newaxis]
+    if S is None:
+        S = np.maximum(Y.sum(axis=0) / (len(total) * total), _TINY)
+    else:
+        S = np.maximum(S, 1e-3 * S.mean(axis=0))  # what is zero could not be brought up by the first rounds
+    for _ in range(5 if len(total) > 1 else 1):
+        S = S * (A.T @ (Y / np.maximum(A @ S + background, _TINY))) / total
+    values = _values(Y, A @ S + background)
+    active, counts = np.arange(Y.shape[1]), Y.sum(axis=0)
+    for _ in range(_SOURCE_STEPS):
+        y, floor, s = Y[:, active], background[:, active], S[:, active]
+        L = np.maximum(A @ s + floor, _TINY)
+        gradient = A.T @ (1.0 - y / L)
+        inner = np.einsum("ik,ib,il->bkl", A, y / L**2, A, optimize=True)
+        s, value = _projected_step(y, A, floor, s, gradient, inner, values[active])
+        gain = values[active] - value
+        S[:, active], values[active] = s, value
+        active = active[gain > _SOURCE_TOLERANCE * counts[active]]
+        if not active.size:
+            break
+    return S, float(values.sum())
+
+
+def _projected_step(y, A, floor, s, gradient, inner, value):
+    # Sources at zero, or that the step would bring below it at once, whose gradient says so, are held.
+    held = (s <= 1e-9 * s.sum(axis=0)) & (gradient > 0)
+    n = len(s)
+    free = ~held.T
+    matrix = inner * free[:, :, np.newaxis] * free[:, np.newaxis]
+    trace = np.maximum(np.trace(inner, axis1=1, axis2=2), _TINY)
+    matrix[:, range(n), range(n)] += np.where(free, 1e-10 * trace[:, np.newaxis], 1.0)
+    step = -np.linalg.solve(matrix, (gradient.T * free)[..., np.newaxis])[..., 0].T
+    size, best, low = np.ones(y.shape[1]), s.copy(), value.copy()
+    todo = np.arange(y.shape[1])
+    for _ in range(30):
+        trial = np.maximum(s[:, todo] + size[todo] * step[:, todo], 0.0) * ~held[:, todo]
+        there = _values(y[:, todo], A @ trial + floor[:, todo])
+        better = there <= value[todo]
+        best[:, todo[better]], low[todo[better]] = trial[:, better], there[better]
+        todo = todo[~better]
+        if not todo.size:
+            break
+        size[todo] *= 0.3
+    return best, low
+
+
+def _values(Y, L):
+    return (L - Y * np.log(np.maximum(L, _TINY))).sum(axis=0)
+
+
+def _only(inner, cross, free):
+    """Leave out sources that are held at zero."""
+    n = inner.shape[1]
+    inner = inner * free[:, :, np.newaxis] * free[:, np.newaxis]
+    trace = np.maximum(np.trace(inner, axis1=1, axis2=2), _TINY)
+    inner[:, range(n), range(n)] += np.where(free, 1e-10 * trace[:, np.newaxis], 1.0)
+    return inner, cross * free[:, np.newaxis]
+
+
+def _cut_normal(x, gradient, precision, bounds):
+    """Draw from the normal distribution that a gradient and a curvature at x describe, within bounds.
+
+    Chains run along the eigenvectors of the precision, where the distribution is a product but for the bounds, and
+    along the axes. The same input gives the same draws.
+    """
+    rng = np.random.default_rng(0)
+    values, vectors = np.linalg.eigh(precision)
+    values = np.maximum(values, 1e-10 * max(values.max(), 1.0))
+    precision = (vectors * values) @ vectors.T
+    low, high = bounds[0] - x, bounds[1] - x
+    directions = np.concatenate([vectors.T, np.eye(len(x))])
+    tight = np.sum(directions @ precision * directions, axis=1)
+    draws = np.zeros((_CHAINS, len(x)))
+    kept = []
+    for sweep in range(_SWEEPS + _BURN_IN):
+        for direction, strength in zip(directions, tight):
+            moving = np.abs(direction) > _TINY
+            with np.errstate(over="ignore"):
+                ends = np.array([low - draws, high - draws])[:, :, moving] / direction[moving]
+            first, last = ends.min(axis=0).max(axis=1), ends.max(axis=0).min(axis=1)
+            centre = -(draws @ precision + gradient) @ direction / strength
+            width = 1.0 / np.sqrt(strength)
+            draws += _cut_draws(centre, width, np.minimum(first, 0), np.maximum(last, 0), rng)[:, np.newaxis] * direction
+        if sweep >= _BURN_IN:
+            kept.append(x + draws)
+    return np.clip(np.concatenate(kept), *bounds)
+
+
+def _cut_draws(centre, width, first, last, rng):
+    # Of a normal distribution between two ends, mirrored so that the far tail is the precise one.
+    a, b = (first - centre) / width, (last - centre) / width
+    mirror = a + b > 0
+    a, b = np.where(mirror, -b, a), np.where(mirror, -a, b)
+    low, high = ndtr(a), ndtr(b)
+    z = ndtri(low + rng.random(len(a)) * (high - low))
+    z = np.clip(np.where(np.isfinite(z), z, b), a, b)
+    return centre + width * np.where(mirror, -z, z)
+
+
+def _check_background(Y, background, free):
+    if background is None:
+        if free:
+            msg = "free_background is true, but there is no background; give its expected counts."
+            raise ValueError(msg)
+        return np.zeros_like(Y)
+    background = np.asarray(background, dtype=float)
+    if background.shape not in (Y.shape, (len(Y), 1)):
+        msg = f"background has shape {background.shape}, but must have that of the counts, {Y.shape}."
+        raise ValueError(msg)
+    if not (np.isfinite(background).all() and background.min() >= 0):
+        msg = "background has values that are negative, NaN or infinite, so it is no expected counts."
+        raise ValueError(msg)
+    return np.broadcast_to(background, Y.shape)
