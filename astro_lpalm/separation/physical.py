@@ -228,7 +228,9 @@ def _bounded_step(x, gradient, curvature, bounds):
     held = ((low >= 0) & (gradient > 0)) | ((high <= 0) & (gradient < 0))
     for _ in range(3 * len(x)):
         free = ~held
-        wanted = np.linalg.solve(curvature[np.ix_(free, free)], -gradient[free] - curvature[np.ix_(free, held)] @ step[held])
+        wanted = np.linalg.solve(
+            curvature[np.ix_(free, free)], -gradient[free] - curvature[np.ix_(free, held)] @ step[held]
+        )
         share = np.ones(len(x))
         move = np.zeros(len(x))
         move[free] = wanted - step[free]
@@ -438,7 +440,9 @@ def _cut_normal(x, gradient, precision, bounds):
             first, last = ends.min(axis=0).max(axis=1), ends.max(axis=0).min(axis=1)
             centre = -(draws @ precision + gradient) @ direction / strength
             width = 1.0 / np.sqrt(strength)
-            draws += _cut_draws(centre, width, np.minimum(first, 0), np.maximum(last, 0), rng)[:, np.newaxis] * direction
+            draws += (
+                _cut_draws(centre, width, np.minimum(first, 0), np.maximum(last, 0), rng)[:, np.newaxis] * direction
+            )
         if sweep >= _BURN_IN:
             kept.append(x + draws)
     return np.clip(np.concatenate(kept), *bounds)

@@ -36,8 +36,6 @@ class SpectrumEmulator:
 
     Parameters
     ----------
-    ratios : array_like, shape (p,)
-        High over low for parameters that are scaled by their logarithm, 1 for the others.
     is_linear : array_like of bool, shape (p,)
     reference : array_like, shape (1 + sum of nodes, m)
         Chebyshev coefficients of log P: a constant, then those of each other parameter.
@@ -45,8 +43,7 @@ class SpectrumEmulator:
         Of shape (rank, nodes, next rank): of the linear parameters together, then of each other. The last rank is m.
     """
 
-    def __init__(self, ratios, is_linear, reference, cores):
-        self.ratios = np.asarray(ratios, dtype=float)
+    def __init__(self, is_linear, reference, cores):
         self.is_linear = np.asarray(is_linear, dtype=bool)
         self.reference = np.asarray(reference, dtype=float)
         self.cores = [np.asarray(core, dtype=float) for core in cores]
@@ -76,7 +73,7 @@ class SpectrumEmulator:
         return np.maximum(rates, 0.0, out=rates)
 
     def jacobian(self, x):
-        """Derivatives of the rates in the scaled parameters.
+        """Rates, and their derivatives in the scaled parameters.
 
         Parameters
         ----------
@@ -84,15 +81,16 @@ class SpectrumEmulator:
 
         Returns
         -------
-        `~numpy.ndarray`, shape (m, p)
+        rates : `~numpy.ndarray`, shape (m,)
+        derivatives : `~numpy.ndarray`, shape (m, p)
         """
         weights = self._weights(x[np.newaxis])
         rows = [np.repeat(each, 1 + len(x), axis=0) for each in weights]
         slopes = np.zeros((len(x), self.reference.shape[1]))  # of log P
-        start, ratio = 1, self.ratios[self.is_linear]
+        start = 1
         for place, k in enumerate(np.flatnonzero(self.is_linear)):
             rows[0][1 + k] = 0.0
-            rows[0][1 + k, 1 + place] = _linear_slope(x[k], ratio[place])
+            rows[0][1 + k, 1 + place] = 2.0
         for each, core, k in zip(rows[1:], self.cores[1:], np.flatnonzero(~self.is_linear)):
             n = core.shape[1]
             slope = 2 * chebyshev.chebval(2 * x[k] - 1, chebyshev.chebder(np.eye(n))) if n > 1 else np.zeros(n)
@@ -100,11 +98,11 @@ class SpectrumEmulator:
             slopes[k] = slope @ self.reference[start : start + n]
             start += n
         values = _train(rows, self.cores)
-        return (self._factor(weights) * (values[1:] + values[0] * slopes)).T
+        factor = self._factor(weights)
+        return np.maximum(factor[0] * values[0], 0.0), (factor * (values[1:] + values[0] * slopes)).T
 
     def _weights(self, x):
-        u = _linear_coordinate(x[:, self.is_linear], self.ratios[self.is_linear])
-        weights = [np.hstack([np.ones((len(x), 1)), u])]
+        weights = [np.hstack([np.ones((len(x), 1)), 2 * x[:, self.is_linear] - 1])]
         for core, column in zip(self.cores[1:], x[:, ~self.is_linear].T):
             weights.append(chebyshev.chebvander(2 * column - 1, core.shape[1] - 1))
         return weights
@@ -113,7 +111,7 @@ class SpectrumEmulator:
         return np.exp(np.hstack([weights[0][:, :1], *weights[1:]]) @ self.reference)
 
     @classmethod
-    def tabulate(cls, source, ratios, *, tolerance=1e-4, seed=0):
+    def tabulate(cls, source, n_parameters, *, tolerance=1e-4, seed=0):
         """Tabulate a component's exact spectra.
 
         Parameters
@@ -122,8 +120,8 @@ class SpectrumEmulator:
             ``source.photons(x)`` makes (N, f) photons of own scaled parameters (N, q); ``source.fold(photons, y)``
             makes (N, m) count rates of them, absorbed by a column of scaled density ``y``, which is the last of the
             p parameters; with p = q, ``y`` is None.
-        ratios : array_like, shape (p,)
-            See the class.
+        n_parameters : int
+            p, with the shared column.
         tolerance : float
             Largest error in any bin above 1e-3 of the peak, relative to the spectrum, of 200 draws.
         seed : int
@@ -135,8 +133,8 @@ class SpectrumEmulator:
             None if the grid would be too large, or the error is larger with any grid tried: the spectra are not smooth.
         """
         rng = np.random.default_rng(seed)
-        table = _Tabulation(source, np.asarray(ratios, dtype=float))
-        x = rng.random((_N_CHECKS, len(table.ratios)))
+        table = _Tabulation(source, n_parameters)
+        x = rng.random((_N_CHECKS, n_parameters))
         exact = table.rates(x)
         table.find_linear(rng)
         for trial in range(_N_TRIALS):
@@ -171,8 +169,7 @@ class SpectrumEmulator:
         ]
         hdu = fits.BinTableHDU.from_columns(columns)
         hdu.header["EXTNAME"] = name
-        for k, (ratio, linear) in enumerate(zip(self.ratios, self.is_linear), start=1):
-            hdu.header[f"RATIO{k}"] = (float(ratio), "high over low of a logarithmic range, or 1")
+        for k, linear in enumerate(self.is_linear, start=1):
             hdu.header[f"LINEAR{k}"] = (bool(linear), "whether spectra are linear in it")
         return hdu
 
@@ -188,14 +185,9 @@ class SpectrumEmulator:
         -------
         SpectrumEmulator
         """
-        n = sum(key.startswith("RATIO") for key in hdu.header)
+        n = sum(key.startswith("LINEAR") for key in hdu.header)
         reference, *cores = (np.array(numbers).reshape(shape) for shape, numbers in hdu.data)
-        return cls(
-            [hdu.header[f"RATIO{k + 1}"] for k in range(n)],
-            [hdu.header[f"LINEAR{k + 1}"] for k in range(n)],
-            reference[:, 0],
-            cores,
-        )
+        return cls([hdu.header[f"LINEAR{k + 1}"] for k in range(n)], reference[:, 0], cores)
 
 
 def largest_error(found, exact):
@@ -207,13 +199,15 @@ def largest_error(found, exact):
 class _Tabulation:
     """What a component's spectra need to be tabulated: which parameters are linear, how many nodes the others."""
 
-    def __init__(self, source, ratios):
-        self.source, self.ratios = source, ratios
-        self.is_linear = np.zeros(len(ratios), dtype=bool)
+    def __init__(self, source, n_parameters):
+        self.source, self.middle = source, np.full(n_parameters, 0.5)
+        self.is_linear = np.zeros(n_parameters, dtype=bool)
 
     def rates(self, x):
         """Exact rates of scaled parameters (N, p)."""
-        return np.concatenate([self._fold(*self._own(x[i : i + _PHOTONS_AT_ONCE])) for i in range(0, len(x), 500)])
+        return np.concatenate(
+            [self._fold(*self._own(x[i : i + _PHOTONS_AT_ONCE])) for i in range(0, len(x), _PHOTONS_AT_ONCE)]
+        )
 
     def _own(self, x):
         shared = self.source.is_absorbed
@@ -225,8 +219,8 @@ class _Tabulation:
     def find_linear(self, rng):
         """Find parameters in which spectra are linear, and without products of two of them."""
         candidates = []
-        for k in range(len(self.ratios) - self.source.is_absorbed):
-            x = rng.random((_N_PROBES, len(self.ratios)))
+        for k in range(len(self.middle) - self.source.is_absorbed):
+            x = rng.random((_N_PROBES, len(self.middle)))
             if self._second_difference(x, [k, k]) and all(self._second_difference(x, [k, j]) for j in candidates):
                 candidates.append(k)
         self.is_linear[candidates] = True
@@ -236,7 +230,7 @@ class _Tabulation:
         corners = []
         for i, j in ((-1, -1), (1, -1), (-1, 1), (1, 1)) if first != second else ((-1,) * 2, (0, 0), (0, 0), (1, 1)):
             x = x.copy()
-            x[:, first], x[:, second] = (_scaled(u, self.ratios[k]) for u, k in ((i, first), (j, second)))
+            x[:, first], x[:, second] = 0.5 + 0.5 * i, 0.5 + 0.5 * j
             corners.append(self.rates(x))
         low, *middle, high = corners
         return np.abs(low + high - sum(middle)).max() <= _ROUNDING * max(each.max() for each in corners)
@@ -244,10 +238,7 @@ class _Tabulation:
     def orders(self, aim, rng):
         """Find how many Chebyshev nodes each of the other parameters needs, from slices through the ranges."""
         orders, nodes = [], _nodes(_MOST_NODES)
-        middle = np.full(len(self.ratios), 0.5)
-        middle[self.is_linear] = _scaled(0.0, self.ratios[self.is_linear])
-        bases = np.vstack([middle, rng.random((_N_PROBES, len(self.ratios)))])
-        self.middle, self.slices = middle, []
+        bases = np.vstack([self.middle, rng.random((_N_PROBES, len(self.middle)))])
         for k in np.flatnonzero(~self.is_linear):
             x = np.repeat(bases, len(nodes), axis=0)
             x[:, k] = np.tile(nodes, len(bases))
@@ -278,7 +269,7 @@ class _Tabulation:
             x[place, ..., k] = 1.0
         tensor = self._tensor(x.reshape(-1, x.shape[-1]), orders)
         tensor = tensor.reshape(1 + n_linear, *orders, -1)
-        blank = cls(self.ratios, self.is_linear, reference, [np.empty((0, 1, 0)), *(np.empty((0, n, 0)) for n in orders)])
+        blank = cls(self.is_linear, reference, [np.empty((0, 1, 0)), *(np.empty((0, n, 0)) for n in orders)])
         full = np.meshgrid(*(_nodes(n) for n in orders), indexing="ij")
         points = np.tile(self.middle, (max(int(np.prod(orders)), 1), 1))
         for k, values in zip(others, full):
@@ -287,7 +278,7 @@ class _Tabulation:
         tensor[1:] -= tensor[0]
         for axis in range(len(orders)):
             tensor = _coefficients(tensor, 1 + axis)
-        return cls(self.ratios, self.is_linear, reference, _decompose(tensor, 0.3 * aim))
+        return cls(self.is_linear, reference, _decompose(tensor, 0.3 * aim))
 
     def _tensor(self, x, orders):
         if not self.source.is_absorbed:
@@ -345,19 +336,3 @@ def _coefficients(values, axis):
     matrix = np.cos(np.pi * np.outer(np.arange(n), np.arange(n) + 0.5) / n) * 2 / n
     matrix[0] /= 2
     return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
-
-
-def _linear_coordinate(x, ratio):
-    """Value of a parameter, scaled to -1 to 1; x is its value or its logarithm, scaled to 0 to 1."""
-    share = np.where(ratio == 1, x, np.expm1(x * np.log(ratio)) / np.where(ratio == 1, 1, ratio - 1))
-    return 2 * share - 1
-
-
-def _linear_slope(x, ratio):
-    return 2.0 if ratio == 1 else 2 * np.log(ratio) * np.exp(x * np.log(ratio)) / (ratio - 1)
-
-
-def _scaled(u, ratio):
-    """Inverse of `_linear_coordinate`."""
-    share = 0.5 * (1 + np.asarray(u, dtype=float))
-    return np.where(ratio == 1, share, np.log1p(share * (ratio - 1)) / np.log(np.where(ratio == 1, np.e, ratio)))

@@ -1,6 +1,6 @@
 """Spectra of all components of a library as functions of their physical parameters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
@@ -15,6 +15,10 @@ __all__ = ["FreeParameter", "ParametricSpectra"]
 
 _STEP = 1e-4  # of scaled parameters, for finite differences of exact spectra
 _SHARED = "nh"
+_TINY = 1e-12
+_N_ALONG = 7  # points of a range at which spectra are compared, to choose the scale
+_FORWARD = {"linear": np.positive, "log": np.log, "inverse": np.reciprocal, "square": np.square}
+_BACKWARD = {"linear": np.positive, "log": np.exp, "inverse": np.reciprocal, "square": np.sqrt}
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class FreeParameter:
     low, high : float
         The range, in that unit.
     scale : str
-        "linear" or "log": what is uniform between 0 and 1 in the scaled parameter.
+        What goes evenly from 0 to 1 with the scaled parameter: the value ("linear"), its logarithm ("log"), its
+        "inverse" or "square". Whatever the range was drawn in, that in which spectra change most evenly is best to fit in: errors
+        are then nearest to a normal distribution, also where a parameter is hardly measured.
     """
 
     component: str
@@ -41,27 +47,22 @@ class FreeParameter:
     high: float
     scale: str = "linear"
 
-    @property
-    def ratio(self):
-        """High over low of a logarithmic range, or 1."""
-        return self.high / self.low if self.scale == "log" else 1.0
-
     def value(self, x):
         """Value of a scaled parameter."""
-        if self.scale == "log":
-            return self.low * self.ratio ** np.asarray(x, dtype=float)
-        return self.low + (self.high - self.low) * np.asarray(x, dtype=float)
+        low, high = _FORWARD[self.scale](np.array([self.low, self.high]))
+        return np.clip(_BACKWARD[self.scale](low + (high - low) * np.asarray(x, dtype=float)), self.low, self.high)
 
     def scaled(self, value):
         """Scaled parameter of a value; beyond 0 to 1 for one beyond the range."""
-        value = np.asarray(value, dtype=float)
-        if self.scale == "log":
-            return np.log(value / self.low) / np.log(self.ratio)
-        return (value - self.low) / (self.high - self.low)
+        low, high = _FORWARD[self.scale](np.array([self.low, self.high]))
+        return (_FORWARD[self.scale](np.asarray(value, dtype=float)) - low) / (high - low)
 
     def slope(self, x):
-        """Derivative of the value in the scaled parameter."""
-        return self.value(x) * np.log(self.ratio) if self.scale == "log" else np.full(np.shape(x), self.high - self.low)
+        """Differentiate the value in the scaled parameter."""
+        low, high = _FORWARD[self.scale](np.array([self.low, self.high]))
+        value = self.value(x)
+        slopes = {"linear": 1.0, "log": value, "inverse": -(value**2), "square": 0.5 / np.maximum(value, _TINY)}
+        return (high - low) * slopes[self.scale]
 
 
 class ParametricSpectra:
@@ -132,12 +133,12 @@ class ParametricSpectra:
             priors = {name: prior for name, prior in component.priors.items() if prior.low < prior.high}
             own = [_free(component.name, name, component.expression.model, prior) for name, prior in priors.items()]
             place = [*range(len(parameters), len(parameters) + len(own)), *([0] if shared else [])]
+            own = [_evenly(library, component, own, each, parameters[0] if shared else None) for each in own]
             parameters += own
             source = _ExactSpectra(library, component, own, parameters[0] if shared else None)
-            ratios = [parameters[k].ratio for k in place]
             table = None
             if tolerance is not None:
-                table = SpectrumEmulator.tabulate(source, ratios, tolerance=tolerance, seed=seed)
+                table = SpectrumEmulator.tabulate(source, len(place), tolerance=tolerance, seed=seed)
             sources.append(source if table is None else table)
             places.append(place)
         return cls(parameters, library.component_names, sources, places)
@@ -167,7 +168,7 @@ class ParametricSpectra:
         return np.stack([each.scaled(value) for each, value in zip(self.parameters, columns)], axis=-1)
 
     def slopes(self, theta):
-        """Derivative of each physical value in its scaled parameter, shape (p,)."""
+        """Differentiate each physical value in its scaled parameter: shape (p,)."""
         return np.array([float(each.slope(x)) for each, x in zip(self.parameters, theta)])
 
     def rates(self, theta):
@@ -216,10 +217,11 @@ class ParametricSpectra:
             In the scaled parameters.
         """
         theta = np.asarray(theta, dtype=float)
-        rates = self.rates(theta)
+        made = [source.jacobian(theta[place]) for source, place in zip(self.sources, self.places)]
+        rates = np.stack([each for each, _ in made], axis=1)
         derivatives = np.zeros((*rates.shape, len(theta)))
-        for k, (source, place) in enumerate(zip(self.sources, self.places)):
-            derivatives[:, k, place] = source.jacobian(theta[place])
+        for k, place in enumerate(self.places):
+            derivatives[:, k, place] = made[k][1]
         total = rates.sum(axis=0)
         spectra = rates / total
         return spectra, (derivatives - spectra[..., np.newaxis] * derivatives.sum(axis=0)) / total[:, np.newaxis]
@@ -269,8 +271,12 @@ class ParametricSpectra:
         """
         rows = hdulist["PARAMETERS"].data
         parameters = [
-            FreeParameter(*(str(row[key]) for key in ("COMPONENT", "NAME", "UNIT")), float(row["LOW"]), float(row["HIGH"]),
-                          str(row["SCALE"]))
+            FreeParameter(
+                *(str(row[key]) for key in ("COMPONENT", "NAME", "UNIT")),
+                float(row["LOW"]),
+                float(row["HIGH"]),
+                str(row["SCALE"]),
+            )
             for row in rows
         ]
         tables = sorted((hdu for hdu in hdulist if hdu.name.startswith("EMULATOR")), key=lambda hdu: int(hdu.name[8:]))
@@ -312,11 +318,29 @@ class _ExactSpectra:
         return self.fold(self.photons(x[:, :-1]), x[:, -1])
 
     def jacobian(self, x):
-        """Derivatives (m, p), by central differences within the range."""
+        """Rates (m,) and their derivatives (m, p), by central differences within the range."""
         steps = np.eye(len(x)) * _STEP
         high, low = np.minimum(x + steps, 1.0), np.maximum(x - steps, 0.0)
-        rates = self.rates(np.vstack([high, low]))
-        return ((rates[: len(x)] - rates[len(x) :]) / (high - low).sum(axis=1)[:, np.newaxis]).T
+        rate, *rates = self.rates(np.vstack([x, high, low]))
+        rates = np.array(rates)
+        return rate, ((rates[: len(x)] - rates[len(x) :]) / (high - low).sum(axis=1)[:, np.newaxis]).T
+
+
+def _evenly(library, component, own, chosen, shared):
+    """Give a parameter the scale in which the component's rates change most evenly over its range."""
+    scales = [
+        scale for scale in _FORWARD if scale == "linear" or chosen.low > 0 or (scale, chosen.low) == ("square", 0)
+    ]
+    trials = [replace(chosen, scale=scale) for scale in scales]
+    k, along = own.index(chosen), np.linspace(0, 1, _N_ALONG)
+    x = np.full((_N_ALONG, len(own) + (shared is not None)), 0.5)
+    x[:, k] = along
+    bends = []
+    for trial in trials:
+        rates = _ExactSpectra(library, component, [*own[:k], trial, *own[k + 1 :]], shared).rates(x)
+        middle = rates.mean(axis=0)
+        bends.append(np.sum(np.diff(rates, 2, axis=0) ** 2 / np.maximum(middle, 1e-6 * middle.max())))
+    return trials[0 if bends[0] < 2 * min(bends) else int(np.argmin(bends))]
 
 
 def _free(component, name, model, prior):
