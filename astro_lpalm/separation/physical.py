@@ -290,12 +290,11 @@ class _Blocks:
 
     def result(self, x, bounds, filled, n_iter, converged):
         """Gather what is known at the end."""
-        value, gradient, _, S = self.evaluate(x, None)
+        value, gradient, precision, S = self.evaluate(x, None)
         A, D, floor = self.expected(x)
         L = A @ S + floor
-        inner, cross, outer = self._fisher(A, D, S, L)
+        inner, cross, _ = self._fisher(A, D, S, L)
         inverse = np.linalg.pinv(inner, hermitian=True)
-        precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
         draws = _cut_normal(x, gradient, precision, bounds)
         covariance = np.atleast_2d(np.cov(draws.T))
         # What a parameter changes goes with sources that change as well: S(theta) = S - inverse cross^T (theta - ...)

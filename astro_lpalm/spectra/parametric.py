@@ -49,17 +49,17 @@ class FreeParameter:
 
     def value(self, x):
         """Value of a scaled parameter."""
-        low, high = _FORWARD[self.scale](np.array([self.low, self.high]))
+        low, high = _FORWARD[self.scale](np.array([self.low, self.high], dtype=float))
         return np.clip(_BACKWARD[self.scale](low + (high - low) * np.asarray(x, dtype=float)), self.low, self.high)
 
     def scaled(self, value):
         """Scaled parameter of a value; beyond 0 to 1 for one beyond the range."""
-        low, high = _FORWARD[self.scale](np.array([self.low, self.high]))
+        low, high = _FORWARD[self.scale](np.array([self.low, self.high], dtype=float))
         return (_FORWARD[self.scale](np.asarray(value, dtype=float)) - low) / (high - low)
 
     def slope(self, x):
         """Differentiate the value in the scaled parameter."""
-        low, high = _FORWARD[self.scale](np.array([self.low, self.high]))
+        low, high = _FORWARD[self.scale](np.array([self.low, self.high], dtype=float))
         value = self.value(x)
         slopes = {"linear": 1.0, "log": value, "inverse": -(value**2), "square": 0.5 / np.maximum(value, _TINY)}
         return (high - low) * slopes[self.scale]
@@ -281,7 +281,7 @@ class ParametricSpectra:
         ]
         tables = sorted((hdu for hdu in hdulist if hdu.name.startswith("EMULATOR")), key=lambda hdu: int(hdu.name[8:]))
         sources = [SpectrumEmulator.from_hdu(hdu) for hdu in tables]
-        places = [[hdu.header[f"PLACE{i + 1}"] for i in range(len(each.ratios))] for hdu, each in zip(tables, sources)]
+        places = [[hdu.header[f"PLACE{i + 1}"] for i in range(len(each.is_linear))] for hdu, each in zip(tables, sources)]
         return cls(parameters, [hdu.header["COMPONEN"] for hdu in tables], sources, places)
 
     def __repr__(self):
