@@ -59,9 +59,7 @@ def with_own_spectra(world, model, theta, seed):
     ]
     expected = np.einsum("mk,kyx->myx", spectra, images)
     counts = np.random.default_rng([seed, 5]).poisson(expected)
-    named = {
-        name: expected_counts for name, expected_counts in zip(world.spectra, (spectra * np.sum(images, (1, 2))).T)
-    }
+    named = dict(zip(world.spectra, (spectra * np.sum(images, (1, 2))).T))
     return replace(world, counts=counts, images=dict(zip(world.images, images)), spectra=named)
 
 

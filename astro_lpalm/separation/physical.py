@@ -13,6 +13,7 @@ _TINY = 1e-12
 _SOURCE_STEPS = 60
 _SOURCE_TOLERANCE = 1e-10  # of what a step of the sources gains in the logarithm of the likelihood, for each count
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e12
+_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 30, 1e-2, 1e-5
 _UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
 _AT_LIMIT = 1e-6
 _CHAINS, _SWEEPS, _BURN_IN = 400, 20, 10
@@ -93,6 +94,10 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
     ranges: by the envelope theorem the gradient needs no derivative of the sources, and they are taken out of the
     Fisher matrix by its Schur complement.
 
+    Where a component is missing from a block, a source that cannot be negative is too bright on average, and moves the
+    parameters. So the last rounds are weighted least squares, with variances of the counts that the fit expects, in
+    which sources are free in sign: parameters and fluxes then have no bias, and the errors of the Fisher matrix.
+
     Sources that are fitted bias the parameters, the more so the fewer counts each block has: of 10,000 counts or more
     a block there is nothing left to see (`count_blocks` with ``fewest=1e4, n_most=32``).
 
@@ -142,7 +147,8 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
         x = np.append(np.clip(each, low, high), [1.0] * free_background)
         ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
     x, _, n_iter, converged = min(ends, key=lambda end: end[1])
-    return problem.result(x, bounds, filled, n_iter, converged)
+    x, n_more, settled = problem.settle(x, bounds, n_rounds)
+    return problem.result(x, bounds, filled, n_iter + n_more, converged and settled)
 
 
 def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50, tolerance=1e-9):
@@ -277,6 +283,32 @@ class _Blocks:
         curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
         return value, gradient, curvature, S
 
+    def settle(self, x, bounds, n_rounds):
+        """Go on by weighted least squares with sources free in sign; give where it ends, rounds, and whether it did."""
+        for n in range(1, min(n_rounds, _LAST_ROUNDS) + 1):
+            _, gradient, precision, *_ = self.free_sources(x)
+            step = _bounded_step(x, gradient, precision + _LAST_DAMPING * np.eye(len(x)), bounds)
+            x = np.clip(x + step, *bounds)
+            if -(gradient @ step) < _LAST_TOLERANCE:
+                return x, n, True
+        return x, min(n_rounds, _LAST_ROUNDS), n_rounds == 0
+
+    def free_sources(self, x):
+        """Sources free in sign by weighted least squares, and the gradient, curvature and links of the parameters."""
+        A, D, floor = self.expected(x)
+        positive, _ = profile_sources(self.Y, A, floor)
+        L = np.maximum(A @ positive + floor, _TINY)
+        inner = np.einsum("ik,ib,il->bkl", A, 1.0 / L, A, optimize=True)
+        inverse = np.linalg.pinv(inner, hermitian=True)
+        S = np.einsum("bkl,lb->kb", inverse, A.T @ ((self.Y - floor) / L))
+        residual = (self.Y - floor - A @ S) / L
+        gradient = -np.einsum("ik,ikp->p", residual @ S.T, D)
+        if self.free:
+            gradient = np.append(gradient, -np.sum(residual * self.background))
+        _, cross, outer = self._fisher(A, D, S, L)
+        precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
+        return S, gradient, precision, inverse, cross
+
     def _fisher(self, A, D, S, L):
         # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
         W = 1.0 / np.maximum(L, _TINY)
@@ -290,16 +322,14 @@ class _Blocks:
 
     def result(self, x, bounds, filled, n_iter, converged):
         """Gather what is known at the end."""
-        value, gradient, precision, S = self.evaluate(x, None)
         A, D, floor = self.expected(x)
-        L = A @ S + floor
-        inner, cross, _ = self._fisher(A, D, S, L)
-        inverse = np.linalg.pinv(inner, hermitian=True)
+        positive, value = profile_sources(self.Y, A, floor)
+        L = A @ positive + floor
+        S, gradient, precision, inverse, cross = self.free_sources(x)
         draws = _cut_normal(x, gradient, precision, bounds)
         covariance = np.atleast_2d(np.cov(draws.T))
-        # What a parameter changes goes with sources that change as well: S(theta) = S - inverse cross^T (theta - ...)
-        weights = np.einsum("bkl,il,ib->bki", inverse, A, 1.0 / np.maximum(L, _TINY), optimize=True)
-        fluxes = np.einsum("bki,ib->k", weights, self.Y - floor)
+        # where parameters are wrong, the sources are too: they follow by -inverse cross^T
+        fluxes = S.sum(axis=1)
         follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
         noise = inverse.sum(axis=0)
         flux_covariance = noise + follow @ covariance @ follow.T
@@ -313,7 +343,7 @@ class _Blocks:
         counts_covariance += np.einsum("k,ik,jk->kij", np.diag(noise), A, A)
         span = bounds[1, :p] - bounds[0, :p]
         sources = np.zeros((len(S), len(filled)))
-        sources[:, filled] = S
+        sources[:, filled] = positive
         ends = np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)
         dof = self.Y.size - S.size - len(x)
         return PhysicalFit(

@@ -281,7 +281,9 @@ class ParametricSpectra:
         ]
         tables = sorted((hdu for hdu in hdulist if hdu.name.startswith("EMULATOR")), key=lambda hdu: int(hdu.name[8:]))
         sources = [SpectrumEmulator.from_hdu(hdu) for hdu in tables]
-        places = [[hdu.header[f"PLACE{i + 1}"] for i in range(len(each.is_linear))] for hdu, each in zip(tables, sources)]
+        places = [
+            [hdu.header[f"PLACE{i + 1}"] for i in range(len(each.is_linear))] for hdu, each in zip(tables, sources)
+        ]
         return cls(parameters, [hdu.header["COMPONEN"] for hdu in tables], sources, places)
 
     def __repr__(self):
