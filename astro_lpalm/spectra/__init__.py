@@ -18,4 +18,5 @@ from .statistics import *
 from .synchrotron import *
 from .table_model import *
 from .thermal import *
+from .thermal_emulator import *
 from .user_model import *

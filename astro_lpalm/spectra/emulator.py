@@ -2,20 +2,20 @@
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Table
 from numpy.polynomial import chebyshev
 
 __all__ = ["SpectrumEmulator"]
 
-_MOST_NODES = 16  # Chebyshev nodes of a parameter in the search for how many it needs
-_MOST_SPECTRA = 400_000  # of the whole grid; components that need more are not tabulated
+_MOST_NODES = 28  # Chebyshev nodes of a parameter in the search for how many it needs
+_MOST_SPECTRA = 500_000  # of the whole grid; components that need more are not tabulated
+_MOST_NODES_OF_PIECES = 7
 _PHOTONS_AT_ONCE = 500
-_SPECTRA_AT_ONCE = 1000  # the products of a chunk stay in the processor's cache
+_SPECTRA_AT_ONCE = 256  # the products of a chunk stay in the processor's cache
 _ROUNDING = 1e-9  # of the largest value: a parameter is linear if second differences are below this
 _FAINT = 1e-6  # of the peak: fainter bins are interpolated in units of this
 _RELEVANT = 1e-3  # of the peak: the tolerance is relative to brighter bins, and to this in the others
-_N_PROBES, _N_CHECKS = 4, 200
-_N_TRIALS = 3
+_N_PROBES, _N_CHECKS = 16, 200
+_N_TRIALS = 4
 
 
 class SpectrumEmulator:
@@ -37,16 +37,21 @@ class SpectrumEmulator:
     Parameters
     ----------
     is_linear : array_like of bool, shape (p,)
+    knots : list of array_like
+        Of each other parameter, where pieces of its range end: [0, 1] for one polynomial.
     reference : array_like, shape (1 + sum of nodes, m)
         Chebyshev coefficients of log P: a constant, then those of each other parameter.
     cores : list of array_like
         Of shape (rank, nodes, next rank): of the linear parameters together, then of each other. The last rank is m.
     """
 
-    def __init__(self, is_linear, reference, cores):
+    def __init__(self, is_linear, knots, reference, cores):
         self.is_linear = np.asarray(is_linear, dtype=bool)
+        self.knots = [np.asarray(each, dtype=float) for each in knots]
         self.reference = np.asarray(reference, dtype=float)
         self.cores = [np.asarray(core, dtype=float) for core in cores]
+        self._single = [core.astype(np.float32) for core in self.cores]
+        self._single_reference = self.reference.astype(np.float32)
 
     @property
     def n_numbers(self):
@@ -54,7 +59,7 @@ class SpectrumEmulator:
         return self.reference.size + sum(core.size for core in self.cores)
 
     def rates(self, x):
-        """Count rates of unit amplitude in each energy bin.
+        """Count rates of unit amplitude in each energy bin, computed in single precision.
 
         Parameters
         ----------
@@ -68,12 +73,12 @@ class SpectrumEmulator:
         rates = np.empty((len(x), self.reference.shape[1]))
         for start in range(0, len(x), _SPECTRA_AT_ONCE):
             chunk = slice(start, start + _SPECTRA_AT_ONCE)
-            weights = self._weights(x[chunk])
-            rates[chunk] = _train(weights, self.cores) * self._factor(weights)
+            weights = [each.astype(np.float32) for each in self._weights(x[chunk])]
+            rates[chunk] = _train(weights, self._single) * np.exp(self._log_factor(weights, self._single_reference))
         return np.maximum(rates, 0.0, out=rates)
 
     def jacobian(self, x):
-        """Rates, and their derivatives in the scaled parameters.
+        """Rates, and their derivatives in the scaled parameters, in double precision.
 
         Parameters
         ----------
@@ -91,9 +96,9 @@ class SpectrumEmulator:
         for place, k in enumerate(np.flatnonzero(self.is_linear)):
             rows[0][1 + k] = 0.0
             rows[0][1 + k, 1 + place] = 2.0
-        for each, core, k in zip(rows[1:], self.cores[1:], np.flatnonzero(~self.is_linear)):
+        for each, core, k, knots in zip(rows[1:], self.cores[1:], np.flatnonzero(~self.is_linear), self.knots):
             n = core.shape[1]
-            slope = 2 * chebyshev.chebval(2 * x[k] - 1, chebyshev.chebder(np.eye(n))) if n > 1 else np.zeros(n)
+            (slope,) = _polynomials(x[[k]], n, knots, derivative=True)
             each[1 + k] = slope
             slopes[k] = slope @ self.reference[start : start + n]
             start += n
@@ -103,12 +108,16 @@ class SpectrumEmulator:
 
     def _weights(self, x):
         weights = [np.hstack([np.ones((len(x), 1)), 2 * x[:, self.is_linear] - 1])]
-        for core, column in zip(self.cores[1:], x[:, ~self.is_linear].T):
-            weights.append(chebyshev.chebvander(2 * column - 1, core.shape[1] - 1))
+        for core, column, knots in zip(self.cores[1:], x[:, ~self.is_linear].T, self.knots):
+            weights.append(_polynomials(column, core.shape[1], knots))
         return weights
 
+    @staticmethod
+    def _log_factor(weights, reference):
+        return np.hstack([weights[0][:, :1], *weights[1:]]) @ reference
+
     def _factor(self, weights):
-        return np.exp(np.hstack([weights[0][:, :1], *weights[1:]]) @ self.reference)
+        return np.exp(self._log_factor(weights, self.reference))
 
     @classmethod
     def tabulate(cls, source, n_parameters, *, tolerance=1e-4, seed=0):
@@ -119,7 +128,9 @@ class SpectrumEmulator:
         source : object
             ``source.photons(x)`` makes (N, f) photons of own scaled parameters (N, q); ``source.fold(photons, y)``
             makes (N, m) count rates of them, absorbed by a column of scaled density ``y``, which is the last of the
-            p parameters; with p = q, ``y`` is None.
+            p parameters where ``source.is_absorbed``; otherwise ``y`` is None. ``source.knots`` has, by the index of a
+            parameter, the places between which spectra are smooth. ``source.total(x)`` gives the rates that errors
+            are measured against, of which this may be a part.
         n_parameters : int
             p, with the shared column.
         tolerance : float
@@ -135,14 +146,14 @@ class SpectrumEmulator:
         rng = np.random.default_rng(seed)
         table = _Tabulation(source, n_parameters)
         x = rng.random((_N_CHECKS, n_parameters))
-        exact = table.rates(x)
+        exact, total = table.rates(x), source.total(x)
         table.find_linear(rng)
         for trial in range(_N_TRIALS):
-            aim = tolerance / (3 * 4**trial)
+            aim = 0.5 * tolerance / 2**trial
             emulator = table.emulator(cls, table.orders(aim, rng), aim)
             if emulator is None:
                 return None
-            if largest_error(emulator.rates(x), exact) <= tolerance:
+            if largest_error(emulator.rates(x) - exact, total) <= tolerance:
                 return emulator
         return None
 
@@ -157,14 +168,13 @@ class SpectrumEmulator:
         Returns
         -------
         `~astropy.io.fits.BinTableHDU`
-            A row for the reference and for each core: its shape and its numbers, in single precision.
+            A row for the reference, each core and each parameter's knots: its shape and its numbers, in single precision.
         """
-        arrays = [self.reference[:, np.newaxis], *self.cores]
-        table = Table({"SHAPE": np.array([array.shape for array in arrays])})
+        arrays = [self.reference[:, np.newaxis], *self.cores, *(each[:, np.newaxis, np.newaxis] for each in self.knots)]
         numbers = np.empty(len(arrays), dtype=object)
         numbers[:] = [array.ravel().astype(np.float32) for array in arrays]
         columns = [
-            fits.Column("SHAPE", "3J", array=table["SHAPE"]),
+            fits.Column("SHAPE", "3J", array=np.array([array.shape for array in arrays])),
             fits.Column("NUMBERS", "PE()", array=numbers),
         ]
         hdu = fits.BinTableHDU.from_columns(columns)
@@ -172,6 +182,10 @@ class SpectrumEmulator:
         for k, linear in enumerate(self.is_linear, start=1):
             hdu.header[f"LINEAR{k}"] = (bool(linear), "whether spectra are linear in it")
         return hdu
+
+    def to_hdus(self, name):
+        """Keep it in a list of one such table."""
+        return [self.to_hdu(name)]
 
     @classmethod
     def from_hdu(cls, hdu):
@@ -186,14 +200,17 @@ class SpectrumEmulator:
         SpectrumEmulator
         """
         n = sum(key.startswith("LINEAR") for key in hdu.header)
-        reference, *cores = (np.array(numbers).reshape(shape) for shape, numbers in hdu.data)
-        return cls([hdu.header[f"LINEAR{k + 1}"] for k in range(n)], reference[:, 0], cores)
+        is_linear = [hdu.header[f"LINEAR{k + 1}"] for k in range(n)]
+        reference, *arrays = (np.array(numbers).reshape(shape) for shape, numbers in hdu.data)
+        n_others = n - sum(is_linear)
+        knots = [each.ravel() for each in arrays[1 + n_others :]]
+        return cls(is_linear, knots, reference[:, 0], arrays[: 1 + n_others])
 
 
-def largest_error(found, exact):
+def largest_error(error, total):
     """Relative error in any bin above 1e-3 of the peak of its spectrum."""
-    bright = exact > 1e-3 * exact.max(axis=1, keepdims=True)
-    return float(np.max(np.abs(found - exact)[bright] / exact[bright], initial=0.0))
+    bright = total > _RELEVANT * total.max(axis=1, keepdims=True)
+    return float(np.max(np.abs(error)[bright] / total[bright], initial=0.0))
 
 
 class _Tabulation:
@@ -202,6 +219,12 @@ class _Tabulation:
     def __init__(self, source, n_parameters):
         self.source, self.middle = source, np.full(n_parameters, 0.5)
         self.is_linear = np.zeros(n_parameters, dtype=bool)
+        self.all_knots = [np.asarray(source.knots.get(k, (0.0, 1.0)), dtype=float) for k in range(n_parameters)]
+
+    @property
+    def knots(self):
+        """Of the parameters in which spectra are not linear."""
+        return [knots for knots, linear in zip(self.all_knots, self.is_linear) if not linear]
 
     def rates(self, x):
         """Exact rates of scaled parameters (N, p)."""
@@ -237,21 +260,24 @@ class _Tabulation:
 
     def orders(self, aim, rng):
         """Find how many Chebyshev nodes each of the other parameters needs, from slices through the ranges."""
-        orders, nodes = [], _nodes(_MOST_NODES)
+        orders = []
         bases = np.vstack([self.middle, rng.random((_N_PROBES, len(self.middle)))])
-        for k in np.flatnonzero(~self.is_linear):
-            x = np.repeat(bases, len(nodes), axis=0)
+        for k, knots in zip(np.flatnonzero(~self.is_linear), self.knots):
+            pieces = len(knots) - 1
+            most = pieces * (_MOST_NODES if pieces == 1 else _MOST_NODES_OF_PIECES)
+            nodes = _nodes(most, knots)
+            x = np.repeat(bases, most, axis=0)
             x[:, k] = np.tile(nodes, len(bases))
-            f = self.rates(x).reshape(len(bases), len(nodes), -1)
-            factor = np.exp(np.log(f[0] + _FAINT * f[0].max()))
-            coefficients = _coefficients(f / factor, 1)
-            scale = factor / np.maximum(f, _RELEVANT * f.max(axis=2, keepdims=True))
-            vander = chebyshev.chebvander(2 * nodes - 1, len(nodes) - 1)
-            for n in range(1, len(nodes)):
-                left_over = np.einsum("ij,bjm->bim", vander[:, n:], coefficients[:, n:])
+            f, total = (each.reshape(len(bases), most, -1) for each in (self.rates(x), self.source.total(x)))
+            factor = total[0] + _FAINT * total[0].max()
+            coefficients = _coefficients(f / factor, 1, knots)
+            scale = factor / np.maximum(total, _RELEVANT * total.max(axis=2, keepdims=True))
+            polynomials, degree = _polynomials(nodes, most, knots), np.tile(np.arange(most // pieces), pieces)
+            for n in range(1, most // pieces):
+                left_over = np.einsum("ij,bjm->bim", polynomials[:, degree >= n], coefficients[:, degree >= n])
                 if np.abs(left_over * scale).max() < aim:
                     break
-            orders.append(n)
+            orders.append(n * pieces)
         return orders
 
     def emulator(self, cls, orders, aim):
@@ -261,7 +287,8 @@ class _Tabulation:
         reference = self._reference(orders)
         others = np.flatnonzero(~self.is_linear)
         shared = self.source.is_absorbed
-        grid = np.meshgrid(*(_nodes(n) for n in orders[: len(orders) - shared]), indexing="ij")
+        all_nodes = [_nodes(n, knots) for n, knots in zip(orders, self.knots)]
+        grid = np.meshgrid(*all_nodes[: len(orders) - shared], indexing="ij")
         x = np.tile(self.middle, (1 + n_linear, *grid[0].shape, 1)) if grid else np.tile(self.middle, (1 + n_linear, 1))
         for k, values in zip(others, grid):
             x[..., k] = values
@@ -269,16 +296,18 @@ class _Tabulation:
             x[place, ..., k] = 1.0
         tensor = self._tensor(x.reshape(-1, x.shape[-1]), orders)
         tensor = tensor.reshape(1 + n_linear, *orders, -1)
-        blank = cls(self.is_linear, reference, [np.empty((0, 1, 0)), *(np.empty((0, n, 0)) for n in orders)])
-        full = np.meshgrid(*(_nodes(n) for n in orders), indexing="ij")
+        blank = cls(
+            self.is_linear, self.knots, reference, [np.empty((0, 1, 0)), *(np.empty((0, n, 0)) for n in orders)]
+        )
+        full = np.meshgrid(*all_nodes, indexing="ij")
         points = np.tile(self.middle, (max(int(np.prod(orders)), 1), 1))
         for k, values in zip(others, full):
             points[:, k] = values.ravel()
         tensor = tensor / blank._factor(blank._weights(points)).reshape(*orders, -1)
         tensor[1:] -= tensor[0]
         for axis in range(len(orders)):
-            tensor = _coefficients(tensor, 1 + axis)
-        return cls(self.is_linear, reference, _decompose(tensor, 0.3 * aim))
+            tensor = _coefficients(tensor, 1 + axis, self.knots[axis])
+        return cls(self.is_linear, self.knots, reference, _decompose(tensor, aim))
 
     def _tensor(self, x, orders):
         if not self.source.is_absorbed:
@@ -286,24 +315,24 @@ class _Tabulation:
         rows = []
         for start in range(0, len(x), _PHOTONS_AT_ONCE):
             photons, _ = self._own(x[start : start + _PHOTONS_AT_ONCE])
-            columns = [self._fold(photons, np.full(len(photons), y)) for y in _nodes(orders[-1])]
+            columns = [self._fold(photons, np.full(len(photons), y)) for y in _nodes(orders[-1], self.knots[-1])]
             rows.append(np.stack(columns, axis=1))
         return np.concatenate(rows)
 
     def _reference(self, orders):
         # log P: along each parameter through the middle, which all have in common
-        (f,) = self.rates(self.middle[np.newaxis])
+        (f,) = self.source.total(self.middle[np.newaxis])
         floor = _FAINT * f.max()
         blocks = [np.log(f + floor)[np.newaxis]]
-        for k, n in zip(np.flatnonzero(~self.is_linear), orders):
+        for k, n, knots in zip(np.flatnonzero(~self.is_linear), orders, self.knots):
             x = np.repeat(self.middle[np.newaxis], n, axis=0)
-            x[:, k] = _nodes(n)
-            blocks.append(_coefficients(np.log(self.rates(x) + floor) - blocks[0], 0))
+            x[:, k] = _nodes(n, knots)
+            blocks.append(_coefficients(np.log(self.source.total(x) + floor) - blocks[0], 0, knots))
         return np.vstack(blocks)
 
 
 def _train(weights, cores):
-    values = np.ones((len(weights[0]), 1))
+    values = np.ones((len(weights[0]), 1), dtype=cores[0].dtype)
     for weight, core in zip(weights, cores):
         products = values[:, :, np.newaxis] * weight[:, np.newaxis]
         values = products.reshape(len(values), -1) @ core.reshape(-1, core.shape[-1])
@@ -325,14 +354,35 @@ def _decompose(tensor, tolerance):
     return [*cores, rest.reshape(rank, sizes[-1], m)]
 
 
-def _nodes(n):
-    """Chebyshev nodes of the first kind, scaled to [0, 1]."""
-    return 0.5 + 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / n)
+def _nodes(n, knots):
+    """Chebyshev nodes of the first kind of each piece of a range, n in all."""
+    each = n // (len(knots) - 1)
+    local = 0.5 - 0.5 * np.cos(np.pi * (np.arange(each) + 0.5) / each)
+    return (knots[:-1, np.newaxis] + np.diff(knots)[:, np.newaxis] * local).ravel()
 
 
-def _coefficients(values, axis):
-    """Chebyshev coefficients along an axis of values at the nodes."""
-    n = values.shape[axis]
-    matrix = np.cos(np.pi * np.outer(np.arange(n), np.arange(n) + 0.5) / n) * 2 / n
+def _coefficients(values, axis, knots):
+    """Chebyshev coefficients of each piece along an axis of values at the nodes."""
+    n = values.shape[axis] // (len(knots) - 1)
+    matrix = np.cos(np.pi * np.outer(np.arange(n), n - np.arange(n) - 0.5) / n) * 2 / n
     matrix[0] /= 2
+    matrix = np.kron(np.eye(len(knots) - 1), matrix)
     return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+
+
+def _polynomials(x, n, knots, *, derivative=False):
+    """Chebyshev polynomials of the piece that each x is in, (N, n), zero for those of the other pieces."""
+    each = n // (len(knots) - 1)
+    piece = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
+    scale = 2 / np.diff(knots)[piece]
+    local = (x - knots[piece]) * scale - 1
+    if derivative:
+        inner = chebyshev.chebder(np.eye(each)) if each > 1 else np.zeros((1, each))
+        values = (scale * chebyshev.chebval(local, inner)).T
+    else:
+        values = chebyshev.chebvander(local, each - 1)
+    if len(knots) == 2:
+        return values
+    weights = np.zeros((len(x), len(knots) - 1, each))
+    weights[np.arange(len(x)), piece] = values
+    return weights.reshape(len(x), n)

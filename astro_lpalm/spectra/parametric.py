@@ -10,12 +10,14 @@ from astropy.table import Table
 from .absorption import PhotoelectricAbsorption
 from .components import ModelComponent
 from .emulator import SpectrumEmulator
+from .thermal import Thermal
+from .thermal_emulator import ThermalEmulator
 
 __all__ = ["FreeParameter", "ParametricSpectra"]
 
 _STEP = 1e-4  # of scaled parameters, for finite differences of exact spectra
 _SHARED = "nh"
-_TINY = 1e-12
+_TINY, _ROUNDING = 1e-12, 1e-9
 _N_ALONG = 7  # points of a range at which spectra are compared, to choose the scale
 _FORWARD = {"linear": np.positive, "log": np.log, "inverse": np.reciprocal, "square": np.square}
 _BACKWARD = {"linear": np.positive, "log": np.exp, "inverse": np.reciprocal, "square": np.sqrt}
@@ -36,8 +38,8 @@ class FreeParameter:
         The range, in that unit.
     scale : str
         What goes evenly from 0 to 1 with the scaled parameter: the value ("linear"), its logarithm ("log"), its
-        "inverse" or "square". Whatever the range was drawn in, that in which spectra change most evenly is best to fit in: errors
-        are then nearest to a normal distribution, also where a parameter is hardly measured.
+        "inverse" or "square". Whatever the range was drawn in, that in which spectra change most evenly is best to
+        fit in: errors are then nearest to a normal distribution, also where a parameter is hardly measured.
     """
 
     component: str
@@ -138,7 +140,7 @@ class ParametricSpectra:
             source = _ExactSpectra(library, component, own, parameters[0] if shared else None)
             table = None
             if tolerance is not None:
-                table = SpectrumEmulator.tabulate(source, len(place), tolerance=tolerance, seed=seed)
+                table = _tabulate(source, own, len(place), tolerance, seed)
             sources.append(source if table is None else table)
             places.append(place)
         return cls(parameters, library.component_names, sources, places)
@@ -232,7 +234,8 @@ class ParametricSpectra:
         Returns
         -------
         list of `~astropy.io.fits.BinTableHDU`
-            PARAMETERS, and for each component EMULATOR1 and so on.
+            PARAMETERS, and for each component EMULATOR1 and so on; of a thermal one its lines, and EMULATOR1C, its
+            continuum.
 
         Raises
         ------
@@ -241,13 +244,15 @@ class ParametricSpectra:
         """
         hdus = []
         for k, (name, source) in enumerate(zip(self.component_names, self.sources), start=1):
-            if not isinstance(source, SpectrumEmulator):
+            if isinstance(source, _ExactSpectra):
                 msg = f"the spectra of '{name}' are not tabulated, so they cannot be kept in a file."
                 raise ValueError(msg)
-            hdus.append(source.to_hdu(f"EMULATOR{k}"))
-            hdus[-1].header["COMPONEN"] = (name, "name of the component")
+            own = source.to_hdus(f"EMULATOR{k}")
+            own[0].header["COMPONEN"] = (name, "name of the component")
+            own[0].header["N_PLACE"] = (len(self.places[k - 1]), "number of its parameters")
             for i, place in enumerate(self.places[k - 1], start=1):
-                hdus[-1].header[f"PLACE{i}"] = (int(place), "row of its parameter, from 0")
+                own[0].header[f"PLACE{i}"] = (int(place), "row of its parameter, from 0")
+            hdus += own
         names = ("component", "name", "unit", "low", "high", "scale")
         table = Table({name.upper(): [getattr(each, name) for each in self.parameters] for name in names})
         return [fits.BinTableHDU(table, name="PARAMETERS"), *hdus]
@@ -279,17 +284,29 @@ class ParametricSpectra:
             )
             for row in rows
         ]
-        tables = sorted((hdu for hdu in hdulist if hdu.name.startswith("EMULATOR")), key=lambda hdu: int(hdu.name[8:]))
-        sources = [SpectrumEmulator.from_hdu(hdu) for hdu in tables]
-        places = [
-            [hdu.header[f"PLACE{i + 1}"] for i in range(len(each.is_linear))] for hdu, each in zip(tables, sources)
-        ]
-        return cls(parameters, [hdu.header["COMPONEN"] for hdu in tables], sources, places)
+        names = [hdu.name for hdu in hdulist]
+        sources, places, components = [], [], []
+        while (name := f"EMULATOR{len(sources) + 1}") in names:
+            hdu = hdulist[name]
+            places.append([hdu.header[f"PLACE{i + 1}"] for i in range(hdu.header["N_PLACE"])])
+            components.append(hdu.header["COMPONEN"])
+            if f"{name}C" in names:
+                own = [parameters[place] for place in places[-1] if parameters[place].component]
+                sources.append(ThermalEmulator.from_hdus(hdu, hdulist[f"{name}C"], own, len(own) < len(places[-1])))
+            else:
+                sources.append(SpectrumEmulator.from_hdu(hdu))
+        return cls(parameters, components, sources, places)
 
     def __repr__(self):
-        kinds = {type(source) is SpectrumEmulator for source in self.sources}
+        kinds = {not isinstance(source, _ExactSpectra) for source in self.sources}
         kind = {frozenset([True]): "emulated", frozenset([False]): "exact"}.get(frozenset(kinds), "partly emulated")
         return f"<ParametricSpectra: {', '.join(self.component_names)}; {len(self.parameters)} parameters, {kind}>"
+
+
+def _tabulate(source, own, n_parameters, tolerance, seed):
+    if type(source.component.expression.model) is Thermal:
+        return ThermalEmulator.tabulate(source, own, tolerance=tolerance, seed=seed)
+    return SpectrumEmulator.tabulate(source, n_parameters, tolerance=tolerance, seed=seed)
 
 
 class _ExactSpectra:
@@ -297,7 +314,7 @@ class _ExactSpectra:
 
     def __init__(self, library, component, own, shared):
         self.library, self.component, self.own, self.shared = library, component, own, shared
-        self.is_absorbed = shared is not None
+        self.is_absorbed, self.knots = shared is not None, {}
         self.edges, _ = library._instrument(np.array([library.nh.low]))
         self.fixed = {name: prior.low for name, prior in component.priors.items() if prior.low == prior.high}
 
@@ -318,6 +335,8 @@ class _ExactSpectra:
         if not self.is_absorbed:
             return self.fold(self.photons(x), None)
         return self.fold(self.photons(x[:, :-1]), x[:, -1])
+
+    total = rates
 
     def jacobian(self, x):
         """Rates (m,) and their derivatives (m, p), by central differences within the range."""
@@ -340,8 +359,11 @@ def _evenly(library, component, own, chosen, shared):
     bends = []
     for trial in trials:
         rates = _ExactSpectra(library, component, [*own[:k], trial, *own[k + 1 :]], shared).rates(x)
-        middle = rates.mean(axis=0)
-        bends.append(np.sum(np.diff(rates, 2, axis=0) ** 2 / np.maximum(middle, 1e-6 * middle.max())))
+        if trial is trials[0] and np.abs(np.diff(rates, 2, axis=0)).max() < _ROUNDING * rates.max():
+            return trial  # what is linear can be kept as it is
+        spectra = rates / rates.sum(axis=1, keepdims=True)
+        middle = spectra.mean(axis=0)
+        bends.append(np.sum(np.diff(spectra, 2, axis=0) ** 2 / np.maximum(middle, 1e-6 * middle.max())))
     return trials[0 if bends[0] < 2 * min(bends) else int(np.argmin(bends))]
 
 
