@@ -13,7 +13,7 @@ _TINY = 1e-12
 _SOURCE_STEPS = 60
 _SOURCE_TOLERANCE = 1e-10  # of what a step of the sources gains in the logarithm of the likelihood, for each count
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e12
-_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 30, 1e-2, 1e-5
+_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-5
 _UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
 _AT_LIMIT = 1e-6
 _CHAINS, _SWEEPS, _BURN_IN = 400, 20, 10
@@ -209,7 +209,8 @@ def descend(evaluate, x, bounds, n_rounds, tolerance):
     """
     value, gradient, curvature, state = evaluate(x, None)
     damping, converged, n = 1e-2, False, 0
-    for n in range(1, n_rounds + 1):
+    while not converged and n < n_rounds:
+        n += 1
         while True:
             step = _bounded_step(x, gradient, curvature + damping * np.eye(len(x)), bounds)
             promise = -(gradient @ step + 0.5 * step @ curvature @ step)
@@ -222,8 +223,7 @@ def descend(evaluate, x, bounds, n_rounds, tolerance):
         if gain > 0:
             x, (value, gradient, curvature, state) = trial, there
         damping = max(damping * (0.1 if gain > 0.5 * promise else 1.0 if gain > 0.1 * promise else 4.0), _LEAST_DAMPING)
-        if converged := bool(promise < tolerance and gain < 10 * tolerance):
-            break
+        converged = bool(promise < tolerance and gain < 10 * tolerance)
     return x, value, n, converged
 
 
@@ -285,16 +285,19 @@ class _Blocks:
 
     def settle(self, x, bounds, n_rounds):
         """Go on by weighted least squares with sources free in sign; give where it ends, rounds, and whether it did."""
+        damping, before = _LAST_DAMPING, np.inf
         for n in range(1, min(n_rounds, _LAST_ROUNDS) + 1):
             _, gradient, precision, *_ = self.free_sources(x)
-            step = _bounded_step(x, gradient, precision + _LAST_DAMPING * np.eye(len(x)), bounds)
+            step = _bounded_step(x, gradient, precision + damping * np.eye(len(x)), bounds)
+            promise = -(gradient @ step)
             x = np.clip(x + step, *bounds)
-            if -(gradient @ step) < _LAST_TOLERANCE:
+            if promise < _LAST_TOLERANCE:
                 return x, n, True
+            damping, before = damping * (4.0 if promise > 0.5 * before else 0.5), promise
         return x, min(n_rounds, _LAST_ROUNDS), n_rounds == 0
 
     def free_sources(self, x):
-        """Sources free in sign by weighted least squares, and the gradient, curvature and links of the parameters."""
+        """Find sources free in sign, and the gradient, curvature and links of the parameters."""
         A, D, floor = self.expected(x)
         positive, _ = profile_sources(self.Y, A, floor)
         L = np.maximum(A @ positive + floor, _TINY)
@@ -371,7 +374,7 @@ class _Blocks:
 
 
 def profile_sources(Y, A, background, S=None):
-    """Sources of the largest Poisson likelihood, not negative, of each block: projected Newton steps.
+    """Find sources of the largest Poisson likelihood, not negative, of each block: projected Newton steps.
 
     Parameters
     ----------
@@ -388,10 +391,8 @@ def profile_sources(Y, A, background, S=None):
         The sum of expected counts less counts times their logarithm.
     """
     total = np.maximum(A.sum(axis=0), _TINY)[:, np.newaxis]
-    if S is None:
-        S = np.maximum(Y.sum(axis=0) / (len(total) * total), _TINY)
-    else:
-        S = np.maximum(S, 1e-3 * S.mean(axis=0))  # what is zero could not be brought up by the first rounds
+    start = Y.sum(axis=0) / (len(total) * total) if S is None else S
+    S = np.maximum(start, 1e-3 * start.mean(axis=0))  # what is zero could not be brought up by the first rounds
     for _ in range(5 if len(total) > 1 else 1):
         S = S * (A.T @ (Y / np.maximum(A @ S + background, _TINY))) / total
     values = _values(Y, A @ S + background)

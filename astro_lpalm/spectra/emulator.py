@@ -168,7 +168,8 @@ class SpectrumEmulator:
         Returns
         -------
         `~astropy.io.fits.BinTableHDU`
-            A row for the reference, each core and each parameter's knots: its shape and its numbers, in single precision.
+            A row for the reference, each core and each parameter's knots: its shape and its numbers, in
+            single precision.
         """
         arrays = [self.reference[:, np.newaxis], *self.cores, *(each[:, np.newaxis, np.newaxis] for each in self.knots)]
         numbers = np.empty(len(arrays), dtype=object)
@@ -270,8 +271,11 @@ class _Tabulation:
             x[:, k] = np.tile(nodes, len(bases))
             f, total = (each.reshape(len(bases), most, -1) for each in (self.rates(x), self.source.total(x)))
             factor = total[0] + _FAINT * total[0].max()
-            coefficients = _coefficients(f / factor, 1, knots)
+            # of what is interpolated, the logarithm of P first, and what an error of each does to the spectrum
+            values = np.concatenate([np.log(factor)[np.newaxis], f / factor])
+            coefficients = _coefficients(values, 1, knots)
             scale = factor / np.maximum(total, _RELEVANT * total.max(axis=2, keepdims=True))
+            scale = np.concatenate([(scale * values[1:]).max(axis=0, keepdims=True), scale])
             polynomials, degree = _polynomials(nodes, most, knots), np.tile(np.arange(most // pieces), pieces)
             for n in range(1, most // pieces):
                 left_over = np.einsum("ij,bjm->bim", polynomials[:, degree >= n], coefficients[:, degree >= n])
@@ -307,7 +311,7 @@ class _Tabulation:
         tensor[1:] -= tensor[0]
         for axis in range(len(orders)):
             tensor = _coefficients(tensor, 1 + axis, self.knots[axis])
-        return cls(self.is_linear, self.knots, reference, _decompose(tensor, aim))
+        return cls(self.is_linear, self.knots, reference, _decompose(tensor, 2 * aim))
 
     def _tensor(self, x, orders):
         if not self.source.is_absorbed:

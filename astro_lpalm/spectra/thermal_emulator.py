@@ -61,7 +61,7 @@ class ThermalEmulator:
         Parameters
         ----------
         source : object
-            ``source.component``, ``edges``, ``fold``, ``fixed`` and ``is_absorbed``, as for `SpectrumEmulator.tabulate`.
+            Exact spectra, as `ParametricSpectra` has them.
         parameters : list of FreeParameter
             The component's own.
         tolerance, seed
@@ -140,7 +140,7 @@ class _Frame:
         return np.stack([self.ions(x) if place < 0 else x[..., place] for place in places], axis=-1)
 
     def slopes(self, x):
-        """Derivatives of the coordinates of lines and of continuum in the parameters."""
+        """Differentiate the coordinates of lines and of continuum in the parameters."""
         made = []
         for places in (self.places_of_lines, self.places_of_continuum):
             slopes = np.zeros((len(places), len(x)))
