@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from astro_lpalm.separation import fit_parameters, nearest_parameters
-from astro_lpalm.separation.physical import profile_sources
+from astro_lpalm.separation.descent import cut_normal, profile_sources
 
 X = np.linspace(0.0, 1.0, 20)
 
@@ -175,3 +175,20 @@ def test_wrong_input_is_told(rng):
         fit_parameters(Y, Toy(), background=-np.ones(Y.shape))
     with pytest.raises(ValueError, match="free_background is true, but there is no background"):
         fit_parameters(Y, Toy(), free_background=True)
+
+
+def test_draws_within_bounds_have_the_moments_of_a_cut_normal_distribution():
+    # of two independent parameters the first is cut at zero, half of a normal distribution
+    draws = cut_normal(np.array([0.0, 0.5]), np.zeros(2), np.diag([100.0, 400.0]), np.array([[0.0, 0.0], [1.0, 1.0]]))
+    np.testing.assert_allclose(draws.mean(axis=0), [0.1 * np.sqrt(2 / np.pi), 0.5], atol=0.004)
+    np.testing.assert_allclose(draws.std(axis=0), [0.1 * np.sqrt(1 - 2 / np.pi), 0.05], rtol=0.04)
+    assert draws.min() >= 0
+
+
+def test_few_counts_give_large_errors_and_no_failure(rng):
+    for counts in (3, 30, 300):
+        Y, S = draw(rng, counts=counts, blocks=1)
+        if Y.any():
+            fit = fit_parameters(Y, Toy())
+            assert np.all(np.isfinite(fit.flux_errors))
+            assert np.all(np.abs(fit.fluxes - S.sum(axis=1)) < 5 * fit.flux_errors)
