@@ -154,6 +154,7 @@ def cut_normal(x, gradient, precision, bounds):
     """
     rng = np.random.default_rng(0)
     values, vectors = np.linalg.eigh(precision)
+    vectors *= np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[np.newaxis], axis=0))  # of any BLAS
     values = np.maximum(values, 1e-10 * max(values.max(), 1.0))
     precision = (vectors * values) @ vectors.T
     low, high = bounds[0] - x, bounds[1] - x

@@ -10,7 +10,7 @@ from .descent import bounded_step, cut_normal, descend, profile_sources
 __all__ = ["PhysicalFit", "fit_parameters", "nearest_parameters"]
 
 _TINY = 1e-12
-_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-5
+_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
 _UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
 _AT_LIMIT = 1e-6
 
