@@ -1,13 +1,14 @@
 """Bias and errors of fluxes and parameters where components overlap: prints tables.
 
-    python benchmarks/fluxes.py [--seeds 10] [--worlds separate casa ...] [--counts 300 30] [--own] [--fix-cutoff] [--today]
+    python benchmarks/fluxes.py [--seeds 10] [--worlds separate casa ...] [--own] [--fix-cutoff] [--today]
 
 Skies are those of cases/worlds.py beside ASTRO_LPALM_DATA, seen through the components of snr-acis. For each kind: the
 bias of every component's flux above 2 % of the counts (mean and scatter over the seeds), the Fisher bound at the truth,
 and the pulls (error over stated error, mean and scatter) of fluxes and of parameters that the data decide. With --own,
 counts are drawn again with this package's spectra for the same parameters: the spectra of worlds.py take absorption at
 the middle of bins of 10 eV, which differs by 7 % below 0.6 keV. With --fix-cutoff, the synchrotron's cutoff is known:
-its true value is the end of its range, which no estimate within the range can be centred on. With --today, next to it is what `separate` finds.
+its true value is the end of its range, which no estimate within the range can be centred on. With --today, next to it
+is what `separate` finds.
 """
 
 import argparse
