@@ -9,6 +9,7 @@ from .gmca import *
 from .metrics import *
 from .mnnbu import *
 from .palm import *
+from .physical import *
 from .poisson import *
 from .posterior import *
 from .refinement import *

@@ -5,10 +5,12 @@ from .base import *
 from .channels import *
 from .components import *
 from .components_file import *
+from .emulator import *
 from .integration import *
 from .library import *
 from .line import *
 from .merge import *
+from .parametric import *
 from .pha import *
 from .priors import *
 from .response import *
@@ -16,4 +18,5 @@ from .statistics import *
 from .synchrotron import *
 from .table_model import *
 from .thermal import *
+from .thermal_emulator import *
 from .user_model import *

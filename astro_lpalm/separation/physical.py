@@ -1,0 +1,323 @@
+"""Physical parameters from counts: the spectra that models can have, and the fluxes that follow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .base import check_data
+from .descent import bounded_step, cut_normal, descend, profile_sources
+
+__all__ = ["PhysicalFit", "fit_parameters", "nearest_parameters"]
+
+_TINY = 1e-12
+_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
+_UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
+_AT_LIMIT = 1e-6
+
+
+@dataclass(frozen=True)
+class PhysicalFit:
+    """Parameters of the largest likelihood, the components' fluxes, and how far all this is known.
+
+    Attributes
+    ----------
+    theta : `~numpy.ndarray`, shape (p,)
+        Scaled parameters of the largest likelihood, 0 to 1.
+    covariance : `~numpy.ndarray`, shape (p, p)
+        Of the scaled parameters: of the normal distribution of the likelihood's curvature, cut at the ranges.
+    values, errors : `~numpy.ndarray`, shape (p,)
+        The parameters in their units, and their standard deviations.
+    intervals : `~numpy.ndarray`, shape (2, p)
+        Lower and upper ends of the 68 % intervals, in their units.
+    value_covariance : `~numpy.ndarray`, shape (p, p)
+    at_limit : `~numpy.ndarray` of bool, shape (p,)
+        Whether a parameter ended at an end of its range.
+    undecided : `~numpy.ndarray` of bool, shape (p,)
+        Whether the data say so little that the range decides the error.
+    spectra : `~numpy.ndarray`, shape (m, n)
+        Of unit sum.
+    spectra_covariance : `~numpy.ndarray`, shape (n, m, m)
+    fluxes : `~numpy.ndarray`, shape (n,)
+        Counts of each component, all blocks together, by weighted least squares: without bias.
+    flux_covariance : `~numpy.ndarray`, shape (n, n)
+        With what the parameters and the split of overlapping components leave open.
+    counts_covariance : `~numpy.ndarray`, shape (n, m, m)
+        Of each component's counts in the energy bins, ``fluxes * spectra``.
+    sources : `~numpy.ndarray`, shape (n, b)
+        Counts of each component in each block, not negative.
+    background_amplitude, background_error : float
+        What the background is multiplied by.
+    log_likelihood : float
+        Up to a constant of the data.
+    goodness : float
+        Reduced chi-square of the blocks' counts.
+    n_iter : int
+    converged : bool
+    """
+
+    theta: np.ndarray
+    covariance: np.ndarray
+    values: np.ndarray
+    errors: np.ndarray
+    intervals: np.ndarray
+    value_covariance: np.ndarray
+    at_limit: np.ndarray
+    undecided: np.ndarray
+    spectra: np.ndarray
+    spectra_covariance: np.ndarray
+    fluxes: np.ndarray
+    flux_covariance: np.ndarray
+    counts_covariance: np.ndarray
+    sources: np.ndarray
+    background_amplitude: float
+    background_error: float
+    log_likelihood: float
+    goodness: float
+    n_iter: int
+    converged: bool
+
+    @property
+    def flux_errors(self):
+        """Standard deviation of each flux, shape (n,)."""
+        return np.sqrt(np.diag(self.flux_covariance))
+
+
+def fit_parameters(counts, model, start=None, *, background=None, free_background=False, n_rounds=100, tolerance=1e-7):
+    r"""Fit the physical parameters of all components at once.
+
+    Counts of a few large blocks are Poisson with expectation :math:`A(\theta) S + \beta B`. The sources of each block
+    are those of the largest likelihood, not negative; the rest is Fisher scoring in the parameters, within their
+    ranges: by the envelope theorem the gradient needs no derivative of the sources, and they are taken out of the
+    Fisher matrix by its Schur complement.
+
+    Where a component is missing from a block, a source that cannot be negative is too bright on average, and moves the
+    parameters. So the last rounds are weighted least squares, with variances of the counts that the fit expects, in
+    which sources are free in sign: parameters and fluxes then have no bias, and the errors of the Fisher matrix.
+
+    Sources that are fitted bias the parameters, the more so the fewer counts each block has: of 10,000 counts or more
+    a block there is nothing left to see (`count_blocks` with ``fewest=1e4, n_most=32``).
+
+    Parameters
+    ----------
+    counts : array_like, shape (m, b)
+        Summed over each block.
+    model : object
+        ``spectra(theta)`` gives (m, n) of unit sum, ``jacobian(theta)`` the same and its derivatives (m, n, p), for
+        scaled parameters within ``bounds`` (2, p); ``values(theta)`` and ``slopes(theta)`` their physical values
+        and what these change by. Such as `~astro_lpalm.spectra.ParametricSpectra`.
+    start : array_like, shape (p,) or (k, p), optional
+        Scaled parameters to start from; the best end of several is taken. By default the middle of the ranges.
+    background : array_like, shape (m, b), optional
+        Expected counts that belong to no component.
+    free_background : bool
+        Whether the background is multiplied by a number, not negative, that is fitted as well.
+    n_rounds : int
+    tolerance : float
+        Rounds end when a step would gain less than this in the logarithm of the likelihood.
+
+    Returns
+    -------
+    PhysicalFit
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or counts or background are negative or not finite.
+    """
+    Y, _ = check_data(counts)
+    Y = Y.astype(np.float64)
+    background = _check_background(Y, background, free_background)
+    if Y.min() < 0:
+        msg = f"counts has {np.count_nonzero(Y < 0)} negative values, so it is no counts; do not subtract anything."
+        raise ValueError(msg)
+    filled = Y.sum(axis=0) > 0
+    low, high = np.asarray(model.bounds, dtype=float)
+    starts = np.atleast_2d(0.5 * (low + high) if start is None else np.asarray(start, dtype=float))
+    if starts.shape[1] != len(low):
+        msg = f"start has shape {np.shape(start)}, but the model has {len(low)} parameters; give one value for each."
+        raise ValueError(msg)
+    problem = _Blocks(Y[:, filled], background[:, filled], model, free_background)
+    bounds = np.array([np.append(low, [0.0] * free_background), np.append(high, [np.inf] * free_background)])
+    ends = []
+    for each in starts:
+        x = np.append(np.clip(each, low, high), [1.0] * free_background)
+        ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
+    x, _, n_iter, converged = min(ends, key=lambda end: end[1])
+    x, n_more, settled = problem.settle(x, bounds, n_rounds)
+    return problem.result(x, bounds, filled, n_iter + n_more, converged and settled)
+
+
+def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50, tolerance=1e-9):
+    """Find the parameters whose spectra are nearest to given ones, by weighted least squares.
+
+    Parameters
+    ----------
+    spectra : array_like, shape (m, n)
+        Such as a network found; of any sum, which does not matter.
+    model : object
+        See `fit_parameters`.
+    start : array_like, shape (p,), optional
+    weights : array_like, shape (m, n), optional
+        Inverse variances of spectra of unit sum; by default those of counts.
+    n_rounds : int
+    tolerance : float
+        Rounds end when a step would gain less than this part of the weighted sum of squares of the spectra.
+
+    Returns
+    -------
+    theta : `~numpy.ndarray`, shape (p,)
+        Scaled.
+    """
+    A = np.maximum(np.asarray(spectra, dtype=float), 0.0)
+    A = A / np.maximum(A.sum(axis=0), _TINY)
+    weights = 1.0 / (A + 1e-2 / len(A)) if weights is None else np.asarray(weights, dtype=float)
+
+    def evaluate(theta, _):
+        found, derivatives = model.jacobian(theta)
+        residual, D = found - A, derivatives.reshape(-1, len(theta))
+        weighted = D * weights.reshape(-1, 1)
+        return 0.5 * np.sum(weights * residual**2), residual.ravel() @ weighted, D.T @ weighted, None
+
+    low, high = np.asarray(model.bounds, dtype=float)
+    x = 0.5 * (low + high) if start is None else np.clip(start, low, high)
+    return descend(evaluate, x, (low, high), n_rounds, tolerance * np.sum(weights * A**2))[0]
+
+
+class _Blocks:
+    """Counts of blocks, and their likelihood with the sources at their best."""
+
+    def __init__(self, Y, background, model, free_background):
+        self.Y, self.background, self.model, self.free = Y, background, model, free_background
+        self.scale = Y.sum(axis=0).mean()
+
+    def expected(self, x):
+        """Spectra, derivatives, and the background of parameters with its amplitude."""
+        A, D = self.model.jacobian(x[: len(x) - self.free])
+        return A, D, self.background * (x[-1] if self.free else 1.0)
+
+    def evaluate(self, x, S):
+        A, D, floor = self.expected(x)
+        S, value = profile_sources(self.Y, A, floor, S)
+        L = A @ S + floor
+        slope = 1.0 - self.Y / np.maximum(L, _TINY)
+        gradient = np.einsum("ik,ikp->p", slope @ S.T, D)
+        if self.free:
+            gradient = np.append(gradient, np.sum(slope * self.background))
+        inner, cross, outer = self._fisher(A, D, S, L)
+        inner, cross = _only(inner, cross, S.T > 0)
+        curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
+        return value, gradient, curvature, S
+
+    def settle(self, x, bounds, n_rounds):
+        """Go on by weighted least squares with sources free in sign; give where it ends, rounds, and whether it did."""
+        damping, before = _LAST_DAMPING, np.inf
+        for n in range(1, min(n_rounds, _LAST_ROUNDS) + 1):
+            _, gradient, precision, *_ = self.free_sources(x)
+            step = bounded_step(x, gradient, precision + damping * np.eye(len(x)), bounds)
+            promise = -(gradient @ step)
+            x = np.clip(x + step, *bounds)
+            if promise < _LAST_TOLERANCE:
+                return x, n, True
+            damping, before = damping * (4.0 if promise > 0.5 * before else 0.5), promise
+        return x, min(n_rounds, _LAST_ROUNDS), n_rounds == 0
+
+    def free_sources(self, x):
+        """Find sources free in sign, and the gradient, curvature and links of the parameters."""
+        A, D, floor = self.expected(x)
+        positive, _ = profile_sources(self.Y, A, floor)
+        L = np.maximum(A @ positive + floor, _TINY)
+        inner = np.einsum("ik,ib,il->bkl", A, 1.0 / L, A, optimize=True)
+        inverse = np.linalg.pinv(inner, hermitian=True)
+        S = np.einsum("bkl,lb->kb", inverse, A.T @ ((self.Y - floor) / L))
+        residual = (self.Y - floor - A @ S) / L
+        gradient = -np.einsum("ik,ikp->p", residual @ S.T, D)
+        if self.free:
+            gradient = np.append(gradient, -np.sum(residual * self.background))
+        _, cross, outer = self._fisher(A, D, S, L)
+        precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
+        return S, gradient, precision, inverse, cross
+
+    def _fisher(self, A, D, S, L):
+        # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
+        W = 1.0 / np.maximum(L, _TINY)
+        slopes = np.einsum("ikp,kb->bip", D, S, optimize=True)
+        if self.free:
+            slopes = np.concatenate([slopes, self.background.T[:, :, np.newaxis]], axis=2)
+        weighted = slopes * W.T[:, :, np.newaxis]
+        inner = np.einsum("ik,ib,il->bkl", A, W, A, optimize=True)
+        p = slopes.shape[2]
+        return inner, np.matmul(weighted.transpose(0, 2, 1), A), slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
+
+    def result(self, x, bounds, filled, n_iter, converged):
+        """Gather what is known at the end."""
+        A, D, floor = self.expected(x)
+        positive, value = profile_sources(self.Y, A, floor)
+        L = A @ positive + floor
+        S, gradient, precision, inverse, cross = self.free_sources(x)
+        draws = cut_normal(x, gradient, precision, bounds)
+        covariance = np.atleast_2d(np.cov(draws.T))
+        # where parameters are wrong, the sources are too: they follow by -inverse cross^T
+        fluxes = S.sum(axis=1)
+        follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
+        noise = inverse.sum(axis=0)
+        flux_covariance = noise + follow @ covariance @ follow.T
+        p, slopes = len(x) - self.free, np.append(self.model.slopes(x[: len(x) - self.free]), [1.0] * self.free)
+        own = covariance[:p, :p]
+        spectra_covariance = np.einsum("ikp,pq,jkq->kij", D, own, D, optimize=True)
+        moves = A.T[:, :, np.newaxis] * follow[:, np.newaxis] + np.pad(
+            fluxes[:, np.newaxis, np.newaxis] * D.transpose(1, 0, 2), ((0, 0), (0, 0), (0, int(self.free)))
+        )
+        counts_covariance = np.einsum("kip,pq,kjq->kij", moves, covariance, moves, optimize=True)
+        counts_covariance += np.einsum("k,ik,jk->kij", np.diag(noise), A, A)
+        span = bounds[1, :p] - bounds[0, :p]
+        sources = np.zeros((len(S), len(filled)))
+        sources[:, filled] = positive
+        ends = np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)
+        dof = self.Y.size - S.size - len(x)
+        return PhysicalFit(
+            theta=x[:p],
+            covariance=own,
+            values=self.model.values(x[:p]),
+            errors=np.sqrt(np.diag(own)) * slopes[:p],
+            intervals=self.model.values(ends),
+            value_covariance=own * np.outer(slopes[:p], slopes[:p]),
+            at_limit=(x[:p] - bounds[0, :p] < _AT_LIMIT * span) | (bounds[1, :p] - x[:p] < _AT_LIMIT * span),
+            undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,
+            spectra=A,
+            spectra_covariance=spectra_covariance,
+            fluxes=fluxes,
+            flux_covariance=flux_covariance,
+            counts_covariance=counts_covariance,
+            sources=sources,
+            background_amplitude=float(x[-1]) if self.free else 1.0,
+            background_error=float(np.sqrt(covariance[-1, -1])) if self.free else 0.0,
+            log_likelihood=-float(value),
+            goodness=float(np.sum((self.Y - L) ** 2 / np.maximum(L, _TINY)) / max(dof, 1)),
+            n_iter=n_iter,
+            converged=converged,
+        )
+
+
+def _only(inner, cross, free):
+    """Leave out sources that are held at zero."""
+    n = inner.shape[1]
+    inner = inner * free[:, :, np.newaxis] * free[:, np.newaxis]
+    trace = np.maximum(np.trace(inner, axis1=1, axis2=2), _TINY)
+    inner[:, range(n), range(n)] += np.where(free, 1e-10 * trace[:, np.newaxis], 1.0)
+    return inner, cross * free[:, np.newaxis]
+
+
+def _check_background(Y, background, free):
+    if background is None:
+        if free:
+            msg = "free_background is true, but there is no background; give its expected counts."
+            raise ValueError(msg)
+        return np.zeros_like(Y)
+    background = np.asarray(background, dtype=float)
+    if background.shape not in (Y.shape, (len(Y), 1)):
+        msg = f"background has shape {background.shape}, but must have that of the counts, {Y.shape}."
+        raise ValueError(msg)
+    if not (np.isfinite(background).all() and background.min() >= 0):
+        msg = "background has values that are negative, NaN or infinite, so it is no expected counts."
+        raise ValueError(msg)
+    return np.broadcast_to(background, Y.shape)

@@ -1,0 +1,194 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from astro_lpalm.separation import fit_parameters, nearest_parameters
+from astro_lpalm.separation.descent import cut_normal, profile_sources
+
+X = np.linspace(0.0, 1.0, 20)
+
+
+@dataclass
+class Toy:
+    """A power law and a bump; only the first two parameters change anything."""
+
+    n_idle: int = 0
+
+    @property
+    def bounds(self):
+        return np.array([np.zeros(2 + self.n_idle), np.ones(2 + self.n_idle)])
+
+    def spectra(self, theta):
+        A = np.stack([np.exp(-(1 + 3 * theta[0]) * X), 0.02 + np.exp(-(((X - theta[1]) / 0.15) ** 2))], axis=1)
+        return A / A.sum(axis=0)
+
+    def jacobian(self, theta):
+        steps = 1e-6 * np.eye(len(theta))
+        slopes = [(self.spectra(theta + step) - self.spectra(theta - step)) / 2e-6 for step in steps]
+        return self.spectra(theta), np.stack(slopes, axis=-1)
+
+    def values(self, theta):
+        return 10 * np.asarray(theta)
+
+    def slopes(self, theta):
+        return np.full(len(theta), 10.0)
+
+
+TRUTH = np.array([0.4, 0.6])
+
+
+def draw(rng, counts=2e4, blocks=8, overlap=0.3, theta=TRUTH, model=None):
+    S = rng.dirichlet(np.ones(blocks), size=2) * counts * blocks * [[0.5], [0.5]]
+    S[0] = (1 - overlap) * S[0] + overlap * S[1]
+    return rng.poisson((model or Toy()).spectra(theta) @ S), S
+
+
+def test_exact_counts_give_the_truth(rng):
+    _, S = draw(rng)
+    fit = fit_parameters(Toy().spectra(TRUTH) @ S, Toy(), tolerance=1e-12)
+    assert fit.converged
+    np.testing.assert_allclose(fit.theta, TRUTH, atol=1e-6)
+    np.testing.assert_allclose(fit.values, 10 * TRUTH, atol=1e-5)
+    np.testing.assert_allclose(fit.sources, S, rtol=1e-4)
+    np.testing.assert_allclose(fit.fluxes, S.sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(fit.goodness, 0, atol=1e-6)
+
+
+def test_end_is_the_maximum_of_the_likelihood_and_does_not_depend_on_the_start(rng):
+    Y, _ = draw(rng)
+    fits = [fit_parameters(Y, Toy(), start, tolerance=1e-10) for start in ([0.5, 0.5], [0.1, 0.7], [[1, 0], [0, 0.4]])]
+    np.testing.assert_allclose([fit.theta for fit in fits[1:]], [fits[0].theta] * 2, atol=1e-5)
+
+    def minus(theta):
+        return profile_sources(Y.astype(float), Toy().spectra(theta), np.zeros(Y.shape))[1]
+
+    other = minimize(minus, TRUTH, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-8})
+    np.testing.assert_allclose(fits[0].theta, other.x, atol=1e-4)
+    np.testing.assert_allclose(-fits[0].log_likelihood, other.fun, rtol=1e-12)
+
+
+def test_profiled_sources_are_at_the_maximum_and_some_are_zero(rng):
+    A = Toy().spectra(TRUTH)
+    S = rng.gamma(0.5, 1000, size=(2, 40)) * (rng.random((2, 40)) < 0.7)
+    Y, floor = rng.poisson(A @ S + 0.1).astype(float), np.full((20, 40), 0.1)
+    found, value = profile_sources(Y, A, floor)
+    gradient = A.T @ (1 - Y / (A @ found + floor))
+    assert np.all(found >= 0)
+    assert np.any(found == 0)
+    assert gradient.min() > -1e-4
+    np.testing.assert_allclose(gradient[found > 1], 0, atol=1e-5)
+    again, same = profile_sources(Y, A, floor, rng.random((2, 40)) * 1000)
+    np.testing.assert_allclose(again, found, atol=1e-2)
+    np.testing.assert_allclose(value, same, rtol=1e-12)
+
+
+def test_pulls_of_fluxes_and_parameters_are_normal(rng):
+    pulls = []
+    for _ in range(50):
+        Y, S = draw(rng, overlap=0.5)
+        fit = fit_parameters(Y, Toy())
+        assert fit.converged
+        true = S.sum(axis=1)
+        pulls.append([*(fit.fluxes - true) / fit.flux_errors, *(fit.values - 10 * TRUTH) / fit.errors])
+    assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.45)  # three times the error of a mean of 50
+    assert np.all(np.abs(np.std(pulls, axis=0) - 1) < 0.3)
+
+
+def test_errors_of_fluxes_have_what_the_split_leaves_open(rng):
+    # of the same counts: apart, each block shows one spectrum as it is; all together, the parameters must tell
+    S = np.array([[1e4, 1.0], [1.0, 1e4]])
+    apart = fit_parameters(Toy().spectra(TRUTH) @ S, Toy())
+    together = fit_parameters((Toy().spectra(TRUTH) @ S).sum(axis=1, keepdims=True), Toy())
+    np.testing.assert_allclose(together.fluxes, apart.fluxes, rtol=1e-3)
+    assert np.all(together.flux_errors > 1.1 * apart.flux_errors)
+
+
+def test_sum_of_fluxes_is_known_as_counts_are(rng):
+    Y, _ = draw(rng)
+    fit = fit_parameters(Y, Toy())
+    np.testing.assert_allclose(fit.fluxes.sum(), Y.sum(), rtol=1e-3)
+    np.testing.assert_allclose(fit.flux_covariance.sum(), Y.sum(), rtol=0.05)
+
+
+def test_covariances_of_counts_add_up(rng):
+    fit = fit_parameters(draw(rng)[0], Toy())
+    np.testing.assert_allclose(fit.counts_covariance.sum(axis=(1, 2)), np.diag(fit.flux_covariance), rtol=1e-6)
+    np.testing.assert_allclose(fit.spectra_covariance.sum(axis=(1, 2)), 0, atol=1e-12)  # their sums are one
+
+
+def test_parameters_the_data_do_not_decide_are_told(rng):
+    fit = fit_parameters(draw(rng)[0], Toy(n_idle=1))
+    assert fit.undecided.tolist() == [False, False, True]
+    np.testing.assert_allclose(fit.errors[2], 10 / np.sqrt(12), rtol=0.05)  # of a uniform distribution
+    np.testing.assert_allclose(fit.intervals[:, 2], [1.6, 8.4], atol=0.3)
+
+
+def test_parameter_beyond_its_range_is_at_the_limit(rng):
+    Y, _ = draw(rng, theta=np.array([1.3, 0.5]))
+    fit = fit_parameters(Y, Toy())
+    assert fit.converged
+    assert fit.at_limit.tolist() == [True, False]
+    assert fit.theta[0] == 1
+    assert fit.errors[0] > 0
+
+
+def test_free_background_is_found(rng):
+    Y, S = draw(rng)
+    background = np.outer(np.linspace(0.1, 1, 20), np.linspace(200, 400, 8))
+    fit = fit_parameters(Y + rng.poisson(1.5 * background), Toy(), background=background, free_background=True)
+    assert abs(fit.background_amplitude - 1.5) < 4 * fit.background_error < 0.4
+    assert np.all(np.abs(fit.fluxes - S.sum(axis=1)) < 4 * fit.flux_errors)
+    fixed = fit_parameters(Y + rng.poisson(1.5 * background), Toy(), background=1.5 * background)
+    assert fixed.background_amplitude == 1
+    assert np.all(fixed.flux_errors < fit.flux_errors)
+
+
+def test_block_without_counts_has_no_sources(rng):
+    Y, _ = draw(rng)
+    fit = fit_parameters(np.column_stack([Y, np.zeros(20)]), Toy())
+    assert np.all(fit.sources[:, -1] == 0)
+    np.testing.assert_allclose(fit.theta, fit_parameters(Y, Toy()).theta, atol=1e-9)
+
+
+def test_nearest_parameters_are_those_of_the_spectra():
+    theta = nearest_parameters(Toy().spectra(TRUTH) * [3.0, 0.1], Toy())
+    np.testing.assert_allclose(theta, TRUTH, atol=1e-5)
+
+
+def test_same_counts_give_the_same_numbers(rng):
+    Y, _ = draw(rng)
+    first, second = fit_parameters(Y, Toy()), fit_parameters(Y, Toy())
+    np.testing.assert_array_equal(first.covariance, second.covariance)
+
+
+def test_wrong_input_is_told(rng):
+    Y, _ = draw(rng)
+    with pytest.raises(ValueError, match="counts has 1 negative values, so it is no counts"):
+        fit_parameters(np.where(np.arange(Y.size).reshape(Y.shape) == 7, -1, Y), Toy())
+    with pytest.raises(ValueError, match=r"start has shape \(3,\), but the model has 2 parameters"):
+        fit_parameters(Y, Toy(), [0.5, 0.5, 0.5])
+    with pytest.raises(ValueError, match=r"background has shape \(3, 3\), but must have that of the counts, \(20, 8\)"):
+        fit_parameters(Y, Toy(), background=np.ones((3, 3)))
+    with pytest.raises(ValueError, match="background has values that are negative, NaN or infinite"):
+        fit_parameters(Y, Toy(), background=-np.ones(Y.shape))
+    with pytest.raises(ValueError, match="free_background is true, but there is no background"):
+        fit_parameters(Y, Toy(), free_background=True)
+
+
+def test_draws_within_bounds_have_the_moments_of_a_cut_normal_distribution():
+    # of two independent parameters the first is cut at zero, half of a normal distribution
+    draws = cut_normal(np.array([0.0, 0.5]), np.zeros(2), np.diag([100.0, 400.0]), np.array([[0.0, 0.0], [1.0, 1.0]]))
+    np.testing.assert_allclose(draws.mean(axis=0), [0.1 * np.sqrt(2 / np.pi), 0.5], atol=0.004)
+    np.testing.assert_allclose(draws.std(axis=0), [0.1 * np.sqrt(1 - 2 / np.pi), 0.05], rtol=0.04)
+    assert draws.min() >= 0
+
+
+def test_few_counts_give_large_errors_and_no_failure(rng):
+    for counts in (3, 30, 300):
+        Y, S = draw(rng, counts=counts, blocks=1)
+        if Y.any():
+            fit = fit_parameters(Y, Toy())
+            assert np.all(np.isfinite(fit.flux_errors))
+            assert np.all(np.abs(fit.fluxes - S.sum(axis=1)) < 5 * fit.flux_errors)
