@@ -30,7 +30,7 @@ _DECISIVE_GAIN = 3.0
 _BROUGHT_UP = 0.05
 
 
-def refine_counts(X, factorization, library, *, blocks=None, background=None, n_rounds=50, tolerance=1e-2):
+def refine_counts(X, factorization, library, *, blocks=None, background=None, n_rounds=50, tolerance=1e-4):
     r"""Bring spectra to the maximum of their posterior probability, given counts and what is known of the components.
 
     Counts are Poisson with expectation :math:`A S + B`. So that few numbers besides the spectra are unknown, pixels are
@@ -60,7 +60,8 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
     n_rounds : int
         The largest number of steps.
     tolerance : float
-        Steps end when they gain less than this in the logarithm of the posterior probability.
+        Steps end when they gain less than this in the logarithm of the posterior probability. With a larger one, whose
+        last step is still felt, rounding would decide over the number of steps, and with it over the spectra.
 
     Returns
     -------

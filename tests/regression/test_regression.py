@@ -6,8 +6,8 @@ from .observations import DATA, OBSERVATIONS, REAL, difference, figures, read_re
 
 # Relative to the largest value of each array. With the same BLAS kernel and threads results are the same to 1e-9;
 # others move what the network finds in single precision, and with it where the rounds of the refinement end: by up to
-# 2.4e-5 between OpenBLAS's Haswell and SkylakeX.
-TOLERANCE = 1e-4
+# 8e-5 between OpenBLAS's Haswell and SkylakeX. How many rounds that takes is decided by rounding.
+TOLERANCE, OF_ROUNDS = 1e-4, 0.25
 
 
 @pytest.mark.parametrize("name", OBSERVATIONS)
@@ -18,4 +18,4 @@ def test_results_are_as_they_were(name):
     assert set(found) == set(reference)
     for key, values in reference.items():
         assert found[key].shape == values.shape, key
-        assert difference(found[key], values) <= TOLERANCE, key
+        assert difference(found[key], values) <= (OF_ROUNDS if key == "N_ITER" else TOLERANCE), key
