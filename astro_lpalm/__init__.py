@@ -13,7 +13,7 @@ def __getattr__(name):
     elif name == "Separation":
         from .results import Separation as found
     elif name == "SeparationWarning":
-        from .diagnostics import SeparationWarning as found
+        from .trust.diagnostics import SeparationWarning as found
     elif name == "separate":
         from .pipeline import separate as found
     elif name == "load_model":

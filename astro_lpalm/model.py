@@ -1,7 +1,7 @@
 """What a training leaves behind and a separation needs, and the one FITS file it lives in."""
 
 import hashlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,13 @@ from . import __version__
 from ._files import open_fits, write_fits
 from ._headers import header_number, header_text
 from ._names import check_component_names
-from .cube import ebounds_hdu, read_ebounds
 from .data import packaged_files
+from .grid import ebounds_hdu, read_ebounds
 from .separation import UnrolledPALM, check_data
 from .separation import refine as refine_spectra
+from .spectra import SpectralPrior
 
-__all__ = ["KnownSpectra", "Model", "load_model", "packaged_models"]
+__all__ = ["Model", "load_model", "packaged_models"]
 
 _FORMAT = 1
 # What astropy and torch raise where extensions or weights are missing, or others than expected.
@@ -27,45 +28,6 @@ _DAMAGED = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 _MOST_ENERGIES = 1 << 20  # which no file is believed to go beyond
 # More pixels than this do not change where the refinement of all of them ends.
 _ENOUGH_TO_START = 20_000
-
-
-@dataclass(frozen=True)
-class KnownSpectra:
-    """What is known of each component's spectra before an observation is seen.
-
-    Attributes
-    ----------
-    mean : `~numpy.ndarray`, shape (n, m)
-        Mean of the unit-norm spectra of each component.
-    principal : `~numpy.ndarray`, shape (n, r, m)
-        Principal vectors about the mean, orthonormal rows.
-    spread : `~numpy.ndarray`, shape (n, r)
-        Standard deviation along each of them.
-    remainder : `~numpy.ndarray`, shape (n, m)
-        Standard deviation at each energy of what they leave over.
-    """
-
-    mean: np.ndarray
-    principal: np.ndarray
-    spread: np.ndarray
-    remainder: np.ndarray
-
-    def perturbed(self, rng):
-        """Return the same about other means, each drawn as the spectra themselves are.
-
-        The most probable spectra for perturbed data and perturbed means are draws from the posterior distribution,
-        where all is normal ("randomize, then optimize"; Bardsley et al. 2014, SIAM J. Sci. Comput. 36, A1895).
-
-        Parameters
-        ----------
-        rng : `numpy.random.Generator`
-
-        Returns
-        -------
-        `KnownSpectra`
-        """
-        along = np.einsum("kr,krm->km", self.spread * rng.standard_normal(self.spread.shape), self.principal)
-        return replace(self, mean=self.mean + along + self.remainder * rng.standard_normal(self.mean.shape))
 
 
 class Model:
@@ -78,8 +40,8 @@ class Model:
         In the order of the columns of A.
     energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
         Edges of the energy bins, where the training set knew them.
-    library : object, optional
-        What is known of each component's spectra, with the attributes of `KnownSpectra`, for the refinement.
+    prior : `~astro_lpalm.spectra.SpectralPrior`, optional
+        What is known of each component's spectra, for the refinement.
     history : list of dict, optional
         A row of figures for each epoch of the training.
     description : dict, optional
@@ -99,7 +61,7 @@ class Model:
         *,
         component_names,
         energy_edges=None,
-        library=None,
+        prior=None,
         history=(),
         description=None,
         name="unnamed",
@@ -107,10 +69,7 @@ class Model:
         self.network = network
         self.component_names = check_component_names(component_names)
         self.energy_edges = energy_edges
-        self.library = None
-        if library is not None:
-            names = [field.name for field in fields(KnownSpectra)]
-            self.library = KnownSpectra(**{name: np.asarray(getattr(library, name), np.float32) for name in names})
+        self.prior = None if prior is None else prior.astype(np.float32)
         self.history = list(history)
         self.description = dict(description or {})
         self.name = name
@@ -162,7 +121,7 @@ class Model:
         stride = -(-X.shape[1] // _ENOUGH_TO_START)
         start = network.separate(np.ascontiguousarray(X[:, ::stride]))
         try:
-            return refine_spectra(X, start, self.library)
+            return refine_spectra(X, start, self.prior)
         except np.linalg.LinAlgError as error:
             msg = f"there is too little in the data to find {len(self.component_names)} spectra by: a few counts only?"
             raise ValueError(msg) from error
@@ -213,9 +172,9 @@ class Model:
         for key, value in self.description.items():
             header[key] = value
         components = Table({"NAME": list(self.component_names)})
-        if self.library is not None:
-            for field in fields(KnownSpectra):
-                components[field.name.upper()] = getattr(self.library, field.name)
+        if self.prior is not None:
+            for field in fields(SpectralPrior):
+                components[field.name.upper()] = getattr(self.prior, field.name)
         hdus = [primary, fits.BinTableHDU(components, name="COMPONENTS")]
         if self.energy_edges is not None:
             hdus.append(ebounds_hdu(self.energy_edges))
@@ -287,9 +246,9 @@ class Model:
         network = UnrolledPALM(*(header_text(header, key, "its header") for key in ("S_UPDATE", "A_UPDATE")), n_layers)
         network.allocate(n_energies, len(names))
         network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-        library = None
+        prior = None
         if "MEAN" in components.names:
-            library = KnownSpectra(**{field.name: components[field.name] for field in fields(KnownSpectra)})
+            prior = SpectralPrior(**{field.name: components[field.name] for field in fields(SpectralPrior)})
         history = []
         if "TRAINING" in hdulist:
             table = Table.read(hdulist["TRAINING"])
@@ -299,7 +258,7 @@ class Model:
             network,
             component_names=names,
             energy_edges=read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
-            library=library,
+            prior=prior,
             history=history,
             description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
             name=header_text(header, "MODEL", "its header"),

@@ -12,16 +12,17 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ._files import open_fits
-from .cube import EventCube, ExpectedBackground
+from .cube import EventCube
 from .cube.event_checks import describe_empty_bins
-from .diagnostics import SeparationWarning, diagnose
-from .least_squares import expected_counts
+from .forward import ExpectedBackground, background_amplitude, count_blocks, least_squares
+from .forward.least_squares import expected_counts
+from .instrument import PHA
 from .model import Model, load_model
-from .resampling import check_photons, resample
 from .results import Separation
-from .separation import align, background_amplitude, check_data, count_blocks, least_squares, refine_counts
-from .spectra import PHA
+from .separation import align, check_data, refine_counts
 from .transforms import Starlet, detail_matrix, get_transform
+from .trust.diagnostics import SeparationWarning, diagnose
+from .trust.resampling import check_photons, resample
 
 __all__ = ["as_background", "as_cube", "read_background", "separate"]
 
@@ -64,11 +65,11 @@ def separate(
         The observation: counts, (energy, y, x).
     model : `~astro_lpalm.model.Model`, str, path or solver
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
-    background : `~astro_lpalm.cube.ExpectedBackground`, EventCube, array_like, str or path, optional
+    background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
         is taken away from the data, but not from their noise, and is part of the result's model and residuals. A free
-        amplitude is fitted together with the images (`~astro_lpalm.separation.background_amplitude`), anew in each
+        amplitude is fitted together with the images (`~astro_lpalm.forward.background_amplitude`), anew in each
         resampling; it and its error are in the diagnostics' ``meta``.
     transform : str or transform
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
@@ -78,7 +79,7 @@ def separate(
         have no such step. A cube with negative values is no counts, and is refined on the details only.
     n_resamplings : int
         How often the photons are drawn again to find the uncertainty of spectra and images
-        (`~astro_lpalm.resampling.resample`): 0 for never, 50 for an uncertainty that is itself known to 10 %.
+        (`~astro_lpalm.trust.resampling.resample`): 0 for never, 50 for an uncertainty that is itself known to 10 %.
     seed : int
         Of the resampling.
     device : str or `torch.device`, optional
@@ -104,8 +105,8 @@ def separate(
     `~astropy.utils.exceptions.AstropyUserWarning`
         If a background is larger than the data, or a free one is negative, and taken as zero, or hardly known; or if
         the cube has negative values.
-    `~astro_lpalm.diagnostics.SeparationWarning`
-        If the result is not to be trusted; see `~astro_lpalm.diagnostics.diagnose`. If bins at the ends of the
+    `~astro_lpalm.trust.diagnostics.SeparationWarning`
+        If the result is not to be trusted; see `~astro_lpalm.trust.diagnostics.diagnose`. If bins at the ends of the
         spectrum are empty, as those of a filtered list are.
     """
     cube, solver = as_cube(cube_hdu), _as_solver(model)
@@ -121,7 +122,7 @@ def separate(
     X, blocks = cube.matrix(dtype=np.float32), None
     if n_resamplings:  # an error now, not when all is computed
         check_photons(X, n_resamplings)
-    if options.get("refine") and solver.library is not None:
+    if options.get("refine") and solver.prior is not None:
         if X.min() >= 0:
             blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
         else:
@@ -200,10 +201,10 @@ def _provenance(solver, transform, refine, background, n_resamplings, seed):
 def _perturbed(solver, rng):
     # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would come out
     # the same each time. So the library's means are drawn again along with the photons.
-    if not isinstance(solver, Model) or solver.library is None:
+    if not isinstance(solver, Model) or solver.prior is None:
         return solver
     solver = copy(solver)
-    solver.library = solver.library.perturbed(rng)
+    solver.prior = solver.prior.perturbed(rng)
     return solver
 
 
@@ -230,7 +231,7 @@ class _Search:
         background = self.background
         if self.free:
             background = background * max(self.amplitude(cube, found.spectra)[0], 0.0)
-        refined = refine_counts(X, found, self.solver.library, blocks=self.blocks, background=background)
+        refined = refine_counts(X, found, self.solver.prior, blocks=self.blocks, background=background)
         log.debug("the refinement of the details took %d rounds, converged: %s", found.n_iter, found.converged)
         return refined, details
 
@@ -300,13 +301,13 @@ def as_background(background, cube):
 
     Parameters
     ----------
-    background : `~astro_lpalm.cube.ExpectedBackground`, EventCube, image HDU, array_like, str, path or None
+    background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, image HDU, array_like, str, path or None
     cube : `~astro_lpalm.cube.EventCube`
         The observation.
 
     Returns
     -------
-    `~astro_lpalm.cube.ExpectedBackground` or None
+    `~astro_lpalm.forward.ExpectedBackground` or None
 
     Raises
     ------
@@ -338,7 +339,7 @@ def read_background(path, cube, *, scale=None, free=False):
 
     Returns
     -------
-    `~astro_lpalm.cube.ExpectedBackground`
+    `~astro_lpalm.forward.ExpectedBackground`
 
     Raises
     ------

@@ -7,11 +7,12 @@ import numpy as np
 from astropy.table import Table
 from scipy.special import xlogy
 
-from .cube.energies import describe_grid
-from .diagnostics import SeparationWarning
+from .forward import count_blocks
+from .grid.energies import describe_grid
 from .model import Model
 from .pipeline import as_background, as_cube, separate
-from .separation import count_blocks, poisson_sources
+from .separation import poisson_sources
+from .trust.diagnostics import SeparationWarning
 
 __all__ = ["compare_models"]
 

@@ -31,7 +31,7 @@ from astro_lpalm.reproduce import (
     read_spectra,
 )
 from astro_lpalm.separation import nmse, refine
-from astro_lpalm.spectra import LibraryStatistics, SpectralLibrary
+from astro_lpalm.spectra import SpectralLibrary, SpectralPrior
 from astro_lpalm.training import TrainingSet, train
 from astro_lpalm.transforms import Starlet, detail_matrix
 
@@ -113,8 +113,8 @@ def without(training_set, held_out):
     """Leave samples out of a training set."""
     kept = np.setdiff1d(np.arange(len(training_set)), held_out)
     arrays = (array[kept] for array in (training_set.X, training_set.A, training_set.S))
-    library = LibraryStatistics.of_draws(training_set.A[kept].astype(float), 20)
-    return TrainingSet.from_arrays(*arrays, component_names=training_set.component_names, library=library)
+    prior = SpectralPrior.of_draws(training_set.A[kept].astype(float), 20)
+    return TrainingSet.from_arrays(*arrays, component_names=training_set.component_names, prior=prior)
 
 
 def synthetic_cases(options, held_out):
@@ -122,7 +122,7 @@ def synthetic_cases(options, held_out):
     training_set = read_protocol(options.directory).training
     model = train(without(training_set, held_out), **TRAINING_SETTINGS)
     data = ((training_set.X[i].astype(float), training_set.A[i].astype(float)) for i in held_out)
-    return {"3.1": [(X, A, model.separate(X, refine=False), model.library) for X, A in data]}
+    return {"3.1": [(X, A, model.separate(X, refine=False), model.prior) for X, A in data]}
 
 
 def real_cases(options, held_out):
@@ -134,7 +134,7 @@ def real_cases(options, held_out):
         read_maps(options.directory), spectra[training[held_out[:N_MIXTURES]]], shuffled=False
     ):
         X = detail_matrix(Starlet(1), mixture.cube)
-        cases.append((X, mixture.spectra, model.separate(X, refine=False), model.library))
+        cases.append((X, mixture.spectra, model.separate(X, refine=False), model.prior))
     return {"real": cases}
 
 
@@ -150,7 +150,7 @@ def count_cases(options, held_out):
             counts = np.random.default_rng(seed).poisson(np.tensordot(A / A.sum(axis=0), S, 1)).astype(np.float32)
             noise = starlet.photon_noise(counts.sum(axis=0, dtype=float))
             X = detail_matrix(starlet, counts, None, noise, stride=4, dtype=np.float32)
-            group.append((X, A, model.separate(X, refine=False), model.library))
+            group.append((X, A, model.separate(X, refine=False), model.prior))
     return cases
 
 

@@ -23,17 +23,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from remnants import remnant_sources
 
 from astro_lpalm import load_model
-from astro_lpalm.least_squares import expected_counts
-from astro_lpalm.separation import (
-    GMCA,
-    Factorization,
-    align,
-    count_blocks,
-    least_squares,
-    nmse,
-    poisson_sources,
-    refine_counts,
-)
+from astro_lpalm.forward import count_blocks, least_squares
+from astro_lpalm.forward.least_squares import expected_counts
+from astro_lpalm.separation import GMCA, Factorization, align, nmse, poisson_sources, refine_counts
 from astro_lpalm.sources import SourceLibrary
 from astro_lpalm.spectra import SpectralLibrary
 from astro_lpalm.transforms import Starlet, detail_matrix
@@ -89,11 +81,11 @@ def one(case, level, seed, model, A):
     spectra["Gaussian"] = found.spectra
     start = time.perf_counter()
     blocks = count_blocks(counts.sum(axis=0))
-    spectra["Poisson"] = refine_counts(X, found, model.library, blocks=blocks).spectra
+    spectra["Poisson"] = refine_counts(X, found, model.prior, blocks=blocks).spectra
     seconds["seconds"] = time.perf_counter() - start
-    spectra["Poisson, true start"] = refine_counts(X, Factorization(A, None), model.library, blocks=blocks).spectra
+    spectra["Poisson, true start"] = refine_counts(X, Factorization(A, None), model.prior, blocks=blocks).spectra
     spectra["GMCA"] = align(GMCA(len(S)).separate(matrix), A).spectra
-    spectra["library mean"] = model.library.mean.T
+    spectra["library mean"] = model.prior.mean.T
     spectra["true images"] = likeliest_spectra(counts, S.reshape(-1, *counts.shape[1:]), A)
     row = {name: float(nmse(spectra[name], A)) for name in METHODS}
     images = {"Gaussian": spectra["Gaussian"], "Poisson": spectra["Poisson"], "true spectra": A}

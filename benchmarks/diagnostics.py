@@ -15,8 +15,8 @@ import numpy as np
 from remnants import cube_of, remnant_sources
 
 from astro_lpalm import load_model, separate
-from astro_lpalm.diagnostics import SeparationWarning
 from astro_lpalm.spectra import SpectralLibrary
+from astro_lpalm.trust.diagnostics import SeparationWarning
 
 
 def blob(size, y, x, width):

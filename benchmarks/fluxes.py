@@ -24,7 +24,8 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astro_lpalm import load_model, separate
-from astro_lpalm.separation import count_blocks, fit_parameters
+from astro_lpalm.forward import count_blocks
+from astro_lpalm.separation import fit_parameters
 from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
 
 WORLDS = "separate", "overlap:0.1", "overlap:0.3", "overlap:0.6", "casa"

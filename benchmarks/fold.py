@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from astro_lpalm.spectra import Response
+from astro_lpalm.instrument import Response
 
 
 def synthetic_response():

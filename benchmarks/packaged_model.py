@@ -11,7 +11,8 @@ import numpy as np
 from astropy.table import Table
 
 from astro_lpalm import load_model
-from astro_lpalm.separation import least_squares, nmse
+from astro_lpalm.forward import least_squares
+from astro_lpalm.separation import nmse
 from astro_lpalm.training import TrainingSet
 
 # Training used seed 0; these draws share nothing with it.

@@ -30,7 +30,7 @@ COUNTS = 3.2e6 / 240**2  # a pixel, as the demo has them
 def make_cube(size, model):
     """Make counts of a remnant with the model's mean spectra."""
     S = remnant_sources(model.component_names, size, COUNTS, 0)
-    A = model.library.mean.T / model.library.mean.sum(axis=1)
+    A = model.prior.mean.T / model.prior.mean.sum(axis=1)
     return cube_of(np.random.default_rng(0).poisson(np.tensordot(A, S, 1)), model.energy_edges)
 
 

@@ -18,8 +18,8 @@ from astropy.table import Table
 from remnants import cube_of, remnant_sources
 
 from astro_lpalm import load_model, separate
-from astro_lpalm.diagnostics import SeparationWarning
 from astro_lpalm.spectra import SpectralLibrary
+from astro_lpalm.trust.diagnostics import SeparationWarning
 
 FAINT = 0.01
 

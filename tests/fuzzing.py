@@ -16,13 +16,14 @@ from astropy.io import fits
 from astro_lpalm import EventCube, load_model
 from astro_lpalm._files import write_fits
 from astro_lpalm.cube.region import read_region
+from astro_lpalm.instrument import PHA, Response
 from astro_lpalm.results import Separation
 from astro_lpalm.simulate import simulate_events
-from astro_lpalm.spectra import PHA, Response, SpectralLibrary, read_table_model
+from astro_lpalm.spectra import SpectralLibrary, read_table_model
 from astro_lpalm.training.checkpoint import read_checkpoint, write_checkpoint
 
 from . import toy
-from .spectra.ogip_files import make_arf, make_pha, make_rmf
+from .instrument.ogip_files import make_arf, make_pha, make_rmf
 from .spectra.table_files import make_table, ramp
 
 BLOCK, CARD = 2880, 80
@@ -127,7 +128,7 @@ def read(kind, path, files):
         return [result.mixing, result.sources, result.cube.data, *(image.data for image in result.images.values())]
     if kind == "model":
         model = load_model(path)
-        return [*(value.numpy() for value in model.network.state_dict().values()), model.library.mean]
+        return [*(value.numpy() for value in model.network.state_dict().values()), model.prior.mean]
     if kind == "training":
         return list((read_checkpoint(path, IDENTITY) or {}).values())
     if kind in ("arf", "rmf"):

@@ -44,10 +44,10 @@ print("torch" in sys.modules, "matplotlib.pyplot" in sys.modules)
 
 def test_front_door():
     from astro_lpalm.cube import EventCube
-    from astro_lpalm.diagnostics import SeparationWarning
     from astro_lpalm.model import load_model
     from astro_lpalm.pipeline import separate
     from astro_lpalm.results import Separation
+    from astro_lpalm.trust.diagnostics import SeparationWarning
 
     assert astro_lpalm.EventCube is EventCube
     assert astro_lpalm.Separation is Separation

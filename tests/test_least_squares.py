@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astro_lpalm.least_squares import demixing_matrix, expected_counts, floored, weighted_inverse
+from astro_lpalm.forward.least_squares import demixing_matrix, expected_counts, floored, weighted_inverse
 
 ENERGY = np.linspace(0, 1, 30)[:, np.newaxis]
 A = np.exp(-(((ENERGY - [0.2, 0.5, 0.7]) / 0.2) ** 2))

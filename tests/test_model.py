@@ -8,9 +8,9 @@ import torch
 from astropy.io import fits
 
 from astro_lpalm.data import __file__ as data_file
-from astro_lpalm.model import KnownSpectra, Model, load_model, packaged_models
+from astro_lpalm.model import Model, load_model, packaged_models
 from astro_lpalm.separation import UnrolledPALM, refine
-from astro_lpalm.spectra import SpectralLibrary
+from astro_lpalm.spectra import SpectralLibrary, SpectralPrior
 
 from . import toy
 
@@ -56,9 +56,9 @@ def test_file_gives_everything_back(model, written):
     np.testing.assert_array_equal(back.energy_edges, model.energy_edges)
     assert back.energy_edges.unit == "keV"
     for name in ("mean", "principal", "spread", "remainder"):
-        expected = getattr(toy.library(), name).astype(np.float32)
-        np.testing.assert_array_equal(getattr(model.library, name), expected, err_msg=name)
-        np.testing.assert_array_equal(getattr(back.library, name), expected, err_msg=name)
+        expected = getattr(toy.prior(), name).astype(np.float32)
+        np.testing.assert_array_equal(getattr(model.prior, name), expected, err_msg=name)
+        np.testing.assert_array_equal(getattr(back.prior, name), expected, err_msg=name)
     assert back.history == HISTORY
     assert back.description == DESCRIPTION
     assert back.name == "toy"
@@ -94,7 +94,7 @@ def test_least_that_a_model_can_be(tmp_path):
     network = UnrolledPALM(n_layers=1).initialize(toy.spectra(1))
     Model(network, component_names=["only"]).write(tmp_path / "model.fits")
     back = Model.read(tmp_path / "model.fits")
-    assert (back.energy_edges, back.library, back.history, back.description) == (None, None, [], {})
+    assert (back.energy_edges, back.prior, back.history, back.description) == (None, None, [], {})
     assert back.name == "unnamed"
     assert back.component_names == ("only",)
     assert back.separate(toy.cube().matrix()).sources.shape == (1, 28 * 33)
@@ -102,11 +102,11 @@ def test_least_that_a_model_can_be(tmp_path):
 
 @pytest.mark.parametrize(("n", "rank"), [(1, 1), (1, 3), (3, 1)])
 def test_library_of_any_size(tmp_path, n, rank):
-    model = toy.model(n, library=toy.library(n, rank))
+    model = toy.model(n, prior=toy.prior(n, rank))
     model.write(tmp_path / "model.fits")
-    back = Model.read(tmp_path / "model.fits").library
+    back = Model.read(tmp_path / "model.fits").prior
     assert back.principal.shape == (n, rank, 12)
-    for name, value in vars(model.library).items():
+    for name, value in vars(model.prior).items():
         np.testing.assert_array_equal(getattr(back, name), value, err_msg=name)
 
 
@@ -116,13 +116,13 @@ def test_refinement_is_what_the_library_is_for(model):
     error = [np.linalg.norm(found.spectra / np.linalg.norm(found.spectra, axis=0) - A) for found in (plain, refined)]
     assert error[1] < 0.2 * error[0]
     assert plain.n_iter == 3
-    np.testing.assert_array_equal(refined.spectra, refine(X, plain, model.library).spectra)
+    np.testing.assert_array_equal(refined.spectra, refine(X, plain, model.prior).spectra)
     assert not np.allclose(refined.spectra, refine(X, plain).spectra, rtol=1e-6)
 
 
 def test_checksum_tells_weights_apart(model):
     assert re.fullmatch("[0-9a-f]{16}", model.checksum)
-    assert toy.model(name="other", library=None).checksum == model.checksum
+    assert toy.model(name="other", prior=None).checksum == model.checksum
     with torch.no_grad():
         model.network.theta[2, 1] += 1e-7
     assert model.checksum != toy.model().checksum
@@ -305,9 +305,9 @@ def test_packaged_model(name, tmp_path):
         assert len(file.read()) < 100_000
     assert model.network.settings == {"s_update": "lista-cp", "a_update": "ista-ll", "n_layers": 25}
     assert model.network.n_energies == len(model.energy_edges) - 1 == 65
-    assert len(model.component_names) == model.network.n_components == len(model.library.mean)
-    np.testing.assert_allclose(np.linalg.norm(model.library.mean, axis=1), 1, atol=0.2)
-    gram = model.library.principal @ np.swapaxes(model.library.principal, 1, 2)
+    assert len(model.component_names) == model.network.n_components == len(model.prior.mean)
+    np.testing.assert_allclose(np.linalg.norm(model.prior.mean, axis=1), 1, atol=0.2)
+    gram = model.prior.principal @ np.swapaxes(model.prior.principal, 1, 2)
     np.testing.assert_allclose(gram, np.broadcast_to(np.eye(gram.shape[-1]), gram.shape), atol=1e-5)
     assert all(np.isfinite(value).all() for value in weights(model).values())
     assert min(row["nmse_s"] for row in model.history) < 2e-3
@@ -328,8 +328,8 @@ def test_files_are_clean_fits(written):
 
 
 def test_known_spectra_are_kept_in_single_precision(model):
-    assert isinstance(model.library, KnownSpectra)
-    assert {getattr(model.library, name).dtype for name in vars(model.library)} == {np.dtype(np.float32)}
+    assert isinstance(model.prior, SpectralPrior)
+    assert {getattr(model.prior, name).dtype for name in vars(model.prior)} == {np.dtype(np.float32)}
 
 
 def test_repr_says_what_it_is(model):

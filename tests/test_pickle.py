@@ -9,6 +9,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.results import Separation
 from astro_lpalm.separation import FCLS, GMCA, PALM
 from astro_lpalm.sources import SourceLibrary
@@ -18,7 +19,6 @@ from astro_lpalm.spectra import (
     Prior,
     SpectralLibrary,
     Synchrotron,
-    approximate_acis_response,
     integrate,
     user_model,
 )
@@ -116,7 +116,7 @@ OBJECTS = {
     ),
     "exposed cube": (lambda: toy.cube(exposure=np.ones((28, 33)) * u.s), lambda cube: [cube.exposure]),
     "masked cube": (lambda: toy.cube(mask=np.eye(28, 33)), lambda cube: [cube.matrix(), cube.pixel_mask]),
-    "model": (toy.model, lambda model: [*model.network.state_dict().values(), model.energy_edges, model.library.mean]),
+    "model": (toy.model, lambda model: [*model.network.state_dict().values(), model.energy_edges, model.prior.mean]),
     "network": (lambda: toy.model().network, lambda network: found(network.separate(X))),
     "separation": (
         separation,

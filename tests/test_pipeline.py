@@ -10,16 +10,16 @@ from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, load_model, separate
-from astro_lpalm.cube import ExpectedBackground
-from astro_lpalm.least_squares import expected_counts
+from astro_lpalm.forward import ExpectedBackground, count_blocks
+from astro_lpalm.forward.least_squares import expected_counts
 from astro_lpalm.results import Separation
-from astro_lpalm.separation import LPALM, Factorization, count_blocks, nmse, refine, refine_counts
+from astro_lpalm.separation import LPALM, Factorization, nmse, refine, refine_counts
 from astro_lpalm.transforms import Starlet, Wavelet, detail_matrix, get_transform
 
 from . import toy
 
 # Data on which the diagnostics warn, as they ought to; what is tested here is something else.
-untrusted = pytest.mark.filterwarnings("ignore::astro_lpalm.diagnostics.SeparationWarning")
+untrusted = pytest.mark.filterwarnings("ignore::astro_lpalm.trust.diagnostics.SeparationWarning")
 
 FINER = np.linspace(0.5, 4.5, 33) * u.keV  # two of its bins to one of the toy's, and more on both sides
 
@@ -99,7 +99,7 @@ def test_every_kind_of_model(cube, model, result, tmp_path):
 )
 def test_packaged_model_by_name(name, components):
     model = load_model(name)
-    mean = model.library.mean / model.library.mean.sum(axis=1, keepdims=True)
+    mean = model.prior.mean / model.prior.mean.sum(axis=1, keepdims=True)
     data = np.random.default_rng(0).poisson(np.einsum("ki,kyx->iyx", mean, toy.images(len(components))))
     cube = EventCube(data, energy_edges=np.linspace(0.5, 7, 66) * u.keV, wcs=toy.wcs())
     result = separate(cube, name)
@@ -338,13 +338,13 @@ class Refined:
         self.model = model
 
     def separate(self, X):
-        return refine(X, self.model.network.separate(X), self.model.library)
+        return refine(X, self.model.network.separate(X), self.model.prior)
 
 
 def test_refinement_goes_from_details_to_counts(cube, model, result):
     start = Factorization(separate(cube, Refined(model)).mixing, None)
     blocks = count_blocks(cube.data.sum(axis=0))
-    expected = refine_counts(cube.matrix(dtype=np.float32), start, model.library, blocks=blocks)
+    expected = refine_counts(cube.matrix(dtype=np.float32), start, model.prior, blocks=blocks)
     assert_allclose(result.mixing, expected.spectra, rtol=1e-6)
     assert nmse(result.mixing, toy.spectra()) < nmse(start.spectra, toy.spectra())
 

@@ -9,14 +9,14 @@ from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, separate
-from astro_lpalm.cube import ExpectedBackground
+from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.results import Separation
 
 from . import toy
 from .test_pipeline import Ideal, stack
 
 # Data on which the diagnostics warn, as they ought to; what is tested here is something else.
-untrusted = pytest.mark.filterwarnings("ignore::astro_lpalm.diagnostics.SeparationWarning")
+untrusted = pytest.mark.filterwarnings("ignore::astro_lpalm.trust.diagnostics.SeparationWarning")
 
 SHAPE = (28, 33)
 # A line on a slope: neither of the toy's bumps, nor a mixture of them.

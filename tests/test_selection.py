@@ -3,7 +3,7 @@ import pytest
 from astropy.io import fits
 
 from astro_lpalm import EventCube, selection
-from astro_lpalm.cube import ExpectedBackground
+from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.selection import compare_models
 from astro_lpalm.separation import Factorization
 
@@ -103,7 +103,7 @@ def test_a_background_is_that_of_the_photons_that_were_seen(kind, monkeypatch):
 
 def test_refuses_models_of_different_bins():
     halves = toy.EDGES[::2]
-    coarse = toy.model(2, energy_edges=halves, library=None)
+    coarse = toy.model(2, energy_edges=halves, prior=None)
     coarse.network = type(coarse.network)("lista-cp", "ista-ll", 3).initialize(toy.spectra(m=6))
     with pytest.raises(ValueError, match="model 'coarse' has 6 bins .* but 'fine' has 12 bins"):
         compare_models(toy.cube(), {"fine": toy.model(2), "coarse": coarse})

@@ -6,8 +6,9 @@ import torch
 from astropy.wcs import WCS
 
 from astro_lpalm import EventCube
-from astro_lpalm.model import KnownSpectra, Model
+from astro_lpalm.model import Model
 from astro_lpalm.separation import UnrolledPALM
+from astro_lpalm.spectra import SpectralPrior
 
 EDGES = np.linspace(1, 4, 13) * u.keV
 NAMES = ("soft", "hard")
@@ -50,14 +51,14 @@ def cube(n=2, seed=0, **options):
     return EventCube(data, **{"energy_edges": EDGES, "wcs": wcs()} | options)
 
 
-def library(n=2, rank=2):
+def prior(n=2, rank=2):
     """What there is to know of `spectra` when they are a little uncertain."""
     rng = np.random.default_rng(6)
     draws = spectra(n).T[:, np.newaxis] + 0.02 * rng.standard_normal((n, 200, 12))
     mean = draws.mean(axis=1)
     principal = np.linalg.svd(draws - mean[:, np.newaxis], full_matrices=False)[2][:, :rank]
     spread = np.full((n, rank), 0.02)
-    return KnownSpectra(mean, principal, spread, np.full((n, 12), 0.02))
+    return SpectralPrior(mean, principal, spread, np.full((n, 12), 0.02))
 
 
 def model(n=2, **options):
@@ -67,5 +68,5 @@ def model(n=2, **options):
     for parameter in network.parameters():
         parameter.data *= torch.as_tensor(1 + 0.1 * rng.standard_normal(parameter.shape), dtype=parameter.dtype)
     names = NAMES if n == 2 else [f"number_{k}" for k in range(n)]
-    settings = {"component_names": names, "energy_edges": EDGES, "library": library(n), "name": "toy"}
+    settings = {"component_names": names, "energy_edges": EDGES, "prior": prior(n), "name": "toy"}
     return Model(network, **settings | options)

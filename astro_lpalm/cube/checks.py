@@ -1,13 +1,11 @@
 """What an `EventCube` is made of, checked."""
 
-import astropy.units as u
 import numpy as np
 from astropy.wcs import WCS
 
-__all__ = ["check_values", "checked_exposure", "checked_mask", "checked_wcs", "native", "unexposed"]
+from ..instrument.exposure import unexposed
 
-# Below this fraction of the largest exposure a pixel holds too little to be worth its noise, and is masked.
-_LEAST_EXPOSURE = 0.01
+__all__ = ["check_values", "checked_mask", "checked_wcs", "native"]
 
 
 def native(data):
@@ -38,54 +36,6 @@ def checked_mask(mask, shape, exposure=None):
         msg = "every pixel is masked, so there is nothing to work on (True means excluded)."
         raise ValueError(msg)
     return mask
-
-
-def unexposed(exposure):
-    """Tell the pixels whose exposure is too small a fraction of the largest."""
-    return exposure.value < _LEAST_EXPOSURE * exposure.value.max()
-
-
-def checked_exposure(exposure, shape):
-    """Give the exposure of a cube's images as a Quantity of float64.
-
-    Parameters
-    ----------
-    exposure : `~astropy.units.Quantity`, array_like or None
-        A time, an area times a time (with or without CIAO's count / photon), or plain relative numbers.
-    shape : tuple of int
-        Of an image.
-
-    Returns
-    -------
-    exposure : `~astropy.units.Quantity`, shape (ny, nx), or None
-        In the unit in which it was given.
-
-    Raises
-    ------
-    ValueError
-        If the shape or the unit is another, or a value is negative or not finite, or all are zero.
-    """
-    if exposure is None:
-        return None
-    exposure = u.Quantity(exposure, dtype=float)
-    if exposure.shape != tuple(shape):
-        msg = f"exposure has shape {exposure.shape}, but the cube's images have {tuple(shape)}."
-        raise ValueError(msg)
-    accepted = (u.s, u.cm**2 * u.s, u.cm**2 * u.s * u.count / u.photon, u.dimensionless_unscaled)
-    if not any(exposure.unit.is_equivalent(unit) for unit in accepted):
-        msg = (
-            f"exposure is in {exposure.unit}; give a time (s), an effective area times a time (cm2 s), or relative "
-            "numbers without a unit."
-        )
-        raise ValueError(msg)
-    values = exposure.value
-    if not np.isfinite(values).all() or values.min() < 0 or not values.any():
-        msg = (
-            f"exposure must be finite, not negative, and not zero everywhere; it has {np.sum(~np.isfinite(values))} "
-            f"values that are not finite and {np.sum(values < 0)} that are negative."
-        )
-        raise ValueError(msg)
-    return exposure
 
 
 def check_values(data, mask):

@@ -12,15 +12,15 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import naming, open_fits, write_fits
 from .._headers import header_text
+from ..grid.energies import as_energy_edges, describe_grid
+from ..grid.sky import celestial_cards, celestial_wcs
+from ..instrument.exposure import checked_exposure, read_exposure, unexposed
 from .binning import bin_events, is_several
-from .checks import check_values, checked_exposure, checked_mask, checked_wcs, native, unexposed
-from .energies import as_energy_edges, describe_grid
+from .checks import check_values, checked_mask, checked_wcs, native
 from .images import cube_hdulist, read_image
 from .masking import read_mask
 from .observations import add_up, merge_headers
-from .resample import read_exposure
 from .selection import choose_energy_edges
-from .sky import celestial_cards, celestial_wcs
 
 __all__ = ["EventCube"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-from .._energy_units import energy_unit
 from .._headers import header_number, header_text
-from .energies import describe_grid
-from .event_energies import ACIS_CHANNEL, is_acis
+from ..grid.energies import describe_grid
+from ..grid.units import energy_unit
+from ..missions.chandra import ACIS_CHANNEL, is_acis
 
 __all__ = [
     "describe_empty_bins",

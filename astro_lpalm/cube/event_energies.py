@@ -7,29 +7,18 @@ import astropy.units as u
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
-from .._energy_units import energy_unit
 from .._headers import header_text
+from ..grid.units import energy_unit
+from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW, is_acis
 
-__all__ = ["ACIS_CHANNEL", "ACIS_OVERFLOW", "check_energy_columns", "event_energies", "is_acis"]
+__all__ = ["check_energy_columns", "event_energies"]
 
 logger = logging.getLogger(__name__)
-
-ACIS_CHANNEL = 14.6 * u.eV
-"""Width of a PI channel of Chandra's ACIS: channel c holds (c - 1) to c times this energy."""
-
-ACIS_OVERFLOW = 1024
-"""The last PI channel of ACIS, which holds every energy above it."""
 
 # What tells keV from eV in a column without a unit. Detectors that image X-rays see 0.03 to 200 keV, so that nearly
 # all numbers up to 200 with a median up to 30 are keV, and numbers above 30 with a median from 200 on are eV. What
 # is between, a list cut to 40 to 79 keV for instance, is not told apart.
 _LEAST_EV, _LARGEST_KEV = 30.0, 200.0
-
-
-def is_acis(header, where):
-    """Tell whether a list says that it is one of Chandra's ACIS."""
-    telescope, instrument = (header_text(header, key, where).upper() for key in ("TELESCOP", "INSTRUME"))
-    return telescope in ("", "CHANDRA") and instrument.startswith("ACIS")
 
 
 def check_energy_columns(has_energy, has_pi, names, header, where):

@@ -13,11 +13,12 @@ from astropy.table import Table
 from .._files import open_fits
 from .._headers import header_number, header_text
 from .._memory import physical_memory
-from .energies import describe_grid
+from ..grid.energies import describe_grid
+from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW, is_acis
 from .event_checks import good_times, warn_of_flags, warn_of_other_tables, warn_of_times
-from .event_energies import ACIS_CHANNEL, ACIS_OVERFLOW, check_energy_columns, event_energies, is_acis
+from .event_energies import check_energy_columns, event_energies
 
-__all__ = ["ACIS_CHANNEL", "ACIS_OVERFLOW", "EventList", "count_events", "read_events"]
+__all__ = ["EventList", "count_events", "read_events"]
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +208,7 @@ def count_events(events, grid, energy_edges, mask=None, place=""):
     ----------
     events : EventList
         The events.
-    grid : `~astro_lpalm.cube.sky.SkyGrid`
+    grid : `~astro_lpalm.grid.sky.SkyGrid`
         The image's pixels; an event on an edge belongs to the pixel above it.
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
         Energy bins; an event on an edge belongs to the bin above it.

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.io import fits
 
 from .._headers import header_text
-from .energies import (
+from ..grid.energies import (
     as_energy_edges,
     describe_grid,
     ebounds_hdu,
@@ -13,8 +13,8 @@ from .energies import (
     read_ebounds,
     read_linear_axis,
 )
-from .resample import image_unit
-from .sky import is_structural, is_wcs_card
+from ..grid.resample import image_unit
+from ..grid.sky import is_structural, is_wcs_card
 
 __all__ = ["cube_hdulist", "exposure_hdu", "read_image"]
 

@@ -6,9 +6,9 @@ import numpy as np
 from regions import PixelRegion, Region
 
 from .._files import open_fits, split_virtual
+from ..grid.resample import masked_at, open_image
+from ..grid.sky import sky_of_image
 from .region import includes, mask_outside, read_region
-from .resample import masked_at, open_image
-from .sky import sky_of_image
 
 __all__ = ["read_mask"]
 

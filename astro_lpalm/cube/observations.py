@@ -12,8 +12,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import pixel_to_pixel
 
 from .._headers import exposure_time, header_number, header_text
-from .energies import describe_grid
-from .sky import is_wcs_card
+from ..grid.energies import describe_grid
+from ..grid.sky import is_wcs_card
 
 __all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_energies", "same_grid", "say_where"]
 

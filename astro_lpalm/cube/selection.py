@@ -9,9 +9,9 @@ from astropy.coordinates import SkyCoord
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from .energies import as_energy_edges
+from ..grid.energies import as_energy_edges
+from ..grid.sky import SkyGrid
 from .region import bounding_box, how_far
-from .sky import SkyGrid
 
 __all__ = ["choose_energy_edges", "choose_grid", "warn_of_stripes"]
 
@@ -91,7 +91,7 @@ def choose_grid(
 
     Returns
     -------
-    grid : `~astro_lpalm.cube.sky.SkyGrid`
+    grid : `~astro_lpalm.grid.sky.SkyGrid`
 
     Raises
     ------
@@ -130,7 +130,7 @@ def warn_of_stripes(events, grid, sky_wcs):
     Parameters
     ----------
     events : `~astro_lpalm.cube.events.EventList`
-    grid : `~astro_lpalm.cube.sky.SkyGrid`
+    grid : `~astro_lpalm.grid.sky.SkyGrid`
     sky_wcs : `~astropy.wcs.WCS`
         Of the sky pixels.
     """

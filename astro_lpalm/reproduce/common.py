@@ -1,6 +1,7 @@
 """Rows and figures that several experiments have in common."""
 
-from ..separation import AMCA, GMCA, least_squares, nmse
+from ..forward import least_squares
+from ..separation import AMCA, GMCA, nmse
 from .experiment import Row, errors
 from .methods import Blind, Network, Oracle
 

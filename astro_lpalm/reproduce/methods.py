@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
-from ..separation import Factorization, align, least_squares, posterior_mean, refine
+from ..forward import least_squares
+from ..separation import Factorization, align, posterior_mean, refine
 from .workspace import disturb
 
 __all__ = []
@@ -69,11 +70,11 @@ class MeanSpectra:
 
     def prepare(self, workspace):
         """Take what is known of the components."""
-        library = workspace.protocol.training.library
+        prior = workspace.protocol.training.prior
 
         def separate(sample):
             with failures_counted():
-                return refine(sample.X, Factorization(library.mean.T, None), library)
+                return refine(sample.X, Factorization(prior.mean.T, None), prior)
 
         return separate, {}
 

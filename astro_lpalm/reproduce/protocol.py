@@ -7,7 +7,7 @@ import numpy as np
 
 from .._files import open_fits
 from ..sources import GeneralizedGaussian, SourceLibrary
-from ..spectra import LibraryStatistics
+from ..spectra import SpectralPrior
 from ..training import TrainingSet, add_noise
 from ._array_pickle import read_pickled_arrays
 
@@ -151,5 +151,5 @@ def read_protocol(directory, *, seed=0):
 
 def make_training_set(X, A, S):
     """Make a training set whose spectra are also all that is known of the components."""
-    library = LibraryStatistics.of_draws(A, _RANK)
-    return TrainingSet.from_arrays(X, A, S, component_names=COMPONENTS, library=library)
+    prior = SpectralPrior.of_draws(A, _RANK)
+    return TrainingSet.from_arrays(X, A, S, component_names=COMPONENTS, prior=prior)

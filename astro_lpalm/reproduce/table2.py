@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..separation import DNMF, MNNBU, Factorization, SNMFNet, align, least_squares, nmse
+from ..forward import least_squares
+from ..separation import DNMF, MNNBU, Factorization, SNMFNet, align, nmse
 from .common import BLIND, ORACLE, REALISTIC, REALISTIC_REFINED, realistic_errors
 from .experiment import Experiment, Row
 from .methods import Network

@@ -9,8 +9,9 @@ from astropy.table import QTable, Table
 
 from .. import __version__
 from .._files import open_fits, write_fits
-from ..cube import EventCube, ebounds_hdu
+from ..cube import EventCube
 from ..cube.images import exposure_hdu
+from ..grid import ebounds_hdu
 
 __all__ = ["observation_cards", "provenance_cards", "read_separation", "write_separation"]
 

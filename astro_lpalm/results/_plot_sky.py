@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import AsinhNorm, Normalize, to_rgb
 
-from ._errors import field_variance, residual_share
+from ..trust.errors import field_variance, residual_share
 from ._plot_spectra import COLORS, FONT
 
 __all__ = ["draw_composite", "draw_image", "draw_misfit"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._errors import spectrum_errors
+from ..trust.errors import spectrum_errors
 
 __all__ = ["COLORS", "FONT", "draw_spectra", "legend_rows"]
 

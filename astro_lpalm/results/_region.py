@@ -8,7 +8,7 @@ from astropy.table import QTable
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..cube.masking import read_mask
-from ._errors import region_errors, variance_inflation
+from ..trust.errors import region_errors, variance_inflation
 
 __all__ = ["region_pixels", "region_table", "spectra_of_region"]
 

@@ -13,7 +13,7 @@ from astropy.table import QTable, Table
 from .._files import check_output, complete_or_nothing, naming
 from .._names import check_component_names
 from ..cube import EventCube
-from ._errors import field_variance, residual_share
+from ..trust.errors import field_variance, residual_share
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
 from ._region import region_table
@@ -375,7 +375,7 @@ class Separation:
         prefix : str or `os.PathLike`
             An existing directory, for files called ``<name>.pha`` in it; otherwise the beginning of the names
             ``<prefix>_<name>.pha``.
-        response : `~astro_lpalm.spectra.Response`, tuple of 2 str or path, or None
+        response : `~astro_lpalm.instrument.Response`, tuple of 2 str or path, or None
             The response of the observation, or the names of its ARF and RMF. On the cube's energy bins it is written
             too, as ``response.arf`` and ``response.rmf`` (``<prefix>_response.arf`` and so on), and the spectra name
             it: they can be fitted as they are.

@@ -1,6 +1,5 @@
 """Solvers: from a matrix X (energies x pixels) to spectra A and sources S with X = A S + N."""
 
-from .background import *
 from .base import *
 from .dnmf import *
 from .fcls import *

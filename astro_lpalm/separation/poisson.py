@@ -4,18 +4,14 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln, polygamma
 
-from ..least_squares import expected_counts
+from ..forward.least_squares import expected_counts, least_squares
 from .base import Factorization, check_data
-from .refinement import least_squares
 
-__all__ = ["count_blocks", "poisson_sources", "refine_counts"]
+__all__ = ["poisson_sources", "refine_counts"]
 
-_MOST_BLOCKS = 256
-_COUNTS_IN_BLOCK = 100
 # Shape of the prior of a component's counts in a block, a Gamma distribution of no scale: most blocks have little of
 # most components. Without it, as many counts as noise allows are given to components that are not there.
 _SPARSITY = 0.1
-_LEAST_SPREAD = 1e-4  # of unit-norm spectra about their library, at each energy
 _START_ERROR = 3.0  # of the spectra of the start, at each energy, times the square root of all counts
 _BEND = 1e-5  # least value of unit-norm spectra at an energy, more or less
 _TINY = 1e-12
@@ -30,7 +26,7 @@ _DECISIVE_GAIN = 3.0
 _BROUGHT_UP = 0.05
 
 
-def refine_counts(X, factorization, library, *, blocks=None, background=None, n_rounds=50, tolerance=1e-4):
+def refine_counts(X, factorization, prior, *, blocks=None, background=None, n_rounds=50, tolerance=1e-4):
     r"""Bring spectra to the maximum of their posterior probability, given counts and what is known of the components.
 
     Counts are Poisson with expectation :math:`A S + B`. So that few numbers besides the spectra are unknown, pixels are
@@ -51,8 +47,8 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
         Counts of m energies in t pixels.
     factorization : `~astro_lpalm.separation.Factorization`
         Where to start; only its spectra are used.
-    library : object
-        What is known of each component, as for `refine`.
+    prior : `~astro_lpalm.spectra.SpectralPrior`
+        What is known of each component's spectra.
     blocks : array_like of int, shape (t,), optional
         The block of each pixel, such as `count_blocks` finds; by default each pixel is a block by itself.
     background : array_like, optional
@@ -80,12 +76,12 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
     >>> import numpy as np
     >>> from astro_lpalm import load_model
     >>> from astro_lpalm.separation import Factorization, nmse, refine_counts
-    >>> library = load_model("snr-acis").library
+    >>> prior = load_model("snr-acis").prior
     >>> rng = np.random.default_rng(0)
-    >>> A = library.mean.T + library.spread[:, 0] * library.principal[:, 0].T
+    >>> A = prior.mean.T + prior.spread[:, 0] * prior.principal[:, 0].T
     >>> X = rng.poisson(np.maximum(A, 0) @ rng.gamma(0.5, 100, size=(4, 64)))
-    >>> found = refine_counts(X, Factorization(library.mean.T, None), library)
-    >>> bool(nmse(found.spectra, A / np.linalg.norm(A, axis=0)) < 1e-3 < nmse(library.mean.T, A))
+    >>> found = refine_counts(X, Factorization(prior.mean.T, None), prior)
+    >>> bool(nmse(found.spectra, A / np.linalg.norm(A, axis=0)) < 1e-3 < nmse(prior.mean.T, A))
     True
     """
     X, start = check_data(X, factorization.spectra)
@@ -93,7 +89,8 @@ def refine_counts(X, factorization, library, *, blocks=None, background=None, n_
     Y, floor = (X, background) if blocks is None else _sum_blocks(X, background, blocks)
     filled = Y.sum(axis=0) > 0
     Y, floor = (each[:, filled].astype(np.float64) for each in (Y, floor))
-    mean, factors = _prior(library, start.shape)
+    prior.check(start)
+    mean, factors = prior.mean.T.astype(float), prior.factors()
     z = _start(start, mean, factors, _START_ERROR / np.sqrt(Y.sum()))
     A, bend = _spectra(mean, factors, z)
     a, bound = _source_posterior(Y, A, floor, _first_shapes(Y, A, floor))
@@ -172,60 +169,6 @@ def poisson_sources(X, spectra, *, background=None, n_rounds=100):
     return _expectation_maximization(X, A.astype(X.dtype), background, n_rounds)
 
 
-def count_blocks(counts, mask=None, *, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK):
-    """Divide the pixels of an image into blocks of about the same counts.
-
-    The image is cut in two at its median along its longer side, and so on for each half. Only the sum over the energies
-    decides where, so the blocks tell nothing of the spectra.
-
-    Parameters
-    ----------
-    counts : array_like, shape (ny, nx)
-        Counts, summed over the energies.
-    mask : array_like of bool, shape (ny, nx), optional
-        True where a pixel is left out.
-    n_most : int
-        The largest number of blocks.
-    fewest : float
-        How many counts the blocks should have at least, on average. A single bright pixel is not split, and other
-        blocks may then have fewer.
-
-    Returns
-    -------
-    `~numpy.ndarray` of int, shape (number of unmasked pixels,)
-        The block of each pixel, numbered from zero.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astro_lpalm.separation import count_blocks
-    >>> count_blocks([[90, 10, 20, 30], [0, 50, 40, 10]], fewest=60, n_most=4).reshape(2, 4)
-    array([[0, 0, 2, 2],
-           [1, 1, 3, 3]])
-    """
-    counts = np.asarray(counts, dtype=float)
-    kept = np.ones(counts.shape, dtype=bool) if mask is None else ~np.asarray(mask, dtype=bool)
-    places, weight = np.array(np.nonzero(kept)), counts[kept]
-    n_cuts = int(np.log2(np.clip(weight.sum() / fewest, 1, n_most)))
-    blocks = [np.arange(weight.size)]
-    for _ in range(n_cuts):
-        blocks = [half for block in blocks for half in _halves(block, places[:, block], weight[block])]
-    labels = np.empty(weight.size, dtype=int)
-    for number, block in enumerate(blocks):
-        labels[block] = number
-    return labels
-
-
-def _halves(block, places, weight):
-    places = places - places.min(axis=1, keepdims=True)
-    place = places[np.argmax(places.max(axis=1))]
-    if not place.any():
-        return [block]
-    before = np.cumsum(np.bincount(place, weights=weight))[:-1]
-    first = place <= np.argmin(np.abs(before - weight.sum() / 2))
-    return [block[first], block[~first]]
-
-
 def _sum_blocks(X, background, blocks):
     blocks = np.asarray(blocks)
     if blocks.shape != X.shape[1:] or not np.issubdtype(blocks.dtype, np.integer) or blocks.min() < 0:
@@ -261,20 +204,6 @@ def _expectation_maximization(X, A, background, n_rounds):
     for _ in range(n_rounds):
         S = S * (A.T @ (X / np.maximum(A @ S + background, _TINY))) / total
     return S
-
-
-def _prior(library, shape):
-    # Mean (m, n) and a factor (n, m, m) of each covariance: spectra are mean + factor @ z, z standard normal.
-    mean = np.asarray(library.mean, dtype=float).T
-    if mean.shape != shape:
-        msg = f"the library's spectra have shape {mean.shape}, but those of the start {shape}."
-        raise ValueError(msg)
-    factors = []
-    for basis, spread, remainder in zip(library.principal, library.spread, library.remainder):
-        basis = np.asarray(basis, dtype=float)
-        scatter = (basis.T * np.square(spread, dtype=float)) @ basis
-        factors.append(np.linalg.cholesky(scatter + np.diag(np.square(remainder, dtype=float) + _LEAST_SPREAD**2)))
-    return mean, np.array(factors)
 
 
 def _start(spectra, mean, factors, error):

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from ..least_squares import weighted_inverse
+from ..forward.least_squares import weighted_inverse
 from .base import check_data
 from .refinement import row_variance
 
@@ -49,7 +49,8 @@ def posterior_mean(X, spectra, variance=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from astro_lpalm.separation import least_squares, nmse, posterior_mean
+    >>> from astro_lpalm.forward import least_squares
+    >>> from astro_lpalm.separation import nmse, posterior_mean
     >>> rng = np.random.default_rng(0)
     >>> A = np.abs(rng.normal(size=(10, 2)))
     >>> S = rng.laplace(size=(2, 2000)) * (rng.random((2, 2000)) < 0.1)

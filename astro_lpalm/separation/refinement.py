@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
-from ..least_squares import demixing_matrix, floored, weighted_inverse
+from ..forward.least_squares import demixing_matrix, floored, weighted_inverse
 from .base import Factorization, check_data
 
-__all__ = ["least_squares", "library_distance", "refine"]
+__all__ = ["refine"]
 
 _LEVERAGE_CEILING = 0.95
 # Standard deviation of what a measured spectrum has of another component's in it: at least this ...
@@ -19,10 +19,9 @@ _CORRELATED_LEAKAGE = 0.01
 
 # Distance from its library, in standard deviations, that no spectrum of the component should have: draws have up to 5.
 _FARTHEST = 10.0
-_SMALLEST_SPREAD = 1e-3  # errors of unit-norm spectra below this say nothing of a library
 
 
-def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, tolerance=1e-5):
+def refine(X, factorization, prior=None, *, threshold=3.0, n_rounds=100, tolerance=1e-5):
     """Bring spectra that are nearly right, such as a network's, to the least-squares bottom of their basin.
 
     Each round takes these steps:
@@ -46,10 +45,8 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
         Data, m energies by t pixels.
     factorization : `~astro_lpalm.separation.Factorization`
         Where to start; only its spectra are used.
-    library : object, optional
-        What is known of each component: ``mean`` (n, m), ``principal`` (n, r, m) with orthonormal rows, ``spread``
-        (n, r), the standard deviation along each, and ``remainder`` (n, m), the standard deviation at each energy of
-        what they leave over; for instance `~astro_lpalm.spectra.LibraryStatistics`. Without it step 4 is left out.
+    prior : `~astro_lpalm.spectra.SpectralPrior`, optional
+        What is known of each component's spectra. Without it step 4 is left out.
     threshold : float
         In standard deviations of the noise.
     n_rounds : int
@@ -99,12 +96,12 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
         limit = threshold * np.sqrt(np.diag(covariance))[:, np.newaxis].astype(X.dtype)
         S = _reweighted_threshold(S, previous, limit)
         previous = S
-        spectra = _fit_spectra(X, S, A, variance, library)
+        spectra = _fit_spectra(X, S, A, variance, prior)
         changes.append(float(np.linalg.norm(spectra - A)))
         A = spectra
         if changes[-1] < tolerance:
             break
-    kept = library is not None and _left_library(A, factorization.spectra, library)
+    kept = prior is not None and _left_library(A, factorization.spectra, prior)
     if kept:
         A = np.asarray(factorization.spectra, dtype=np.float64)
     demixing = demixing_matrix(A, row_variance(A, moments, variance))
@@ -117,53 +114,9 @@ def refine(X, factorization, library=None, *, threshold=3.0, n_rounds=100, toler
     )
 
 
-def library_distance(spectra, library, counts=None):
-    """Measure how far spectra lie from what is known of their components.
-
-    Parameters
-    ----------
-    spectra : array_like, shape (m, n)
-        Columns of any norm.
-    library : object
-        See `refine`.
-    counts : array_like, shape (n,), optional
-        Photons that each spectrum was found from. Their noise is added to the variance of the library, so that the
-        distance is what they tell of, and no more.
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (n,)
-        Root mean square distance from the mean, in standard deviations along the principal vectors that vary by more
-        than a thousandth of the norm, and in what they leave over: about 1 for spectra of the library.
-
-    Examples
-    --------
-    >>> from astro_lpalm import load_model
-    >>> from astro_lpalm.separation import library_distance
-    >>> from astro_lpalm.spectra import SpectralLibrary
-    >>> drawn = SpectralLibrary.from_file("snr-acis").draw(1, seed=0)[0]
-    >>> bool(library_distance(drawn, load_model("snr-acis").library).max() < 4)
-    True
-    """
-    spectra = np.asarray(spectra, dtype=np.float64)
-    deviation = (spectra / np.linalg.norm(spectra, axis=0)).T - library.mean
-    along = np.einsum("krm,km->kr", library.principal, deviation)
-    across = deviation - np.einsum("kr,krm->km", along, library.principal)
-    squares = np.column_stack([along**2, (across**2).sum(axis=1)])
-    variance = np.column_stack([library.spread**2, (library.remainder**2).sum(axis=1)])
-    limited = variance + _SMALLEST_SPREAD**2
-    if counts is not None:
-        # A spectrum a of unit norm found from N photons has the variance a_i sum(a) / N.
-        shares = np.abs(spectra / np.linalg.norm(spectra, axis=0))
-        noise = (shares * shares.sum(axis=0) / np.maximum(counts, 1.0)).T
-        along = np.einsum("krm,km->kr", library.principal**2, noise)
-        limited += np.column_stack([along, np.maximum(noise.sum(axis=1) - along.sum(axis=1), 0.0)])
-    return np.sqrt((squares / limited).sum(axis=1) / np.maximum((variance / limited).sum(axis=1), 1.0))
-
-
-def _left_library(A, start, library):
-    distance = library_distance(A, library)
-    far = distance > np.maximum(_FARTHEST, library_distance(start, library))
+def _left_library(A, start, prior):
+    distance = prior.distance(A)
+    far = distance > np.maximum(_FARTHEST, prior.distance(start))
     if far.any():
         which = ", ".join(f"{k + 1} ({distance[k]:.0f} sigma)" for k in np.flatnonzero(far))
         msg = (
@@ -197,7 +150,7 @@ def _reweighted_threshold(S, previous, limit):
     return S - np.clip(S, -limit, limit)
 
 
-def _fit_spectra(X, S, A, variance, library):
+def _fit_spectra(X, S, A, variance, prior):
     inverse = np.linalg.pinv((S @ S.T).astype(np.float64), hermitian=True)
     spectra = np.maximum((X @ S.T).astype(np.float64) @ inverse, 0.0)
     # Noise adds to the norm of a spectrum; what is left is the norm of the spectrum itself.
@@ -205,14 +158,14 @@ def _fit_spectra(X, S, A, variance, library):
     found = power > 0.5 * np.sum(spectra**2, axis=0)
     # A component whose sources were all below the threshold says nothing new: it keeps its spectrum.
     spectra = np.where(found, spectra / np.sqrt(np.where(found, power, 1.0)), A)
-    if library is not None:
+    if prior is not None:
         noise = np.diag(inverse) / np.where(found, power, np.inf)
         leakage = _leakage(S)
         measured = spectra.copy()
         for k in np.flatnonzero(found):
             # What leaks along the column itself is lost with its norm.
             others = (A - np.outer(A[:, k], A[:, k] @ A)) * leakage[:, k]
-            spectra[:, k] = _most_probable(measured[:, k], variance * noise[k], others, library, k)
+            spectra[:, k] = _most_probable(measured[:, k], variance * noise[k], others, prior, k)
     return spectra / np.linalg.norm(spectra, axis=0)
 
 
@@ -230,50 +183,15 @@ def _leakage(S):
     return leakage
 
 
-def _most_probable(spectrum, noise, others, library, k):
+def _most_probable(spectrum, noise, others, prior, k):
     # A spectrum is the library's mean plus normal multiples of its principal vectors plus what these leave over, with
     # a variance at each energy. Measured, it has noise and normal multiples of other spectra in it as well. Solved for
     # the multiples as least squares: the covariances themselves are so nearly singular that rounding would decide.
-    remainder, r = library.remainder[k].astype(float) ** 2, len(library.spread[k])
+    remainder, r = prior.remainder[k].astype(float) ** 2, len(prior.spread[k])
     variance = np.maximum(noise + remainder, np.finfo(float).tiny)
-    directions = np.hstack([library.principal[k].T * library.spread[k], others])
-    deviation, weight = spectrum - library.mean[k], 1.0 / np.sqrt(variance)
+    directions = np.hstack([prior.principal[k].T * prior.spread[k], others])
+    deviation, weight = spectrum - prior.mean[k], 1.0 / np.sqrt(variance)
     design = np.vstack([weight[:, np.newaxis] * directions, np.eye(directions.shape[1])])
     multiples = np.linalg.lstsq(design, np.append(weight * deviation, np.zeros(directions.shape[1])), rcond=None)[0]
     left = deviation - directions @ multiples
-    return np.maximum(library.mean[k] + directions[:, :r] @ multiples[:r] + remainder / variance * left, 0.0)
-
-
-def least_squares(X, spectra, variance=None):
-    """Find the sources for known spectra.
-
-    Parameters
-    ----------
-    X : array_like, shape (m, t)
-        Data.
-    spectra : array_like, shape (m, n)
-        Mixing matrix A.
-    variance : array_like, shape (m,), optional
-        Noise variance of each energy, up to a factor; for counts, `~astro_lpalm.least_squares.expected_counts`. A row
-        whose variance is not positive weighs as little as the noisiest, and none weighs more than ten thousand times as
-        much. Without it all energies weigh the same, and the result is ``pinv(A) X``.
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (n, t)
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit or a value is not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astro_lpalm.separation import least_squares
-    >>> A, S = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[2.0], [3.0]])
-    >>> np.allclose(least_squares(A @ S, A), S)
-    True
-    """
-    X, spectra = check_data(X, spectra)
-    return demixing_matrix(spectra, variance).astype(X.dtype) @ X
+    return np.maximum(prior.mean[k] + directions[:, :r] @ multiples[:r] + remainder / variance * left, 0.0)

@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from .. import __version__
-from ..cube.events import ACIS_CHANNEL, ACIS_OVERFLOW
+from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW
 
 __all__ = ["ROW", "SKY_CENTER", "SKY_PIXEL", "SKY_SIZE", "channels_of", "event_list", "snap_to_channels"]
 

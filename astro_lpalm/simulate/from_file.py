@@ -12,11 +12,13 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from .._files import read_image
 from .._headers import header_text
 from .._text import kind_of, shown
-from ..cube.events import ACIS_CHANNEL
-from ..cube.sky import celestial_cards, celestial_wcs
 from ..data import read_components_file
+from ..grid.sky import celestial_cards, celestial_wcs
+from ..instrument import PHA, Response
+from ..missions import approximate_acis_response
+from ..missions.chandra import ACIS_CHANNEL
 from ..sources import SourceLibrary
-from ..spectra import PHA, Response, SpectralLibrary, approximate_acis_response
+from ..spectra import SpectralLibrary
 from .event_list import SKY_SIZE
 from .given import checked_center, checked_pixel_scale
 from .observation import Background, Observation

@@ -9,8 +9,8 @@ from astropy.wcs import WCS
 
 from .._names import check_component_names
 from ..cube import EventCube
-from ..cube.energies import as_energy_edges
-from .blur import get_blur
+from ..grid.energies import as_energy_edges
+from ..instrument.psf import get_blur
 from .event_list import SKY_PIXEL, event_list, snap_to_channels
 from .given import (
     check_images_and_spectra,
@@ -69,7 +69,7 @@ class Observation:
         that `~astro_lpalm.spectra.integrate` takes (a model's own amplitude does not count either).
     energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
         Edges of the bins of detected energy, where there is no response.
-    response : `~astro_lpalm.spectra.Response`, optional
+    response : `~astro_lpalm.instrument.Response`, optional
         Its channels are the bins of detected energy.
     center : `~astropy.coordinates.SkyCoord`
         Sky position of the middle of the images.
@@ -113,7 +113,8 @@ class Observation:
     >>> import astropy.units as u
     >>> from astropy.coordinates import SkyCoord
     >>> from astro_lpalm.simulate import Observation
-    >>> from astro_lpalm.spectra import Synchrotron, approximate_acis_response
+    >>> from astro_lpalm.spectra import Synchrotron
+    >>> from astro_lpalm.missions import approximate_acis_response
     >>> observation = Observation(
     ...     np.full((1, 20, 20), 1e-6) * u.photon / (u.cm**2 * u.s), [Synchrotron(photon_index=2.0)],
     ...     response=approximate_acis_response(np.linspace(0.5, 7, 66) * u.keV),
@@ -191,7 +192,7 @@ class Observation:
         images = self.images.copy()
         for image in images[: self.n_sources]:
             if self.blur is not None:
-                image[:] = self.blur.blur(image)
+                image[:] = np.maximum(self.blur.blur(image), 0.0)  # rounding errors go below zero
             if self.exposure_map is not None:
                 image *= self.exposure_map
         return images

@@ -35,7 +35,7 @@ def draw_events(images, spectra, edges, *, n_sources, scale, exposure, exposure_
     exposure_map : `~numpy.ndarray`, shape (ny, nx), or None
         Relative exposure.
     blur : object or None
-        See `astro_lpalm.simulate.blur`.
+        See `astro_lpalm.instrument.psf`.
     seed : int or `numpy.random.Generator`
 
     Returns

@@ -1,20 +1,16 @@
-"""What the columns of A look like: component models, instrument response, libraries of draws."""
+"""What the columns of A look like: component models, and libraries of draws of them."""
 
 from .absorption import *
 from .base import *
-from .channels import *
 from .components import *
 from .components_file import *
 from .emulator import *
 from .integration import *
 from .library import *
 from .line import *
-from .merge import *
 from .parametric import *
-from .pha import *
+from .prior import *
 from .priors import *
-from .response import *
-from .statistics import *
 from .synchrotron import *
 from .table_model import *
 from .thermal import *

@@ -10,13 +10,14 @@ from astropy.modeling.models import RedshiftScaleFactor
 
 from .._text import shown
 from ..data import read_components_file
+from ..grid.channels import check_energy_edges
+from ..instrument.response import Response
+from ..missions import approximate_acis_response
 from .absorption import PhotoelectricAbsorption
 from .base import photon_flux_density
-from .channels import check_energy_edges
 from .components import ModelComponent, check_library_names
 from .line import EmissionLine
 from .priors import Prior
-from .response import Response, approximate_acis_response
 from .synchrotron import Synchrotron, SynchrotronRolloff
 from .table_model import read_table_model
 from .thermal import Thermal

@@ -8,9 +8,9 @@ from astropy.modeling import CompoundModel, Model
 from astropy.modeling.models import Multiply, RedshiftScaleFactor, Scale
 
 from ..data import read_table
+from ..grid.channels import check_energy_edges
 from .absorption import PhotoelectricAbsorption
 from .base import SpectralModel, photon_flux_density
-from .channels import check_energy_edges
 
 __all__ = ["integrate"]
 

@@ -6,16 +6,16 @@ from astropy.io import fits
 from astropy.table import Table
 
 from .._files import open_fits, write_fits
-from ..cube import ebounds_hdu, read_ebounds
 from ..data import find_components_file
+from ..grid import ebounds_hdu, read_ebounds
+from ..grid.channels import check_energy_edges
+from ..instrument.response import Response
 from .absorption import PhotoelectricAbsorption
-from .channels import check_energy_edges
 from .components import ModelComponent, SampleComponent, check_library_names
 from .components_file import read_spectra_settings
 from .integration import split_bins
+from .prior import SpectralPrior
 from .priors import Prior
-from .response import Response
-from .statistics import LibraryStatistics
 
 __all__ = ["SpectralLibrary"]
 
@@ -45,7 +45,7 @@ class SpectralLibrary:
     Examples
     --------
     >>> from astro_lpalm.spectra import ModelComponent, Prior, SpectralLibrary, Synchrotron, Thermal
-    >>> from astro_lpalm.spectra import approximate_acis_response
+    >>> from astro_lpalm.missions import approximate_acis_response
     >>> response = approximate_acis_response([0.5, 1, 2, 4, 7])
     >>> hard = ModelComponent("hard", Synchrotron, {"photon_index": Prior(1.5, 2.5)})
     >>> both = ModelComponent("both", Thermal() + Synchrotron(), {"kT_0": Prior(0.5, 2.0), "amplitude_1": Prior(0, 3)})
@@ -277,7 +277,7 @@ class SpectralLibrary:
 
         Returns
         -------
-        statistics : LibraryStatistics
+        statistics : SpectralPrior
 
         Raises
         ------
@@ -295,7 +295,7 @@ class SpectralLibrary:
         if not 1 <= rank <= m:
             msg = f"rank is {rank}; give a number between 1 and {m}, the number of energy bins."
             raise ValueError(msg)
-        return LibraryStatistics.of_draws(self.draw(n, seed), rank)
+        return SpectralPrior.of_draws(self.draw(n, seed), rank)
 
     def summary(self, rank=5, *, n=1000, seed=0):
         """Tabulate the components, what is drawn, and how few principal vectors describe the draws.

@@ -374,7 +374,7 @@ class _Run:
             self.network.cpu(),
             component_names=self.set.component_names,
             energy_edges=self.set.energy_edges,
-            library=self.set.library,
+            prior=self.set.prior,
             history=self.history,
             description=(self.set.description or {}) | settings,
         )

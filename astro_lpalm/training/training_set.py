@@ -10,7 +10,7 @@ from .._names import check_component_names
 from .._text import shown
 from ..data import read_components_file
 from ..sources import SourceLibrary
-from ..spectra import SpectralLibrary
+from ..spectra import SpectralLibrary, SpectralPrior
 
 __all__ = ["TrainingSet", "add_noise"]
 
@@ -27,6 +27,7 @@ _SYNTHESIS = {
 }
 _TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
 _DEGREES = 16  # of correlation in a range
+_RANK = 10  # principal vectors that are known of each component
 # What whole numbers may be. Memory says how many examples and pixels, and examples how large a batch.
 _WHOLE_NUMBERS = {"n_samples": (1, None), "n_pixels": (1, None), "n_layers": (1, 1000), "epochs": (1, 10**6),
                   "batch_size": (1, None)}  # fmt: skip
@@ -47,7 +48,7 @@ class TrainingSet:
     component_names : tuple of str
     energy_edges : `~astropy.units.Quantity`, shape (m + 1,), or None
         The energy bins of the rows of X, where they are known.
-    library : object or None
+    prior : `~astro_lpalm.spectra.SpectralPrior`
         What is known of each component's spectra, for the refinement; see `astro_lpalm.separation.refine`.
     description : dict of str to str
         How the set was made; it goes into the header of a model that was trained on it.
@@ -58,7 +59,7 @@ class TrainingSet:
     S: np.ndarray
     component_names: tuple
     energy_edges: u.Quantity | None = None
-    library: object = None
+    prior: SpectralPrior | None = None
     description: dict | None = None
 
     def __len__(self):
@@ -69,7 +70,7 @@ class TrainingSet:
         return f"<TrainingSet: {len(self)} examples of {names}; {m} energies, {t} pixels>"
 
     @classmethod
-    def from_arrays(cls, X, A, S, *, component_names=None, energy_edges=None, library=None, description=None):
+    def from_arrays(cls, X, A, S, *, component_names=None, energy_edges=None, prior=None, description=None):
         """Make a training set of anybody's matrices.
 
         Parameters
@@ -79,7 +80,8 @@ class TrainingSet:
         component_names : sequence of str, optional
             By default ``component_1``, ``component_2``, ...
         energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
-        library : object, optional
+        prior : `~astro_lpalm.spectra.SpectralPrior`, optional
+            What is known of the spectra; by default how those of A, of unit norm, are distributed.
         description : dict, optional
             See the attributes of the class.
 
@@ -127,7 +129,8 @@ class TrainingSet:
             if energy_edges.shape != (X.shape[1] + 1,):
                 msg = f"energy_edges has {energy_edges.size} values, but {X.shape[1]} energies need {X.shape[1] + 1}."
                 raise ValueError(msg)
-        return cls(X, A, S, names, energy_edges, library, dict(description or {}))
+        prior = _prior_of(A) if prior is None else prior
+        return cls(X, A, S, names, energy_edges, prior, dict(description or {}))
 
     @classmethod
     def synthesize(
@@ -142,7 +145,7 @@ class TrainingSet:
         noise="counts",
         sources="pixels",
         correlation=(0.0, 1.0),
-        rank=10,
+        rank=_RANK,
     ):
         """Make a training set from a library of spectra and a library of sources.
 
@@ -215,7 +218,7 @@ class TrainingSet:
             S,
             component_names=names,
             energy_edges=spectra_library.energy_edges,
-            library=spectra_library.statistics(min(rank, A.shape[1])),
+            prior=spectra_library.statistics(min(rank, A.shape[1])),
             description=description,
         )
 
@@ -281,6 +284,14 @@ def _check_training_table(table):
             raise ValueError(msg)
         if key in _CHECKS:
             _CHECKS[key](value)
+
+
+def _prior_of(A):
+    # Of few examples only the directions in which most of them differ can be told.
+    spectra = A.astype(float)
+    norms = np.linalg.norm(spectra, axis=1, keepdims=True)
+    rank = max(1, min(_RANK, len(A) // 10, A.shape[1]))
+    return SpectralPrior.of_draws(spectra / np.where(norms > 0, norms, 1.0), rank)
 
 
 def _draw_sources(library, n_samples, n_pixels, rng, kind, correlation):

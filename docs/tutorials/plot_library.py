@@ -26,17 +26,11 @@ from astropy.io import fits
 from scipy.optimize import nnls
 
 from astro_lpalm.demo import remnant_images
+from astro_lpalm.instrument import Response
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.simulate import simulate_events
 from astro_lpalm.sources import SourceLibrary
-from astro_lpalm.spectra import (
-    EmissionLine,
-    PhotoelectricAbsorption,
-    Response,
-    SpectralLibrary,
-    Synchrotron,
-    Thermal,
-    approximate_acis_response,
-)
+from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, SpectralLibrary, Synchrotron, Thermal
 
 folder = Path(mkdtemp())
 channels = 0.0146 * np.arange(28, 600) * u.keV

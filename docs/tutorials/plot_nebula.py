@@ -30,16 +30,11 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import curve_fit
 
 import astro_lpalm
-from astro_lpalm.diagnostics import block_chi_square
+from astro_lpalm.instrument import Response
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.simulate import Background, Observation
-from astro_lpalm.spectra import (
-    PhotoelectricAbsorption,
-    Response,
-    Synchrotron,
-    Thermal,
-    approximate_acis_response,
-    integrate,
-)
+from astro_lpalm.spectra import PhotoelectricAbsorption, Synchrotron, Thermal, integrate
+from astro_lpalm.trust.diagnostics import block_chi_square
 
 rng = np.random.default_rng(15)
 shape, pixel_scale, row, column = (168, 140), 4 * u.arcsec, 57, 68  # the last two are the pulsar's

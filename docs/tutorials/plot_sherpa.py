@@ -26,17 +26,10 @@ from astropy.io import fits
 
 import astro_lpalm
 from astro_lpalm.demo import remnant_images
+from astro_lpalm.instrument import PHA, Response
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.simulate import Background, Observation
-from astro_lpalm.spectra import (
-    PHA,
-    EmissionLine,
-    PhotoelectricAbsorption,
-    Response,
-    Synchrotron,
-    Thermal,
-    approximate_acis_response,
-    integrate,
-)
+from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal, integrate
 
 folder = Path(mkdtemp())
 channels = 0.0146 * np.arange(28, 600) * u.keV

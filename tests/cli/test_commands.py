@@ -179,7 +179,7 @@ def test_separate_with_settings(files, here, options, settings):
     np.testing.assert_allclose(Separation.read("c.fits").sources, expected.sources, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore::astro_lpalm.diagnostics.SeparationWarning")  # a model of little training
+@pytest.mark.filterwarnings("ignore::astro_lpalm.trust.diagnostics.SeparationWarning")  # a model of little training
 def test_the_whole_journey(files, here, capsys):
     settings = ["--energy", "1keV", "4keV", "--n-energy", 12, "--pixel-scale", "1arcsec"]
     assert run("bin", files / "events.fits", "-o", "cube.fits", *settings) == 0
@@ -247,7 +247,7 @@ def test_demo(here, capsys, monkeypatch):
     assert set(contents(here / "elsewhere")) == files
 
 
-@pytest.mark.filterwarnings("ignore::astro_lpalm.diagnostics.SeparationWarning")  # a model of little training
+@pytest.mark.filterwarnings("ignore::astro_lpalm.trust.diagnostics.SeparationWarning")  # a model of little training
 def test_quiet_is_silent(files, here, capfd):
     assert run("bin", files / "events.fits", "-o", "cube.fits", "--bin-factor", 2, "--quiet") == 0
     assert run("train", files / "components.toml", "-o", "model.fits", "--n-layers", 2, "--quiet") == 0

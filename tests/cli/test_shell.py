@@ -238,8 +238,8 @@ def test_what_files_say(files, here, capsys):
 
 def test_all_that_is_written(capsys):
     def speak():
-        print(NAME)  # noqa: T201
-        print(NAME, file=sys.stderr)  # noqa: T201
+        print(NAME)
+        print(NAME, file=sys.stderr)
         log, handler = logging.getLogger("astro_lpalm.test"), logging.StreamHandler()
         log.addHandler(handler)
         log.warning(NAME)
@@ -264,7 +264,7 @@ def test_traceback(here):
 def test_encoding_of_the_terminal(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
-    assert in_shell(lambda: print("modèle \udcff") or 0) == 0  # noqa: T201
+    assert in_shell(lambda: print("modèle \udcff") or 0) == 0
     assert stream.buffer.getvalue() == b"mod\\xe8le \\udcff\n"
 
 

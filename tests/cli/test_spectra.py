@@ -5,8 +5,9 @@ from astropy.io import fits
 from astropy.table import QTable
 from numpy.testing import assert_allclose, assert_array_equal
 
+from astro_lpalm.instrument import PHA, Response
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.results import Separation
-from astro_lpalm.spectra import PHA, Response, approximate_acis_response
 
 from .. import toy
 from .conftest import contents, run

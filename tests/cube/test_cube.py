@@ -10,7 +10,8 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS, FITSFixedWarning
 
-from astro_lpalm.cube import EventCube, ebounds_hdu
+from astro_lpalm.cube import EventCube
+from astro_lpalm.grid import ebounds_hdu
 
 
 def image_hdu(shape=(4, 5, 6), **cards):

@@ -7,8 +7,9 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
-from astro_lpalm._energy_units import energy_unit
-from astro_lpalm.cube import EventCube, read_ebounds
+from astro_lpalm.cube import EventCube
+from astro_lpalm.grid import read_ebounds
+from astro_lpalm.grid.units import energy_unit
 
 from .conftest import make_events
 

@@ -8,9 +8,9 @@ import pytest
 from astropy.io import fits
 
 from astro_lpalm import EventCube
-from astro_lpalm.cube import ebounds_hdu, read_ebounds
-from astro_lpalm.cube.energies import read_linear_axis
-from astro_lpalm.cube.sky import celestial_cards
+from astro_lpalm.grid import ebounds_hdu, read_ebounds
+from astro_lpalm.grid.energies import read_linear_axis
+from astro_lpalm.grid.sky import celestial_cards
 
 from .. import toy
 

@@ -18,8 +18,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from astro_lpalm import EventCube, SeparationWarning, load_model, separate
-from astro_lpalm.cube import ExpectedBackground
 from astro_lpalm.demo import remnant_images
+from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.spectra import SpectralLibrary
 
 REFERENCE = Path(__file__).with_name("reference.fits")
@@ -68,7 +68,7 @@ def msh1552():
         pixel_scale=3.936 * u.arcsec, center=pulsar, size=10 * u.arcmin,
     )  # fmt: skip
     mask = np.zeros(cube.data.shape[1:], dtype=bool)
-    x, y = (int(round(float(value))) for value in cube.wcs.world_to_pixel(pulsar))
+    x, y = (round(float(value)) for value in cube.wcs.world_to_pixel(pulsar))
     mask[y - 2 : y + 3, x - 2 : x + 3] = True
     return separate(cube.with_mask(mask), "snr-acis", progress=False)
 

@@ -112,7 +112,7 @@ def test_training_set_has_the_statistics_of_the_maps(shared_data):
 
 
 def test_library_is_of_the_training_spectra_alone(shared_data):
-    library = make_realistic_training_set(shared_data / "casa", n_pixels=20).library
+    library = make_realistic_training_set(shared_data / "casa", n_pixels=20).prior
     spectra, training, _ = read_spectra(shared_data / "casa")
     np.testing.assert_allclose(library.mean, spectra[training].mean(axis=0).T, rtol=1e-12)
     assert library.principal.shape == (4, 20, 65)

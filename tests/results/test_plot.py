@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
 from astro_lpalm.results import Separation
-from astro_lpalm.results._errors import spectrum_errors
+from astro_lpalm.trust.errors import spectrum_errors
 
 
 def parts(figure):

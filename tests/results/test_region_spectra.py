@@ -7,10 +7,10 @@ from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube
-from astro_lpalm.least_squares import expected_counts
+from astro_lpalm.forward import least_squares
+from astro_lpalm.forward.least_squares import expected_counts
 from astro_lpalm.results import Separation
-from astro_lpalm.results._errors import spectrum_errors, variance_inflation
-from astro_lpalm.separation import least_squares
+from astro_lpalm.trust.errors import spectrum_errors, variance_inflation
 
 
 @pytest.fixture

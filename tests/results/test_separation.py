@@ -8,8 +8,8 @@ from astropy.table import QTable, Table
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
+from astro_lpalm.forward import least_squares
 from astro_lpalm.results import Separation
-from astro_lpalm.separation import least_squares
 
 
 def test_images_are_counts_summed_over_energy(make_separation, mask):

@@ -1,13 +1,13 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from scipy.integrate import dblquad
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
-from astro_lpalm.separation import Factorization, count_blocks, nmse, poisson_sources, refine_counts
+from astro_lpalm.forward import count_blocks
+from astro_lpalm.separation import Factorization, nmse, poisson_sources, refine_counts
 from astro_lpalm.separation import poisson as poisson_module
+from astro_lpalm.spectra import SpectralPrior
 
 
 def bumps(m=12, n=3):
@@ -20,7 +20,7 @@ def library(mean, spread):
     """Everything may vary by as much."""
     m, n = mean.shape
     principal = np.broadcast_to(np.eye(m), (n, m, m))
-    return SimpleNamespace(mean=mean.T, principal=principal, spread=np.full((n, m), spread), remainder=np.zeros((n, m)))
+    return SpectralPrior(mean=mean.T, principal=principal, spread=np.full((n, m), spread), remainder=np.zeros((n, m)))
 
 
 def sparse_sources(rng, n=3, t=60, counts=2000.0):
@@ -302,12 +302,12 @@ def test_number_of_blocks(image, options, n_blocks):
         ({"background": np.nan}, "background has values"),
         ({"blocks": np.zeros(4, dtype=int)}, "blocks must be 5 whole numbers"),
         ({"blocks": np.zeros(5)}, "type float64"),
-        ({"library": library(bumps(n=2), 0.1)}, "library's spectra"),
+        ({"prior": library(bumps(n=2), 0.1)}, "library's spectra"),
         ({"factorization": Factorization(np.ones((11, 3)), None)}, "spectra has 11 energies"),
     ],
 )
 def test_refine_counts_says_what_is_wrong(change, match):
-    given = {"X": np.ones((12, 5)), "factorization": Factorization(bumps(), None), "library": library(bumps(), 0.1)}
+    given = {"X": np.ones((12, 5)), "factorization": Factorization(bumps(), None), "prior": library(bumps(), 0.1)}
     with pytest.raises(ValueError, match=match):
         refine_counts(**given | change)
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from astro_lpalm.separation import least_squares, nmse, posterior_mean
+from astro_lpalm.forward import least_squares
+from astro_lpalm.separation import nmse, posterior_mean
 
 from .conftest import make_mixture
 

@@ -1,11 +1,12 @@
 import importlib
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.utils.exceptions import AstropyUserWarning
 
-from astro_lpalm.separation import Factorization, least_squares, library_distance, nmse, refine
+from astro_lpalm.forward import least_squares
+from astro_lpalm.separation import Factorization, nmse, refine
+from astro_lpalm.spectra import SpectralPrior
 
 from .conftest import make_mixture
 
@@ -23,9 +24,7 @@ def library_about(A, rng, rank=3, spread=0.1):
     principal = np.stack([np.linalg.qr(rng.standard_normal((m, rank)))[0].T for _ in range(n)])
     coefficients = spread * rng.standard_normal((n, rank))
     mean = A.T - np.einsum("kr,krm->km", coefficients, principal)
-    return SimpleNamespace(
-        mean=mean, principal=principal, spread=np.full((n, rank), spread), remainder=np.zeros((n, m))
-    )
+    return SpectralPrior(mean=mean, principal=principal, spread=np.full((n, rank), spread), remainder=np.zeros((n, m)))
 
 
 def test_truth_is_a_fixed_point_without_noise(mixture, rng):
@@ -103,11 +102,10 @@ def test_remainder_stands_for_the_vectors_left_out(rng):
     # One vector of three is known, and the rest only by their variance: better than taking the rest to be zero.
     X, A, _ = make_mixture(rng, t=1000, snr_db=25)
     whole, start = library_about(A, rng), start_near(A, rng)
-    short = SimpleNamespace(mean=whole.mean, principal=whole.principal[:, :1], spread=whole.spread[:, :1])
     rest = np.einsum("kr,krm->km", whole.spread[:, 1:] ** 2, whole.principal[:, 1:] ** 2) ** 0.5
     errors = []
     for remainder in (0 * rest, rest):
-        short.remainder = remainder
+        short = SpectralPrior(whole.mean, whole.principal[:, :1], whole.spread[:, :1], remainder)
         errors.append(nmse(refine(X, start, short).spectra, A))
     assert errors[1] < 0.2 * errors[0]
 
@@ -164,11 +162,11 @@ def test_distance_from_the_library(rng):
         mean /= np.linalg.norm(mean)
         library.principal[k] -= np.outer(library.principal[k] @ mean, mean)
         library.principal[k] = np.linalg.svd(library.principal[k], full_matrices=False)[2]
-    assert np.all(library_distance(5 * library.mean.T, library) < 1e-10)
+    assert np.all(library.distance(5 * library.mean.T) < 1e-10)
     # Two sigma along each of three principal vectors; the norm hardly changes.
     shifted = library.mean + 2 * np.einsum("kr,krm->km", library.spread, library.principal)
     shifted[1] = library.mean[1]
-    distance = library_distance(shifted.T, library)
+    distance = library.distance(shifted.T)
     np.testing.assert_allclose(distance[[0, 2]], 2, rtol=0.05)
     assert distance[1] < 1e-10
     # Across, where the library knows no spread, a hundredth is ten times the error that is let pass.
@@ -177,7 +175,7 @@ def test_distance_from_the_library(rng):
     across -= library.mean[0] * (library.mean[0] @ across)
     away = library.mean.T.copy()
     away[:, 0] += 0.01 * across / np.linalg.norm(across)
-    assert library_distance(away, library)[0] == pytest.approx(10 / np.sqrt(3), rel=0.1)
+    assert library.distance(away)[0] == pytest.approx(10 / np.sqrt(3), rel=0.1)
 
 
 def test_what_leaves_the_library_is_not_trusted(rng):

@@ -6,10 +6,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from astro_lpalm import EventCube
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.simulate import simulate_from_file
-from astro_lpalm.spectra import SpectralLibrary, approximate_acis_response, integrate
+from astro_lpalm.spectra import SpectralLibrary, integrate
 
-from .statistics import check_poisson
+from .prior import check_poisson
 
 COMPONENTS = """
 [energy]

@@ -11,8 +11,9 @@ from astropy.time import Time
 from scipy import stats
 
 from astro_lpalm import EventCube
+from astro_lpalm.instrument import Response
 from astro_lpalm.simulate import Background, simulate_events
-from astro_lpalm.spectra import Response, Synchrotron
+from astro_lpalm.spectra import Synchrotron
 
 CENTER = SkyCoord(350.866, 58.815, unit="deg")
 EDGES = [1.0, 2.0, 3.0, 5.0, 6.0] * u.keV

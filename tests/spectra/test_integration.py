@@ -4,14 +4,8 @@ import pytest
 from astropy.modeling.models import Const1D, PowerLaw1D, RedshiftScaleFactor, Scale
 from scipy.integrate import quad
 
-from astro_lpalm.spectra import (
-    EmissionLine,
-    PhotoelectricAbsorption,
-    Synchrotron,
-    Thermal,
-    check_energy_edges,
-    integrate,
-)
+from astro_lpalm.grid import check_energy_edges
+from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal, integrate
 
 EDGES = np.array([0.3, 0.5, 2.0, 7.0])
 

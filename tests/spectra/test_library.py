@@ -6,7 +6,8 @@ import pytest
 from astropy.io import fits
 from astropy.modeling.models import RedshiftScaleFactor
 
-from astro_lpalm.cube import ebounds_hdu
+from astro_lpalm.grid import ebounds_hdu
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.spectra import (
     EmissionLine,
     ModelComponent,
@@ -15,7 +16,6 @@ from astro_lpalm.spectra import (
     SpectralLibrary,
     Synchrotron,
     Thermal,
-    approximate_acis_response,
     integrate,
 )
 

@@ -6,10 +6,10 @@ import pytest
 from astropy.modeling.models import RedshiftScaleFactor
 
 from astro_lpalm._files import write_fits
+from astro_lpalm.instrument import Response
 from astro_lpalm.spectra import (
     PhotoelectricAbsorption,
     Prior,
-    Response,
     SpectralLibrary,
     Synchrotron,
     Thermal,
@@ -18,7 +18,7 @@ from astro_lpalm.spectra import (
     read_table_model,
 )
 
-from .ogip_files import CHANNEL_EDGES, make_arf, make_rmf, save
+from ..instrument.ogip_files import CHANNEL_EDGES, make_arf, make_rmf, save
 from .table_files import make_table, ramp
 
 # the true energies of the response go on beyond those of the tables

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.spectra import (
     EmissionLine,
     FreeParameter,
@@ -14,7 +15,6 @@ from astro_lpalm.spectra import (
     Synchrotron,
     Thermal,
     ThermalEmulator,
-    approximate_acis_response,
     user_model,
 )
 

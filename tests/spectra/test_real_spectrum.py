@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from astro_lpalm.data import find_components_file
-from astro_lpalm.spectra import PHA, Response, SpectralLibrary
+from astro_lpalm.instrument import PHA, Response
+from astro_lpalm.spectra import SpectralLibrary
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_synthesize(libraries):
     assert np.all((snr > 19.9) & (snr < 30.1))
     assert np.ptp(snr) > 1
     assert first.component_names == ("a", "b")
-    assert first.library.principal.shape == (2, 3, 8)
+    assert first.prior.principal.shape == (2, 3, 8)
     assert not np.array_equal(first.X, TrainingSet.synthesize(*libraries, 5, (20.0, 30.0), 5, n_pixels=40).X)
 
 

@@ -1,0 +1,59 @@
+"""Blocks of pixels: fewer numbers, of more counts each, where images are not asked for."""
+
+import numpy as np
+
+__all__ = ["count_blocks"]
+
+
+def count_blocks(counts, mask=None, *, n_most=256, fewest=100):
+    """Divide the pixels of an image into blocks of about the same counts.
+
+    The image is cut in two at its median along its longer side, and so on for each half. Only the sum over the energies
+    decides where, so the blocks tell nothing of the spectra.
+
+    Parameters
+    ----------
+    counts : array_like, shape (ny, nx)
+        Counts, summed over the energies.
+    mask : array_like of bool, shape (ny, nx), optional
+        True where a pixel is left out.
+    n_most : int
+        The largest number of blocks.
+    fewest : float
+        How many counts the blocks should have at least, on average. A single bright pixel is not split, and other
+        blocks may then have fewer.
+
+    Returns
+    -------
+    `~numpy.ndarray` of int, shape (number of unmasked pixels,)
+        The block of each pixel, numbered from zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.forward import count_blocks
+    >>> count_blocks([[90, 10, 20, 30], [0, 50, 40, 10]], fewest=60, n_most=4).reshape(2, 4)
+    array([[0, 0, 2, 2],
+           [1, 1, 3, 3]])
+    """
+    counts = np.asarray(counts, dtype=float)
+    kept = np.ones(counts.shape, dtype=bool) if mask is None else ~np.asarray(mask, dtype=bool)
+    places, weight = np.array(np.nonzero(kept)), counts[kept]
+    n_cuts = int(np.log2(np.clip(weight.sum() / fewest, 1, n_most)))
+    blocks = [np.arange(weight.size)]
+    for _ in range(n_cuts):
+        blocks = [half for block in blocks for half in _halves(block, places[:, block], weight[block])]
+    labels = np.empty(weight.size, dtype=int)
+    for number, block in enumerate(blocks):
+        labels[block] = number
+    return labels
+
+
+def _halves(block, places, weight):
+    places = places - places.min(axis=1, keepdims=True)
+    place = places[np.argmax(places.max(axis=1))]
+    if not place.any():
+        return [block]
+    before = np.cumsum(np.bincount(place, weights=weight))[:-1]
+    first = place <= np.argmin(np.abs(before - weight.sum() / 2))
+    return [block[first], block[~first]]

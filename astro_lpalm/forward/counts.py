@@ -1,0 +1,102 @@
+"""Background counts in the pixels of a cube, kept as what they are made of."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import csr_array
+
+__all__ = ["BackgroundCounts"]
+
+
+@dataclass(frozen=True)
+class BackgroundCounts:
+    """Expected counts of a background at each energy and pixel: a spectrum times a shape, or those of a blank field.
+
+    A matrix of shape (m, t) that is never laid out whole: rows are made when they are asked for.
+
+    Parameters
+    ----------
+    values : `~numpy.ndarray`, shape (m, 1) or (m, t)
+        Counts at each energy; or, of a blank field, at each energy in each pixel, in the type that they are in.
+    shares : `~numpy.ndarray`, shape (t,), or None
+        Share of each pixel; None for a blank field.
+    amplitude : float
+        Factor of all of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.forward import BackgroundCounts
+    >>> background = BackgroundCounts.separable([4.0, 2.0], [0.25, 0.75])
+    >>> background[1]
+    array([0.5, 1.5])
+    >>> background.scaled(3).spectrum()
+    array([12.,  6.])
+    """
+
+    values: np.ndarray
+    shares: np.ndarray | None = None
+    amplitude: float = 1.0
+
+    @classmethod
+    def separable(cls, spectrum, shares):
+        """Spread a spectrum, (m,), over the pixels in proportion to their shares, (t,)."""
+        return cls(np.asarray(spectrum, dtype=float)[:, np.newaxis], np.asarray(shares, dtype=float))
+
+    @classmethod
+    def of(cls, counts):
+        """Take counts, (m, t), as they are, or such an object."""
+        return counts if isinstance(counts, cls) else cls(np.asarray(counts))
+
+    @property
+    def matrix_shape(self):
+        """The shape (m, t) of what is meant."""
+        return len(self.values), self.values.shape[1] if self.shares is None else len(self.shares)
+
+    def __getitem__(self, energy):
+        """Give the counts at one energy, (t,), or at a slice of energies, (k, t)."""
+        values = self.amplitude * self.values[energy]
+        return values if self.shares is None else values * self.shares
+
+    def matrix(self, dtype=float):
+        """Lay the counts out, (m, t)."""
+        found = np.empty(self.matrix_shape, dtype=dtype)
+        for energy, row in enumerate(found):
+            row[:] = self[energy]
+        return found
+
+    def scaled(self, factor):
+        """Give as many times the counts."""
+        return replace(self, amplitude=self.amplitude * float(factor))
+
+    def of_pixels(self, pixels):
+        """Give the counts in some of the pixels."""
+        if self.shares is None:
+            return replace(self, values=self.values[:, pixels])
+        return replace(self, shares=self.shares[pixels])
+
+    def spectrum(self):
+        """Give the counts at each energy, (m,), summed over the pixels."""
+        if self.shares is None:
+            return self.amplitude * self.values.sum(axis=1, dtype=float)
+        return self.amplitude * self.values[:, 0] * self.shares.sum()
+
+    def image(self):
+        """Give the counts in each pixel, (t,), summed over the energies."""
+        total = self.amplitude * self.values.sum(axis=0, dtype=float)
+        return total if self.shares is None else total * self.shares
+
+    def sums(self, blocks):
+        """Sum the counts at each energy in blocks of pixels, (m, number of blocks)."""
+        blocks = np.asarray(blocks)
+        if self.shares is not None:
+            return self.amplitude * self.values * np.bincount(blocks, self.shares)
+        return self.amplitude * block_sums(self.values, blocks)
+
+
+def block_sums(X, blocks):
+    """Sum the columns of a matrix, (m, t), over blocks of pixels: shape (m, number of blocks), in its precision."""
+    blocks = np.asarray(blocks)
+    dtype = np.result_type(X.dtype, np.float32)
+    members = csr_array((np.ones(len(blocks), dtype=dtype), (blocks, np.arange(len(blocks)))))
+    return (members @ X.T).T

@@ -1,0 +1,138 @@
+"""What an instrument does to images and spectra, as linear operators, each with its adjoint."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+__all__ = ["Blur", "Composition", "Expose", "Mix", "Operator", "Redistribute"]
+
+
+class Operator(ABC):
+    r"""A linear map of matrices, rows by pixels.
+
+    A subclass gives `forward` and `adjoint`, with :math:`\langle F x, y \rangle = \langle x, F^T y \rangle` for all x
+    and y, and nothing else. Operators are chained with ``@``: ``(F @ G).forward(x)`` is ``F.forward(G.forward(x))``.
+    """
+
+    @abstractmethod
+    def forward(self, x):
+        """Apply the operator to an array of shape (rows, pixels)."""
+
+    @abstractmethod
+    def adjoint(self, y):
+        """Apply its adjoint."""
+
+    def __matmul__(self, inner):
+        return Composition(self, inner)
+
+
+class Composition(Operator):
+    """One operator after another.
+
+    Parameters
+    ----------
+    outer, inner : Operator
+        ``inner`` comes first.
+    """
+
+    def __init__(self, outer, inner):
+        self.outer, self.inner = outer, inner
+
+    def forward(self, x):
+        """Apply both, the inner one first."""
+        return self.outer.forward(self.inner.forward(x))
+
+    def adjoint(self, y):
+        """Apply both adjoints, the outer one first."""
+        return self.inner.adjoint(self.outer.adjoint(y))
+
+
+class Mix(Operator):
+    """Counts at each energy from sources: A S.
+
+    Parameters
+    ----------
+    spectra : array_like, shape (m, n)
+        The mixing matrix A.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import Mix
+    >>> Mix([[1.0, 0.0], [1.0, 2.0]]).forward([[3.0], [5.0]]).tolist()
+    [[3.0], [13.0]]
+    """
+
+    def __init__(self, spectra):
+        self.spectra = np.asarray(spectra)
+
+    def forward(self, x):
+        """Mix sources, (n, t), to counts, (m, t)."""
+        return self.spectra @ np.asarray(x)
+
+    def adjoint(self, y):
+        """Project counts, (m, t), on the spectra: (n, t)."""
+        return self.spectra.T @ np.asarray(y)
+
+
+class Redistribute(Mix):
+    """Counts in channels from photons of true energies.
+
+    Parameters
+    ----------
+    response : `~astro_lpalm.instrument.Response` or array_like, shape (n_true, n_channel)
+        Effective area times the probability of each channel.
+    """
+
+    def __init__(self, response):
+        matrix = response.matrix if hasattr(response, "matrix") else np.asarray(response)
+        self.spectra = matrix.T  # sparse, as the matrices of responses are
+
+
+class Expose(Operator):
+    """Counts detected of those at full exposure.
+
+    Parameters
+    ----------
+    exposure : array_like, shape (t,)
+        Relative exposure of each pixel.
+    """
+
+    def __init__(self, exposure):
+        self.exposure = np.asarray(exposure, dtype=float)
+
+    def forward(self, x):
+        """Multiply each row, (k, t), by the exposure."""
+        return np.asarray(x) * self.exposure
+
+    adjoint = forward
+
+
+class Blur(Operator):
+    """Images through a point spread function; what leaves the observed pixels is lost.
+
+    Parameters
+    ----------
+    kernel : object
+        With ``blur(image)`` and ``unblur(image)``, its adjoint, such as `~astro_lpalm.instrument.get_blur` gives.
+    kept : array_like of bool, shape (ny, nx)
+        The observed pixels, t of them: the columns of what is blurred, in C order.
+    """
+
+    def __init__(self, kernel, kept):
+        self.kernel, self.kept = kernel, np.asarray(kept, dtype=bool)
+
+    def forward(self, x):
+        """Blur each row, (k, t)."""
+        return self._each(x, self.kernel.blur)
+
+    def adjoint(self, y):
+        """Correlate each row, (k, t), with the point spread function."""
+        return self._each(y, self.kernel.unblur)
+
+    def _each(self, rows, how):
+        found = np.empty(np.shape(rows))
+        for row, out in zip(rows, found):
+            image = np.zeros(self.kept.shape)
+            image[self.kept] = row
+            out[:] = how(image)[self.kept]
+        return found

@@ -1,0 +1,60 @@
+"""Responses on the energy bins of a cube."""
+
+import os
+
+import numpy as np
+
+from .response import Response
+
+__all__ = ["response_on_bins"]
+
+_NEAR = 1e-3  # of a channel's width: files hold energies in single precision
+
+
+def response_on_bins(response, energy_edges):
+    """Sum a response's channels into energy bins, parting the channels that an edge cuts.
+
+    Parameters
+    ----------
+    response : `~astro_lpalm.instrument.Response`, tuple of 2 str or path, str or path
+        A response, the names of an ARF and an RMF, or that of an RMF that holds the area.
+    energy_edges : `~astropy.units.Quantity`, shape (m + 1,)
+        Edges of the bins.
+
+    Returns
+    -------
+    response : `~astro_lpalm.instrument.Response`
+        Its channels are the bins. Within a channel counts are taken as uniform in energy, as an instrument's
+        channels are several times narrower than what it resolves.
+
+    Raises
+    ------
+    ValueError
+        If an edge lies beyond the channels.
+    OSError
+        If a file cannot be read.
+    TypeError
+        If ``response`` is something else.
+    """
+    if isinstance(response, str | os.PathLike):
+        response = Response.read(None, response)
+    elif isinstance(response, list | tuple) and len(response) == 2:
+        response = Response.read(*response)
+    elif not isinstance(response, Response):
+        msg = f"response must be a Response, or the names of an ARF and an RMF, not {response!r}."
+        raise TypeError(msg)
+    channels, edges = response.channel_edges.value, energy_edges.to_value("keV")
+    width = np.diff(channels)
+    nearest = np.abs(channels - edges[:, np.newaxis]).argmin(axis=1)
+    near = np.abs(channels[nearest] - edges) <= _NEAR * width.min()
+    snapped = np.where(near, channels[nearest], edges)
+    if snapped[0] < channels[0] or snapped[-1] > channels[-1]:
+        msg = (
+            f"the cube has energies from {edges[0]:.6g} to {edges[-1]:.6g} keV, and the response channels from "
+            f"{channels[0]:.6g} to {channels[-1]:.6g} keV; take a cube within them."
+        )
+        raise ValueError(msg)
+    low = np.maximum(channels[:-1, np.newaxis], snapped[:-1])
+    high = np.minimum(channels[1:, np.newaxis], snapped[1:])
+    overlap = np.maximum(high - low, 0) / width[:, np.newaxis]
+    return Response(response.matrix @ overlap, response.energy_edges, energy_edges)

@@ -1,0 +1,235 @@
+"""What speaks against a separation: structure in the residuals, spectra unlike their libraries, unusual data.
+
+Figures are given in any case; a warning where one is far outside what good data give.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
+from scipy.special import gammaln, xlogy
+
+from ..forward.least_squares import demixing_matrix, expected_counts
+
+__all__ = ["SeparationWarning", "block_chi_square", "diagnose"]
+
+_BLOCK_SIZES = (4, 8, 16, 32)
+_FEWEST_COUNTS = 500  # in a block: with fewer, chi square has a long tail
+_LIBRARY_ERROR = 0.02  # relative, of spectra: no library is better than that
+_FLOOR = 0.1  # expectations made of noisy images may be too small or negative: not below this part of the mean spectrum
+_LEAST_EXPECTED = 0.25  # counts at an energy of a block: where next to none are expected, a single one would decide
+_LARGE_RESIDUAL = 10.0  # sigma
+_LEAST_CHI_SQUARE = 0.2  # reduced; of counts it is near 1 even where there is less than one a pixel
+_LARGE_DISTANCE = 5.0  # sigma, of the library and photons together: what drawn spectra do not reach
+_LEAST_STRUCTURE = 6.0  # sigma
+_SNR_MARGIN = 6.0  # dB
+_LARGEST_MEAN = 200  # counts, above which the expected C is that of normal noise
+
+
+class SeparationWarning(AstropyUserWarning):
+    """A reason not to trust a separation."""
+
+
+def diagnose(separation, model=None, snr_db=None, *, by_counts=False):
+    """Judge a separation.
+
+    Parameters
+    ----------
+    separation : `~astro_lpalm.results.Separation`
+    model : `~astro_lpalm.model.Model`, optional
+        The model that it was made with.
+    snr_db : float, optional
+        Signal-to-noise ratio of what the model's network was given.
+    by_counts : bool
+        Whether the likelihood of the counts had the last word on the spectra. Then a low ratio is no reason for
+        doubt: from the network's spectra they come out as well as from the true ones.
+
+    Returns
+    -------
+    columns : dict of str to `~numpy.ndarray`
+        A value for each component: ``library_distance``, in standard deviations, where the model has a library.
+    figures : dict of str to float
+        ``residual_sigma``: the largest excess of chi square over its expectation, in its standard deviations, over all
+        square blocks of pixels of several sizes, and over the whole field. ``reduced_cstat``: the C statistic (Cash
+        1979) of the blocks, over its expectation. ``structure_sigma``: how much more the image of all counts varies
+        than a field of even brightness. ``snr_db``, where it was given.
+    messages : list of str
+        What is far from what good data give, in one line each.
+    """
+    columns, figures, messages = {}, {}, []
+    finest = _block_sums(separation, _BLOCK_SIZES[0])
+    _judge_residuals(_residuals(*finest, separation.mixing), separation, figures, messages)
+    kept = ~separation.cube.pixel_mask
+    if all((plane[kept] >= 0).all() for plane in separation.cube.data):  # the statistic is one of counts
+        figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), separation.mixing)
+    figures["structure_sigma"] = _structure(separation.cube)
+    if figures["structure_sigma"] < _LEAST_STRUCTURE:
+        messages.append(
+            f"the field is of even brightness within its noise ({figures['structure_sigma']:.1f} sigma): there is "
+            "nothing in it that could tell components apart."
+        )
+    chi_square = separation.diagnostics.meta.get("reduced_chi_square", 1.0)
+    if model is not None and chi_square < _LEAST_CHI_SQUARE:  # whoever makes solvers tries them on data without noise
+        messages.append(
+            f"the residuals have only {chi_square:.2g} of the variance that counts have: is the cube a flux, a rate or "
+            "smoothed? Noise and uncertainties are those of counts."
+        )
+    if model is not None and model.prior is not None:
+        columns["library_distance"] = model.prior.distance(separation.mixing)
+        counts = separation.diagnostics["counts"].value
+        messages += [
+            f"component {name} lies {distance:.0f} sigma outside its library: is it what the model takes it for?"
+            for name, distance in zip(separation.names, model.prior.distance(separation.mixing, counts))
+            if distance > _LARGE_DISTANCE
+        ]
+    if snr_db is not None:
+        figures["snr_db"] = snr_db
+        low, high = (model.description.get(key) for key in ("SNR_LOW", "SNR_HIGH"))
+        too_low = low is not None and snr_db < low - _SNR_MARGIN and not by_counts
+        if low is not None and (too_low or snr_db > high + _SNR_MARGIN):
+            messages.append(
+                f"the signal-to-noise ratio of the details is {snr_db:.0f} dB, but the model was trained for {low:g} "
+                f"to {high:g} dB."
+            )
+    return columns, figures, messages
+
+
+def block_chi_square(separation, size):
+    r"""Compare data and model in square blocks of pixels.
+
+    Parameters
+    ----------
+    separation : `~astro_lpalm.results.Separation`
+    size : int
+        Pixels along each side of a block.
+
+    Returns
+    -------
+    excess : `~numpy.ndarray`, shape (ceil(ny / size), ceil(nx / size))
+        :math:`\chi^2` over all energies minus its expectation, in its standard deviations, as Poisson noise and an
+        error of 2 % of the spectra have them; NaN in blocks of fewer than 500 counts.
+
+    Notes
+    -----
+    The residuals :math:`r = (1 - A D) x` of images :math:`S = D X` have the covariance
+    :math:`R \Lambda R^T, R = 1 - A D`, for expected counts :math:`\Lambda`. Each energy's squares are divided by their
+    own variance, so that the expectation is the number of energies m; the variance is
+    :math:`2 m^2 / \mathrm{tr} R`, and :math:`\sum_i R_{ii}^4 \lambda_i / \sigma_i^4` for what Poisson noise has more
+    of large values than normal noise.
+    """
+    X, S, B = _block_sums(separation, size)
+    return _excess(X, S, B, separation.mixing, _residual_operator(separation.mixing, X, B))
+
+
+def _block_sums(separation, size):
+    # Of data (m, ...), sources (n, ...) and background (m, ...), or a row of zeros; masked pixels are zero.
+    cube = separation.cube
+    mask = cube.pixel_mask
+    X = _blocks((np.where(mask, 0, plane) for plane in cube.data), size)
+    S = _blocks(_images(separation.sources, mask), size)
+    background = np.zeros((1, separation.sources.shape[1])) if separation.background is None else separation.background
+    return X, S, _blocks(_images(background, mask), size)
+
+
+def _images(rows, mask):
+    for row in rows:
+        image = np.zeros(mask.shape)
+        image[~mask] = row
+        yield image
+
+
+def _blocks(planes, size):
+    # Sums over square blocks, those at the far edges with what is left for them; plane by plane, as cubes are large.
+    def block(plane):
+        rows, columns = (np.arange(0, length, size) for length in plane.shape)
+        return np.add.reduceat(np.add.reduceat(plane, rows, axis=0, dtype=np.float64), columns, axis=1)
+
+    return np.stack([block(plane) for plane in planes])
+
+
+def _residual_operator(A, X, B):
+    variance = expected_counts(A, X.sum(axis=(1, 2)), B.sum(axis=(1, 2)))
+    return np.eye(len(A)) - A @ demixing_matrix(A, variance)
+
+
+def _residuals(X, S, B, A):
+    # Excess of chi square in blocks of each size, from the sums over the smallest, and over the whole field.
+    R = _residual_operator(A, X, B)
+    yield _BLOCK_SIZES[0], _excess(X, S, B, A, R)
+    for smaller, size in pairwise(_BLOCK_SIZES):
+        X, S, B = (_blocks(each, size // smaller) for each in (X, S, B))
+        yield size, _excess(X, S, B, A, R)
+    yield None, _excess(*(each.sum(axis=(1, 2), keepdims=True) for each in (X, S, B)), A, R)
+
+
+def _excess(X, S, B, A, R):
+    m = len(A)
+    expected = np.tensordot(A, S, 1) + B
+    residual = X - expected
+    total = np.maximum(expected.sum(axis=0), 0.0)
+    mean = np.maximum(expected.sum(axis=(1, 2)), 0.0)
+    mean = mean / max(mean.sum(), np.finfo(float).tiny)
+    expected = np.maximum(expected, np.maximum(_FLOOR * mean[:, np.newaxis, np.newaxis] * total, _LEAST_EXPECTED))
+    expected = expected.reshape(m, -1)
+    variance = R**2 @ expected + (_LIBRARY_ERROR * expected) ** 2
+    enough = (total.ravel() >= _FEWEST_COUNTS) & (variance > 0).all(axis=0)
+    excess = np.full(total.size, np.nan)
+    residual, expected, variance = (each.reshape(m, -1)[:, enough] for each in (residual, expected, variance))
+    # The residuals of a model with as many components as energies are zero.
+    freedom = max(np.trace(R), 1.0)
+    spread = 2 * m**2 / freedom + (np.diag(R)[:, np.newaxis] ** 4 * expected / variance**2).sum(axis=0)
+    excess[enough] = ((residual**2 / variance).sum(axis=0) - m) / np.sqrt(spread)
+    return excess.reshape(total.shape)
+
+
+def _judge_residuals(residuals, separation, figures, messages):
+    largest = [(np.nanmax(excess), size, excess) for size, excess in residuals if np.isfinite(excess).any()]
+    if not largest:
+        return
+    sigma, size, excess = max(largest, key=lambda each: each[0])
+    figures["residual_sigma"] = float(sigma)
+    if sigma <= _LARGE_RESIDUAL:
+        return
+    where = "over the whole field"
+    if size is not None:
+        y, x = (size * (index + 0.5) - 0.5 for index in np.unravel_index(np.nanargmax(excess), excess.shape))
+        position = separation.cube.wcs.pixel_to_world(x, y).to_string(precision=4)
+        where = f"in {size} x {size} pixels around {position} deg"
+    messages.append(
+        f"the residuals are {sigma:.0f} sigma larger than noise {where}: a component or a point source that the model "
+        "does not know, another response, or a spectrum that changes over the field."
+    )
+
+
+def _reduced_cstat(x, s, b, A):
+    mean = np.tensordot(A, s, 1) + b
+    used = (x.sum(axis=0) >= _FEWEST_COUNTS) & (mean > 0).all(axis=0)
+    if not used.any():
+        x, mean, used = (each.sum(axis=(1, 2))[:, np.newaxis] for each in (x, mean, used[np.newaxis] | True))
+        mean, used = np.maximum(mean, np.finfo(float).tiny), np.ones(1, dtype=bool)
+    x, mean = x[:, used], mean[:, used]
+    statistic = 2 * (mean - x + xlogy(x, x) - xlogy(x, mean)).sum()
+    freedom = max(1.0 - A.shape[1] / len(A), 1.0 / len(A))
+    return float(statistic / (freedom * _expected_c(mean).sum()))
+
+
+def _expected_c(mean):
+    # Expectation of C for Poisson counts about a mean: its sum over the counts, interpolated, and 1 + 1 / (6 mean)
+    # above (Kaastra 2017, A&A 605, A51).
+    grid = np.geomspace(1e-4, _LARGEST_MEAN, 300)
+    counts = np.arange(2 * _LARGEST_MEAN + 1)[:, np.newaxis]
+    probability = np.exp(xlogy(counts, grid) - grid - gammaln(counts + 1))
+    c = 2 * (grid - counts + xlogy(counts, counts) - xlogy(counts, grid))
+    return np.where(mean < _LARGEST_MEAN, np.interp(mean, grid, (probability * c).sum(axis=0)), 1 + 1 / (6 * mean))
+
+
+def _structure(cube):
+    # Chi square of the blocks' counts against a field that is as bright everywhere, given the exposure.
+    image = np.where(cube.pixel_mask, 0.0, cube.data.sum(axis=0, dtype=float))
+    expected = np.where(cube.pixel_mask, 0.0, cube.relative_exposure)
+    size = max(1, min(_BLOCK_SIZES[1], min(image.shape) // 4))  # small images have some blocks, too
+    counts, expected = (_blocks(each[np.newaxis], size)[0] for each in (image, expected))
+    expected *= counts.sum() / expected.sum()
+    used = expected > 1
+    freedom = max(np.count_nonzero(used) - 1, 1)
+    return float((((counts - expected)[used] ** 2 / expected[used]).sum() - freedom) / np.sqrt(2 * freedom))

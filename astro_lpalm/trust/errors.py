@@ -1,0 +1,126 @@
+"""Noise of component spectra: that which the photons of an observation have, through least squares."""
+
+import numpy as np
+from scipy.linalg import eigh
+
+from ..forward.least_squares import demixing_matrix, expected_counts, floored, weighted_inverse
+
+__all__ = ["field_variance", "region_errors", "residual_share", "spectrum_errors", "variance_inflation"]
+
+
+def spectrum_errors(separation):
+    """Photon noise of the component spectra in each energy bin, for images taken as known.
+
+    Parameters
+    ----------
+    separation : Separation
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (m, n)
+        Standard deviations in counts, at least that of one count; see the Notes of `Separation.write_pha`.
+    """
+    mixing, sources, expected = separation.mixing, separation.sources, np.maximum(separation._expected(), 0)
+    used = sources.any(axis=1)
+    variance = np.ones(mixing.shape)
+    if used.any():
+        solve = _least_squares(sources[used], _noise_of_sources(separation, expected)[np.ix_(used, used)])
+        propagated = sources[used].sum(axis=1) ** 2 * (expected @ (solve**2).T)
+        variance[:, used] = np.maximum(propagated, 1)
+    return np.sqrt(variance)
+
+
+def _noise_of_sources(separation, expected):
+    """Scalar products of the noise that the sources hold, shape (n, n).
+
+    In S = P X it has the covariance P V P^T; where S is smoother than that, P X - S is the part it did not take up.
+    """
+    mixing, sources = separation.mixing, separation.sources
+    mean = expected.mean(axis=1)
+    solve = demixing_matrix(mixing, field_variance(separation))
+    data = separation.cube.matrix()
+    if separation.background is not None:
+        data -= separation.background
+    left = solve @ data - sources
+    return sources.shape[1] * (solve * mean) @ solve.T - left @ left.T
+
+
+def _least_squares(sources, noise):
+    """Solve for spectra by least squares, shape (n, t), as if the sources had only the scalar products of their signal.
+
+    Sources that were fitted to pixels of few counts are mostly noise, which would make them look as if they told the
+    components apart well.
+    """
+    whole = sources @ sources.T
+    scale = whole + 1e-10 * np.trace(whole) * np.eye(len(whole))
+    values, vectors = eigh(whole - noise, scale)
+    # No direction gains from the correction, and none loses more than the fluctuations of noise allow to be told.
+    values = np.clip(values, np.sqrt(2 / sources.shape[1]), 1)
+    return (vectors / np.sqrt(values)) @ (vectors.T @ sources)
+
+
+def field_variance(separation):
+    """Find what the images of weighted least squares weigh the energies with: the field's expected counts, (m,)."""
+    kept = ~separation.cube.pixel_mask
+    counts = [plane[kept].sum(dtype=float) for plane in separation.cube.data]  # plane by plane: the cube may be large
+    background = 0.0 if separation.background is None else separation.background.sum(axis=1)
+    return expected_counts(separation.mixing, counts, background)
+
+
+def region_errors(separation, inside):
+    """Uncertainty of the component spectra in a region.
+
+    Parameters
+    ----------
+    separation : Separation
+    inside : `~numpy.ndarray` of bool, shape (t,)
+        The pixels of the region.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (m, n)
+        Standard deviations in counts: that of the brightness, from the photons in the region, and that of the spectrum
+        itself, from the whole field.
+    """
+    mixing, sources = separation.mixing, separation.sources
+    expected = np.maximum(separation._expected(), 0)
+    solve = demixing_matrix(mixing, field_variance(separation))
+    brightness = np.sqrt(solve**2 @ expected[:, inside].sum(axis=1))
+    whole = spectrum_errors(separation) if separation.spectra_uncertainty is None else separation.spectra_uncertainty
+    total, here = sources.sum(axis=1), sources[:, inside].sum(axis=1)
+    share = np.divide(here, total, out=np.zeros_like(total), where=total != 0)
+    return np.hypot(mixing * brightness, whole * share)
+
+
+def variance_inflation(mixing, variance):
+    """How many times the variance of a component's brightness grows since the others are not known.
+
+    Parameters
+    ----------
+    mixing : `~numpy.ndarray`, shape (m, n)
+    variance : `~numpy.ndarray`, shape (m,)
+        Of the data in each energy bin.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n,)
+        The variance inflation factor of regression, 1 for spectra that are orthogonal to each other.
+    """
+    alone = (mixing**2 / floored(variance)[:, np.newaxis]).sum(axis=0)
+    together = np.diag(weighted_inverse(mixing, variance)[1])
+    return np.maximum(alone * together, 1)
+
+
+def residual_share(mixing, variance):
+    """Share of the noise of each energy that weighted least-squares sources leave to the residuals, shape (m,).
+
+    Of data X the residuals are R X, and the squares of noise of variance V add up to the sum of R_ik^2 V_k.
+
+    Parameters
+    ----------
+    mixing : `~numpy.ndarray`, shape (m, n)
+    variance : `~numpy.ndarray`, shape (m,)
+        Of the data in each energy bin, up to a factor, which the sources were weighted with.
+    """
+    R = np.eye(len(mixing)) - mixing @ demixing_matrix(mixing, variance)
+    return (R**2).sum(axis=0)

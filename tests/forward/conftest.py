@@ -1,0 +1,3 @@
+from ..cube.conftest import cube, events
+
+__all__ = ["cube", "events"]

@@ -1,0 +1,69 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
+
+from astro_lpalm.forward import Blur, Expose, ForwardModel, Mix, Redistribute
+from astro_lpalm.instrument import Response, get_blur
+
+KEPT = np.ones((9, 11), dtype=bool)
+KEPT[2, 3:6] = KEPT[7] = False
+T = np.count_nonzero(KEPT)
+RNG = np.random.default_rng(0)
+LOPSIDED = RNG.random((5, 3))  # an image of a point source that is its own mirror image would hide a wrong adjoint
+RESPONSE = Response(csr_array(RNG.random((4, 6))), np.arange(5) + 1.0, np.arange(7) + 1.0)
+
+# Each with the number of rows that it takes.
+OPERATORS = {
+    "mix": (Mix(RNG.random((6, 3))), 3),
+    "redistribute": (Redistribute(RESPONSE), 4),
+    "redistribute by an array": (Redistribute(RNG.random((4, 6))), 4),
+    "expose": (Expose(RNG.random(T)), 3),
+    "gaussian blur": (Blur(get_blur(2 * u.arcsec, 1.0), KEPT), 3),
+    "blur by an image": (Blur(get_blur(LOPSIDED, 1.0), KEPT), 3),
+    "blur and expose": (Expose(RNG.random(T)) @ Blur(get_blur(LOPSIDED, 1.0), KEPT), 3),
+    "all of them": (
+        Redistribute(RESPONSE) @ Mix(RNG.random((4, 2))) @ Expose(RNG.random(T)) @ Blur(get_blur(LOPSIDED, 1.0), KEPT),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("operator", "rows"), OPERATORS.values(), ids=OPERATORS)
+def test_adjoint(operator, rows):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(rows, T))
+    image = operator.forward(x)
+    y = rng.normal(size=image.shape)
+    back = operator.adjoint(y)
+    assert back.shape == x.shape
+    assert_allclose(np.vdot(image, y), np.vdot(x, back), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("operator", "rows"), OPERATORS.values(), ids=OPERATORS)
+def test_linear(operator, rows):
+    rng = np.random.default_rng(2)
+    x, z = rng.normal(size=(2, rows, T))
+    assert_allclose(operator.forward(2 * x - z), 2 * operator.forward(x) - operator.forward(z), atol=1e-12)
+
+
+def test_a_point_becomes_the_point_spread_function():
+    x = np.zeros((9, 11))
+    x[4, 5] = 1
+    kept = np.ones_like(x, dtype=bool)
+    blurred = Blur(get_blur(LOPSIDED, 1.0), kept).forward(x.reshape(1, -1)).reshape(9, 11)
+    assert_allclose(blurred[2:7, 4:7], LOPSIDED / LOPSIDED.sum(), atol=1e-15)
+
+
+@pytest.mark.parametrize("blur", [None, get_blur(LOPSIDED, 1.0)])
+@pytest.mark.parametrize("exposure", [None, RNG.random(KEPT.shape)])
+@pytest.mark.parametrize("response", [None, Redistribute(RESPONSE)])
+def test_adjoints_of_the_whole_model(blur, exposure, response):
+    model = ForwardModel(KEPT, exposure, blur, response)
+    rng = np.random.default_rng(3)
+    A, S = rng.random((4, 2)), rng.random((2, T))
+    expected = model.expected(A, S)
+    Y = rng.normal(size=expected.shape)
+    assert_allclose(np.vdot(model.adjoint(A, Y), S), np.vdot(Y, expected), rtol=1e-12)
+    assert_allclose(np.vdot(model.adjoint_spectra(S, Y), A), np.vdot(Y, expected), rtol=1e-12)
