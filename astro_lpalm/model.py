@@ -1,6 +1,7 @@
 """What a training leaves behind and a separation needs, and the one FITS file it lives in."""
 
 import hashlib
+from copy import copy
 from dataclasses import fields
 from pathlib import Path
 
@@ -114,17 +115,44 @@ class Model:
         ValueError
             If X does not have the energies of the model, is not finite, or has fewer counts than it takes.
         """
-        network = self.network if device is None else self.network.copy().to(device)
+        model = self if device is None else self.to(device)
         if not refine or spectra is not None:
-            return network.separate(X, spectra)
+            return model.network.separate(X, spectra)
         X, _ = check_data(X)
-        stride = -(-X.shape[1] // _ENOUGH_TO_START)
-        start = network.separate(np.ascontiguousarray(X[:, ::stride]))
         try:
-            return refine_spectra(X, start, self.prior)
+            return refine_spectra(X, model.start(X), self.prior)
         except np.linalg.LinAlgError as error:
             msg = f"there is too little in the data to find {len(self.component_names)} spectra by: a few counts only?"
             raise ValueError(msg) from error
+
+    def start(self, X, *, thinned=True):
+        """Find the network's own spectra, which the refinement begins with.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, t)
+        thinned : bool
+            Whether, of many pixels, the network sees 20,000 only, evenly spread: all have their say in the refinement.
+
+        Returns
+        -------
+        `~astro_lpalm.separation.Factorization`
+        """
+        X, _ = check_data(X)
+        stride = -(-X.shape[1] // _ENOUGH_TO_START) if thinned else 1
+        return self.network.separate(np.ascontiguousarray(X[:, ::stride]))
+
+    def to(self, device):
+        """Give the same model with its network on another device."""
+        twin = copy(self)
+        twin.network = self.network.copy().to(device)
+        return twin
+
+    @property
+    def snr_range(self):
+        """Lowest and highest signal-to-noise ratio (dB) that it was trained for, or None."""
+        limits = tuple(self.description.get(key) for key in ("SNR_LOW", "SNR_HIGH"))
+        return None if None in limits else limits
 
     def snr_db(self, X):
         """Measure the signal-to-noise ratio of data, which the model was trained for a range of.

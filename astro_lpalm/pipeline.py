@@ -1,39 +1,25 @@
-"""From an observation to its components: the parts of the package meet here, and nothing else is computed."""
+"""From an observation to its components: inputs, the steps of `Separator`, what speaks against them, and a result."""
 
-import logging
 import os
 import warnings
-from copy import copy
-from dataclasses import dataclass, replace
 
-import numpy as np
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ._files import open_fits
 from .cube import EventCube
 from .cube.event_checks import describe_empty_bins
-from .forward import ExpectedBackground, background_amplitude, count_blocks, least_squares
-from .forward.least_squares import expected_counts
+from .forward import ExpectedBackground, ForwardModel
 from .instrument import PHA
-from .model import Model, load_model
+from .model import load_model
 from .results import Separation
-from .separation import align, check_data, refine_counts
-from .transforms import Starlet, detail_matrix, get_transform
-from .trust.diagnostics import SeparationWarning, diagnose
-from .trust.resampling import check_photons, resample
+from .separator import Separator
+from .trust import SeparationWarning, diagnose
 
 __all__ = ["as_background", "as_cube", "read_background", "separate"]
 
-log = logging.getLogger(__name__)
-
-_N_SCALES = 4
-# Spectra need no more details than this; more of them, taken at every pixel of a large image, only cost time.
-_ENOUGH = 50_000
-# Scales over which counts are smoothed to tell how noisy the pixels are, so many that a pixel's own noise has no part
-# in it; and the error of a free background's amplitude from which on it is hardly measured.
-_N_SMOOTH, _LARGE_ERROR = 5, 0.3
+_LARGE_ERROR = 0.3  # of a free background's amplitude: from here on it is hardly measured
 
 
 def separate(
@@ -109,159 +95,88 @@ def separate(
         If the result is not to be trusted; see `~astro_lpalm.trust.diagnostics.diagnose`. If bins at the ends of the
         spectrum are empty, as those of a filtered list are.
     """
-    cube, solver = as_cube(cube_hdu), _as_solver(model)
-    transform = get_transform(transform, _N_SCALES, side=min(cube.data.shape[1:]))
-    names, options = None, {}
-    if isinstance(solver, Model):
-        if solver.energy_edges is not None:
-            cube = cube.rebin(solver.energy_edges)
-        names, options = solver.component_names, {"refine": refine, "device": device}
-    _warn_of_empty_bins(cube)
+    separator = Separator(transform=transform, refine=refine, n_resamplings=n_resamplings, seed=seed)
+    solver = _as_solver(model, device)
+    cube = _on_bins_of(solver, as_cube(cube_hdu))
     background = as_background(background, cube)
-    expected = None if background is None else background.expected(cube)
-    X, blocks = cube.matrix(dtype=np.float32), None
-    if n_resamplings:  # an error now, not when all is computed
-        check_photons(X, n_resamplings)
-    if options.get("refine") and solver.prior is not None:
-        if X.min() >= 0:
-            blocks = count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask)
-        else:
-            _warn_of_negative_counts(X)
-    free = background is not None and background.free
-    search = _Search(solver, options, transform, expected, free, blocks)
-    found, details = search.spectra(cube, X)
-    check_data(X, found.spectra)  # whatever a solver may give
-    log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
-    diagnostics = {"n_iter": found.n_iter, "converged": found.converged}
-    best, error = search.amplitude(cube, found.spectra)
-    amplitude = max(best, 0.0)
-    errors = None, None, 0.0
+    forward, free = _forward_model(cube, background), background is not None and background.free
+    solution, errors = separator.find(cube, solver, forward, free=free), (None, None, 0.0)
     if n_resamplings:
-
-        def find_again(drawn, rng):
-            again = replace(search, solver=_perturbed(solver, rng))
-            factorization, _ = again.spectra(drawn, drawn.matrix(dtype=np.float32))
-            if not isinstance(solver, Model):
-                factorization = align(factorization, found.spectra)
-            return factorization.spectra, max(again.amplitude(drawn, factorization.spectra)[0], 0.0)
-
-        with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
-            warnings.simplefilter("ignore", AstropyUserWarning)
-            errors = resample(
-                cube, found.spectra, find_again, n_resamplings, expected, amplitude, seed=seed, progress=progress
-            )
-    if free:
-        error = max(error, errors[2])  # the latter has what the spectra leave open as well
-        diagnostics |= {"background_amplitude": amplitude, "background_amplitude_error": error}
-    if expected is not None:
-        expected = expected * amplitude
-        _warn_of_background(best, error, expected.sum() / X.sum(dtype=float), free)
-    net, below = (X, 0.0) if expected is None else (X - expected.astype(np.float32), expected.sum(axis=1))
-    variance = expected_counts(found.spectra, X.sum(axis=1, dtype=float), below)
-    sources = least_squares(net, found.spectra, variance)
-    result = Separation(
+        errors = separator.resample(solution, progress=progress)
+    names = getattr(solver, "component_names", None) or _numbered(solution.fit.images)
+    columns, figures, messages = _judge(solution, solver, names)
+    if background is not None:
+        figures |= _judge_background(solution, errors[2], free)
+    diagnostics = Table(columns, meta={**_rounds(solution.factorization), **figures})
+    for message in messages:
+        warnings.warn(message, SeparationWarning, stacklevel=2)
+    return Separation(
         cube,
-        found.spectra,
-        sources,
-        names or [f"component_{k + 1}" for k in range(len(sources))],
-        diagnostics=Table(meta=diagnostics),
-        header=_provenance(solver, transform, refine, background, n_resamplings, seed),
-        background=expected,
+        solution.fit.mixing,
+        solution.fit.images,
+        names,
+        diagnostics=diagnostics,
+        header=_provenance(solver, separator, cube, background),
+        background=solution.fit.forward.background,
         spectra_uncertainty=errors[0],
         image_uncertainty=errors[1],
     )
-    model = solver if isinstance(solver, Model) else None
-    snr_db = None if model is None else model.snr_db(details)
-    columns, figures, messages = diagnose(result, model, snr_db, by_counts=blocks is not None)
-    for name, values in columns.items():
-        result.diagnostics[name] = values
-        result.diagnostics[name].info.format = ".2f"
-    result.diagnostics.meta |= figures
-    for message in messages:
-        warnings.warn(message, SeparationWarning, stacklevel=2)
-    return result
 
 
-def _provenance(solver, transform, refine, background, n_resamplings, seed):
-    header, how = fits.Header(), type(solver).__name__
-    if isinstance(solver, Model):
-        how = f"refine={refine}"
+def _on_bins_of(solver, cube):
+    edges = getattr(solver, "energy_edges", None)
+    cube = cube if edges is None else cube.rebin(edges)
+    _warn_of_empty_bins(cube)
+    return cube
+
+
+def _forward_model(cube, background):
+    return ForwardModel(~cube.pixel_mask, background=None if background is None else background.expected(cube))
+
+
+def _numbered(images):
+    return [f"component_{k + 1}" for k in range(len(images))]
+
+
+def _judge(solution, solver, names):
+    snr_db = solver.snr_db(solution.details) if hasattr(solver, "snr_db") else None
+    columns, figures, messages = diagnose(
+        solution.fit,
+        names,
+        prior=getattr(solver, "prior", None),
+        snr_db=snr_db,
+        snr_range=getattr(solver, "snr_range", None),
+        by_counts=solution.by_counts,
+    )
+    return {name: Column(values, format=".2f") for name, values in columns.items()}, figures, messages
+
+
+def _rounds(factorization):
+    return {"n_iter": factorization.n_iter, "converged": factorization.converged}
+
+
+def _judge_background(solution, from_resampling, free):
+    # Photons drawn again tell what the spectra leave open as well.
+    error = max(solution.amplitude_error, from_resampling)
+    share = solution.fit.forward.background.spectrum().sum() / solution.fit.counts.sum()
+    _warn_of_background(solution.amplitude, error, share, free)
+    return {"background_amplitude": max(solution.amplitude, 0.0), "background_amplitude_error": error} if free else {}
+
+
+def _provenance(solver, separator, cube, background):
+    header = fits.Header()
+    if hasattr(solver, "checksum"):
         # No comments: a long value leaves no room for them, which would be warned about.
         header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
-    header["TRANSFRM"] = repr(transform)
-    header.add_history(f"components found by astro_lpalm.separate with {how}")
-    if n_resamplings:
-        header.add_history(f"uncertainties from {n_resamplings} resamplings, seed {seed}")
+    header["TRANSFRM"] = repr(separator.transform_of(cube))
+    header["SEPARATR"] = repr(separator)
+    header.add_history(f"components found by astro_lpalm.separate with {type(solver).__name__}")
+    if separator.n_resamplings:
+        header.add_history(f"uncertainties from {separator.n_resamplings} resamplings, seed {separator.seed}")
     if background is not None:
         scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
         header.add_history(f"background {scale}{', its amplitude free' if background.free else ''}")
     return header
-
-
-def _perturbed(solver, rng):
-    # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would come out
-    # the same each time. So the library's means are drawn again along with the photons.
-    if not isinstance(solver, Model) or solver.prior is None:
-        return solver
-    solver = copy(solver)
-    solver.prior = solver.prior.perturbed(rng)
-    return solver
-
-
-@dataclass(frozen=True)
-class _Search:
-    """How spectra are found in a cube, and found again where its photons are drawn anew.
-
-    By the solver on the details, then, where there are blocks of pixels, by the likelihood of the counts in them.
-    """
-
-    solver: object
-    options: dict
-    transform: object
-    background: np.ndarray | None
-    free: bool
-    blocks: np.ndarray | None
-
-    def spectra(self, cube, X):
-        """Find them in a cube, of which X is the matrix; return a factorization, and the details."""
-        details = self._details(cube)
-        found = self.solver.separate(details, **self.options)
-        if self.blocks is None:
-            return found, details
-        background = self.background
-        if self.free:
-            background = background * max(self.amplitude(cube, found.spectra)[0], 0.0)
-        refined = refine_counts(X, found, self.solver.prior, blocks=self.blocks, background=background)
-        log.debug("the refinement of the details took %d rounds, converged: %s", found.n_iter, found.converged)
-        return refined, details
-
-    def amplitude(self, cube, spectra):
-        """Return what the background is best multiplied by, and the error of that."""
-        if not self.free:
-            return 1.0, 0.0
-        mask, exposure = cube.pixel_mask, cube.relative_exposure
-        scales = Starlet(min(_N_SMOOTH, Starlet().largest_n_scales(min(mask.shape))))
-        _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
-        counts = np.maximum((exposure * smooth)[~mask], self.background.sum(axis=0).mean())
-        return background_amplitude(cube.matrix(), spectra, self.background, counts)
-
-    def _details(self, cube):
-        mask = cube.pixel_mask if cube.pixel_mask.any() else None
-        exposure = cube.relative_exposure
-        # Counts over exposure have that many times the variance of as many counts.
-        noise = self.transform.photon_noise(cube.data.sum(axis=0, dtype=float) / exposure, mask)
-        data = cube.data
-        if self.background is not None:
-            data = data - np.nan_to_num(cube.image_of(self.background.astype(np.float32)))
-        if cube.exposure is not None:
-            data = data / exposure.astype(np.float32)
-            # Only details that lie on the pixels have noise that differs between them.
-            noise = [level / np.sqrt(exposure) if np.ndim(level) else level for level in noise]
-        n_pixels, stride = np.count_nonzero(~cube.pixel_mask), 1
-        # A stride of s leaves 1 / s^2 of the details, four times as many of the finest.
-        while n_pixels * (self.transform.n_scales + 3) / (2 * stride) ** 2 >= _ENOUGH:
-            stride *= 2
-        return detail_matrix(self.transform, data, mask, noise, stride=stride, dtype=np.float32)
 
 
 def _warn_of_empty_bins(cube):
@@ -273,14 +188,6 @@ def _warn_of_empty_bins(cube):
             "take the list before it was filtered, or a model of fewer energies."
         )
         warnings.warn(msg, SeparationWarning, stacklevel=3)
-
-
-def _warn_of_negative_counts(X):
-    msg = (
-        f"the cube has {np.count_nonzero(X < 0)} negative values, so it is no counts: the spectra are refined on the "
-        "details only. Take the cube that nothing was subtracted from, and give the background separately."
-    )
-    warnings.warn(msg, AstropyUserWarning, stacklevel=3)
 
 
 def _warn_of_background(amplitude, error, share, free):
@@ -376,13 +283,12 @@ def as_cube(cube_hdu):
     return EventCube.from_hdu(cube_hdu)
 
 
-def _as_solver(model):
-    if isinstance(model, (str, os.PathLike)):
-        return load_model(model)
-    if not callable(getattr(model, "separate", None)):
+def _as_solver(model, device):
+    solver = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+    if not callable(getattr(solver, "separate", None)):
         msg = (
             f"model is of type {type(model).__name__}, but must be a model, the name of a packaged one, a model file, "
             "or a solver with a method separate(X)."
         )
         raise TypeError(msg)
-    return model
+    return solver.to(device) if device is not None and hasattr(solver, "to") else solver

@@ -124,7 +124,7 @@ def _by_name(models):
 def _block_scores(result, held, blocks, ratio):
     # Logarithm of the Poisson likelihood of the held-out counts in each block, without what all models share.
     seen, held = _sums(result.cube.matrix(), blocks), _sums(held, blocks)
-    background = np.zeros((len(seen), 1)) if result.background is None else _sums(result.background, blocks)
+    background = np.zeros((len(seen), 1)) if result.background is None else result.background.sums(blocks)
     # Columns with negative entries, which blind solvers may have, expect no counts there.
     spectra = np.maximum(result.mixing * np.sign(result.mixing.sum(axis=0)), 0.0)
     sources = poisson_sources(seen, spectra, background=np.broadcast_to(background, seen.shape))

@@ -21,6 +21,7 @@ from . import toy
 # Data on which the diagnostics warn, as they ought to; what is tested here is something else.
 untrusted = pytest.mark.filterwarnings("ignore::astro_lpalm.trust.diagnostics.SeparationWarning")
 
+HALVED = np.linspace(1, 4, 25) * u.keV  # two of its bins to one of the toy's
 FINER = np.linspace(0.5, 4.5, 33) * u.keV  # two of its bins to one of the toy's, and more on both sides
 
 
@@ -475,7 +476,30 @@ def test_header_tells_how_it_was_made(cube, model):
         "uncertainties from 2 resamplings, seed 5",
         "background multiplied by 0.5, its amplitude free",
     ]
-    assert str(separate(cube, model, refine=False).header["HISTORY"]).endswith("with refine=False")
+    assert "n_resamplings=2, seed=5" in found.header["SEPARATR"]
+    assert "refine=False" in separate(cube, model, refine=False).header["SEPARATR"]
+
+
+class Named(Ideal):
+    """A user's solver that says what it knows: it is treated as a model of our own is."""
+
+    component_names, energy_edges = toy.NAMES, toy.EDGES
+
+    def __init__(self, spectra, prior):
+        super().__init__(spectra)
+        self.prior = prior
+
+
+def test_a_solver_that_says_what_it_knows(cube, model):
+    finer = EventCube(np.repeat(cube.data, 2, axis=0), energy_edges=HALVED, wcs=toy.wcs())
+    solver = Named(toy.spectra() + 0.02, model.prior)
+    found = separate(finer, solver, n_resamplings=2, progress=False)
+    assert found.names == toy.NAMES
+    assert found.cube.n_energy == cube.n_energy
+    assert set(found.diagnostics.colnames) >= {"library_distance", "counts", "share"}
+    assert nmse(found.mixing, toy.spectra()) < 0.1 * nmse(toy.spectra() + 0.02, toy.spectra())
+    assert found.image_uncertainty is not None
+    assert "library_distance" not in separate(cube, Ideal(toy.spectra())).diagnostics.colnames
 
 
 def test_bins_without_counts_are_the_first_thing_said(model):

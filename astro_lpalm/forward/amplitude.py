@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .counts import BackgroundCounts
 from .least_squares import demixing_matrix, expected_counts, floored
 from .matrices import check_data
 
@@ -30,7 +31,7 @@ def background_amplitude(X, spectra, background, expected):
         Counts.
     spectra : array_like, shape (m, n)
         Mixing matrix A.
-    background : array_like, shape (m, t)
+    background : `BackgroundCounts` or array_like, shape (m, t)
         Expected counts B for an amplitude of 1.
     expected : array_like, shape (t,)
         Counts expected in each pixel, to weigh it with, such as those of a smoothed image. Only ratios count. Weights
@@ -58,7 +59,7 @@ def background_amplitude(X, spectra, background, expected):
     3.0
     """
     X, spectra = check_data(X, spectra)
-    background, expected = np.asarray(background, dtype=float), np.asarray(expected, dtype=float)
+    background, expected = BackgroundCounts.of(background), np.asarray(expected, dtype=float)
     if background.shape != X.shape or expected.shape != X.shape[1:] or not (expected > 0).all():
         msg = (
             f"background has shape {background.shape} and expected {expected.shape}; they must be {X.shape} and "
@@ -83,5 +84,5 @@ def _summed(X, background, expected):
     # Sums over pixels of like expectation, which weigh as their own expectation says.
     group = np.floor(np.log(expected / expected.min()) / np.log(_ALIKE)).astype(int)
     group = np.unique(group, return_inverse=True)[1]
-    X, background = (np.stack([np.bincount(group, row) for row in each]) for each in (X, background))
-    return X, background, np.bincount(group, expected)
+    X = np.stack([np.bincount(group, row) for row in X])
+    return X, background.sums(group), np.bincount(group, expected)

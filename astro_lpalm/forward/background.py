@@ -14,6 +14,7 @@ from ..cube.cube import EventCube
 from ..cube.observations import same_grid
 from ..grid.energies import as_energy_edges, describe_grid
 from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW
+from .counts import BackgroundCounts
 
 __all__ = ["ExpectedBackground"]
 
@@ -149,8 +150,9 @@ class ExpectedBackground:
 
         Returns
         -------
-        counts : `~numpy.ndarray`, shape (n_energy, n_pixels)
-            In the order of `EventCube.matrix`; before the amplitude, where that is free.
+        counts : `~astro_lpalm.forward.BackgroundCounts`
+            A matrix of shape (n_energy, n_pixels), in the order of `EventCube.matrix`, kept as what it is made of;
+            before the amplitude, where that is free.
 
         Raises
         ------
@@ -158,10 +160,10 @@ class ExpectedBackground:
             If the energies or the pixels are not those of the cube, or a scale cannot be known.
         """
         if isinstance(self.counts, EventCube):
-            return self._part * self._of_cube(cube)
+            return self._of_cube(cube).scaled(self._part)
         spectrum = self.counts * self._part * (1.0 if self.scale is None else self.scale)
         exposure = cube.relative_exposure[~cube.pixel_mask]
-        return np.outer(self._rebinned(spectrum, cube.energy_edges), exposure / exposure.sum())
+        return BackgroundCounts.separable(self._rebinned(spectrum, cube.energy_edges), exposure / exposure.sum())
 
     def thinned(self, part):
         """Give the background of an observation of which only part of the photons are looked at.
@@ -191,7 +193,7 @@ class ExpectedBackground:
         scale = self.scale
         if scale is None:
             scale = _blank_sky_scale(cube, blank)
-        return scale * blank.data[:, ~cube.pixel_mask].astype(float)
+        return BackgroundCounts(blank.data[:, ~cube.pixel_mask]).scaled(scale)
 
     def _rebinned(self, spectrum, energy_edges):
         """Bring counts to other bins; within its own the spectrum is flat."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array
 
-__all__ = ["BackgroundCounts"]
+__all__ = ["BackgroundCounts", "block_sums"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class BackgroundCounts:
         return counts if isinstance(counts, cls) else cls(np.asarray(counts))
 
     @property
-    def matrix_shape(self):
+    def shape(self):
         """The shape (m, t) of what is meant."""
         return len(self.values), self.values.shape[1] if self.shares is None else len(self.shares)
 
@@ -58,9 +58,12 @@ class BackgroundCounts:
         values = self.amplitude * self.values[energy]
         return values if self.shares is None else values * self.shares
 
+    def __array__(self, dtype=None, copy=None):
+        return self.matrix(dtype or float)
+
     def matrix(self, dtype=float):
         """Lay the counts out, (m, t)."""
-        found = np.empty(self.matrix_shape, dtype=dtype)
+        found = np.empty(self.shape, dtype=dtype)
         for energy, row in enumerate(found):
             row[:] = self[energy]
         return found
@@ -68,6 +71,11 @@ class BackgroundCounts:
     def scaled(self, factor):
         """Give as many times the counts."""
         return replace(self, amplitude=self.amplitude * float(factor))
+
+    def project(self, rows):
+        """Multiply a matrix, (k, m), with the counts: shape (k, t), in its precision."""
+        values = rows @ self.values.astype(rows.dtype) * rows.dtype.type(self.amplitude)
+        return values if self.shares is None else values * self.shares.astype(rows.dtype)
 
     def of_pixels(self, pixels):
         """Give the counts in some of the pixels."""

@@ -92,7 +92,7 @@ def _to_hdulist(separation):
     spectral = separation.cube.to_hdulist()[0].header
     cubes = [_image_hdu("RESIDUAL", separation.residuals.data, spectral)]
     if separation.background is not None:
-        background = separation.cube.image_of(separation.background)
+        background = separation.cube.image_of(separation.background.matrix(np.float32))
         cubes.append(_image_hdu("BACKGROUND_MODEL", background, spectral))
 
     mixing = Table(separation.mixing, names=separation.names)

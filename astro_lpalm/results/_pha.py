@@ -80,7 +80,7 @@ def _refuse_given(response, paths):
 
 def _spectra_of_field(separation):
     counts = np.column_stack([separation.spectra[name].value for name in separation.names])
-    errors = spectrum_errors(separation)
+    errors = spectrum_errors(separation.fit)
     if separation.spectra_uncertainty is not None:
         errors = np.maximum(errors, separation.spectra_uncertainty)
     return Spectra(counts, errors, 1.0)

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import AsinhNorm, Normalize, to_rgb
 
-from ..trust.errors import field_variance, residual_share
+from ..trust.errors import residual_share
 from ._plot_spectra import COLORS, FONT
 
 __all__ = ["draw_composite", "draw_image", "draw_misfit"]
@@ -64,8 +64,8 @@ def draw_composite(separation, axes, *, outer, size):
 
 def draw_misfit(separation, axes, *, outer, size):
     """Draw where the model fails; see `Separation.plot`."""
-    data, expected = separation.cube.matrix(), np.maximum(separation._expected(), 0)
-    share = residual_share(separation.mixing, field_variance(separation))
+    data, expected = separation.cube.matrix(), np.maximum(separation.fit.expected(), 0)
+    share = residual_share(separation.mixing, separation.fit.variance)
     side, block = _blocks(separation.cube.pixel_mask, expected.sum(axis=0).mean())
     data, expected = (_summed(rows, block) for rows in (data, expected))
     deviation = np.sqrt(np.maximum((2 * expected**2 + expected).sum(axis=0), 1e-3))

@@ -27,9 +27,9 @@ def draw_spectra(separation, axes, lower, rows_of_legend):
     edges = separation.cube.energy_edges.to_value("keV")
     widths = np.diff(edges)
     counts = separation.cube.matrix().sum(axis=1)
-    model = separation._expected().sum(axis=1)
+    model = separation.fit.expected_spectrum()
     errors = separation.spectra_uncertainty
-    errors = spectrum_errors(separation) if errors is None else errors
+    errors = spectrum_errors(separation.fit) if errors is None else errors
     spectra = np.array([separation.spectra[name].value for name in separation.names])
     lines = [_draw_data(axes, edges, counts / widths, np.sqrt(np.abs(counts)) / widths)]
     lines.append(axes.stairs(model / widths, edges, color="0.6", linewidth=1.8, label="model", baseline=None))

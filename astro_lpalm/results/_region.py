@@ -42,16 +42,20 @@ def region_table(separation, region):
     """Tabulate spectra in a region; see `Separation.region_spectra`."""
     inside, cube = region_pixels(separation, region), separation.cube
     counts = separation.mixing * separation.sources[:, inside].sum(axis=1)
-    errors = region_errors(separation, inside)
+    errors = region_errors(separation.fit, inside, separation.spectra_uncertainty)
     data = cube.data[:, ~cube.pixel_mask][:, inside].sum(axis=1, dtype=float)
     table = QTable({"energy_lo": cube.energy_edges[:-1], "energy_hi": cube.energy_edges[1:], "data": data * u.count})
     for name, column, error in zip(separation.names, counts.T, errors.T):
         table[name], table[f"{name}_err"] = column * u.count, error * u.count
-    table["residual"] = (data - separation._expected()[:, inside].sum(axis=1)) * u.count
+    table["residual"] = (data - _expected_in(separation, inside)) * u.count
     n_pixels = int(np.count_nonzero(inside))
     table.meta["n_pixels"] = n_pixels
     table.meta["area"] = (n_pixels * proj_plane_pixel_area(cube.wcs) * u.deg**2).to(u.arcmin**2)
     return table
+
+
+def _expected_in(separation, inside):
+    return np.array([expected[inside].sum() for _, expected in separation.fit.rows()])
 
 
 def spectra_of_region(separation, region):
@@ -59,6 +63,6 @@ def spectra_of_region(separation, region):
     table, inside = region_table(separation, region), region_pixels(separation, region)
     residual = table["residual"].value
     counts = np.column_stack([table[name].value + residual for name in separation.names])
-    variance = np.maximum(separation._expected()[:, inside].sum(axis=1), 1)
+    variance = np.maximum(_expected_in(separation, inside), 1)
     errors = np.sqrt(np.outer(variance, variance_inflation(separation.mixing, variance)))
     return Spectra(counts, errors, float(inside.mean()))

@@ -13,7 +13,8 @@ from astropy.table import QTable, Table
 from .._files import check_output, complete_or_nothing, naming
 from .._names import check_component_names
 from ..cube import EventCube
-from ..trust.errors import field_variance, residual_share
+from ..forward import BackgroundCounts, Fit, ForwardModel
+from ..trust.errors import reduced_chi_square
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
 from ._region import region_table
@@ -132,10 +133,8 @@ class Separation:
         n, t = len(self.names), int(np.sum(~cube.pixel_mask))
         self.mixing = _valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")
         self.sources = _valid_matrix("sources", sources, (n, t), "(names, unmasked pixels of the cube)")
-        self.background = None
-        if background is not None:
-            shape = (cube.n_energy, t)
-            self.background = _valid_matrix("background", background, shape, "(energies of the cube, unmasked pixels)")
+        self.background = None if background is None else _valid_background(background, (cube.n_energy, t))
+        self.fit = Fit(self.cube, ForwardModel(~cube.pixel_mask, background=self.background), self.mixing, self.sources)
         self.spectra_uncertainty = self.image_uncertainty = None
         if spectra_uncertainty is not None:
             self.spectra_uncertainty = _valid_deviations("spectra_uncertainty", spectra_uncertainty, self.mixing.shape)
@@ -168,28 +167,13 @@ class Separation:
         for column in given.itercols():
             table[column.info.name] = column
         table.meta.update(_valid_meta(given.meta))
-        chi_square = self._reduced_chi_square()
+        chi_square = reduced_chi_square(self.fit)
         if chi_square is not None:
             table.meta["reduced_chi_square"] = chi_square
         return table
 
     def _counts_of_components(self):
         return self.mixing.sum(axis=0) * self.sources.sum(axis=1)
-
-    def _reduced_chi_square(self):
-        squares, kept = 0.0, ~self.cube.pixel_mask
-        for i, plane in enumerate(self.cube.data):  # energy by energy: the cube may be large
-            residual = plane[kept] - self.mixing[i] @ self.sources
-            if self.background is not None:
-                residual -= self.background[i]
-            squares += np.vdot(residual, residual)
-        total = self.mixing @ self.sources.sum(axis=1)
-        if self.background is not None:
-            total += self.background.sum(axis=1)
-        expected = residual_share(self.mixing, field_variance(self)) @ total
-        if len(self.mixing) <= len(self.names) or expected <= 0:
-            return None  # as many spectra as energies fit anything: nothing is left to compare
-        return float(squares / expected)
 
     @property
     def images(self):
@@ -300,11 +284,7 @@ class Separation:
             data are float32 and float64 if they have more digits; excluded pixels are zero.
         """
         dtype = np.result_type(self.cube.data, np.float32)
-        return self.cube.with_matrix(self._expected().astype(dtype, copy=False))
-
-    def _expected(self):
-        components = self.mixing @ self.sources
-        return components if self.background is None else components + self.background
+        return self.cube.with_matrix(self.fit.expected().astype(dtype, copy=False))
 
     @property
     def residuals(self):
@@ -312,7 +292,7 @@ class Separation:
 
         Excluded pixels are masked and NaN. Computed when asked for, and not kept.
         """
-        residual = self.cube.image_of(self.cube.matrix() - self._expected())
+        residual = self.cube.image_of(self.cube.matrix() - self.fit.expected())
         mask = np.broadcast_to(self.cube.pixel_mask, residual.shape).copy()
         return NDData(residual, unit=u.count, wcs=self.cube.wcs, mask=mask)
 
@@ -498,6 +478,18 @@ def _valid_matrix(what, values, shape, meaning):
         raise ValueError(msg)
     values.flags.writeable = False  # they belong together
     return values
+
+
+def _valid_background(background, shape):
+    background = BackgroundCounts.of(background)
+    if background.shape != shape:
+        given = background.shape
+        msg = f"background has shape {given}; expected {shape}, (energies of the cube, unmasked pixels of the cube)."
+        raise ValueError(msg)
+    if not np.isfinite(background.spectrum()).all():
+        msg = "background has values that are NaN or infinite; expected finite ones."
+        raise ValueError(msg)
+    return background
 
 
 def _valid_deviations(what, values, shape):

@@ -10,6 +10,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from scipy.special import gammaln, xlogy
 
 from ..forward.least_squares import demixing_matrix, expected_counts
+from .errors import reduced_chi_square
 
 __all__ = ["SeparationWarning", "block_chi_square", "diagnose"]
 
@@ -30,16 +31,21 @@ class SeparationWarning(AstropyUserWarning):
     """A reason not to trust a separation."""
 
 
-def diagnose(separation, model=None, snr_db=None, *, by_counts=False):
+def diagnose(fit, names, *, prior=None, snr_db=None, snr_range=None, by_counts=False):
     """Judge a separation.
 
     Parameters
     ----------
-    separation : `~astro_lpalm.results.Separation`
-    model : `~astro_lpalm.model.Model`, optional
-        The model that it was made with.
+    fit : `~astro_lpalm.forward.Fit`
+        Spectra and images beside the counts.
+    names : sequence of str
+        Of the components.
+    prior : `~astro_lpalm.spectra.SpectralPrior`, optional
+        What was known of the spectra.
     snr_db : float, optional
-        Signal-to-noise ratio of what the model's network was given.
+        Signal-to-noise ratio of what the solver was given.
+    snr_range : (float, float), optional
+        Lowest and highest ratio that it was made for.
     by_counts : bool
         Whether the likelihood of the counts had the last word on the spectra. Then a low ratio is no reason for
         doubt: from the network's spectra they come out as well as from the true ones.
@@ -47,7 +53,7 @@ def diagnose(separation, model=None, snr_db=None, *, by_counts=False):
     Returns
     -------
     columns : dict of str to `~numpy.ndarray`
-        A value for each component: ``library_distance``, in standard deviations, where the model has a library.
+        A value for each component: ``library_distance``, in standard deviations, where there is a prior.
     figures : dict of str to float
         ``residual_sigma``: the largest excess of chi square over its expectation, in its standard deviations, over all
         square blocks of pixels of several sizes, and over the whole field. ``reduced_cstat``: the C statistic (Cash
@@ -57,36 +63,34 @@ def diagnose(separation, model=None, snr_db=None, *, by_counts=False):
         What is far from what good data give, in one line each.
     """
     columns, figures, messages = {}, {}, []
-    finest = _block_sums(separation, _BLOCK_SIZES[0])
-    _judge_residuals(_residuals(*finest, separation.mixing), separation, figures, messages)
-    kept = ~separation.cube.pixel_mask
-    if all((plane[kept] >= 0).all() for plane in separation.cube.data):  # the statistic is one of counts
-        figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), separation.mixing)
-    figures["structure_sigma"] = _structure(separation.cube)
+    finest = _block_sums(fit, _BLOCK_SIZES[0])
+    _judge_residuals(_residuals(*finest, fit.mixing), fit.cube.wcs, figures, messages)
+    if all((plane[fit.forward.kept] >= 0).all() for plane in fit.cube.data):  # the statistic is one of counts
+        figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), fit.mixing)
+    figures["structure_sigma"] = _structure(fit.cube)
     if figures["structure_sigma"] < _LEAST_STRUCTURE:
         messages.append(
             f"the field is of even brightness within its noise ({figures['structure_sigma']:.1f} sigma): there is "
             "nothing in it that could tell components apart."
         )
-    chi_square = separation.diagnostics.meta.get("reduced_chi_square", 1.0)
-    if model is not None and chi_square < _LEAST_CHI_SQUARE:  # whoever makes solvers tries them on data without noise
-        messages.append(
-            f"the residuals have only {chi_square:.2g} of the variance that counts have: is the cube a flux, a rate or "
-            "smoothed? Noise and uncertainties are those of counts."
-        )
-    if model is not None and model.prior is not None:
-        columns["library_distance"] = model.prior.distance(separation.mixing)
-        counts = separation.diagnostics["counts"].value
+    if prior is not None:  # whoever makes solvers tries them on data without noise
+        chi_square = reduced_chi_square(fit)
+        if chi_square is not None and chi_square < _LEAST_CHI_SQUARE:
+            messages.append(
+                f"the residuals have only {chi_square:.2g} of the variance that counts have: is the cube a flux, a "
+                "rate or smoothed? Noise and uncertainties are those of counts."
+            )
+        columns["library_distance"] = prior.distance(fit.mixing)
+        counts = fit.mixing.sum(axis=0) * fit.images.sum(axis=1)
         messages += [
             f"component {name} lies {distance:.0f} sigma outside its library: is it what the model takes it for?"
-            for name, distance in zip(separation.names, model.prior.distance(separation.mixing, counts))
+            for name, distance in zip(names, prior.distance(fit.mixing, counts))
             if distance > _LARGE_DISTANCE
         ]
     if snr_db is not None:
         figures["snr_db"] = snr_db
-        low, high = (model.description.get(key) for key in ("SNR_LOW", "SNR_HIGH"))
-        too_low = low is not None and snr_db < low - _SNR_MARGIN and not by_counts
-        if low is not None and (too_low or snr_db > high + _SNR_MARGIN):
+        low, high = (-np.inf, np.inf) if snr_range is None else snr_range
+        if (snr_db < low - _SNR_MARGIN and not by_counts) or snr_db > high + _SNR_MARGIN:
             messages.append(
                 f"the signal-to-noise ratio of the details is {snr_db:.0f} dB, but the model was trained for {low:g} "
                 f"to {high:g} dB."
@@ -94,12 +98,12 @@ def diagnose(separation, model=None, snr_db=None, *, by_counts=False):
     return columns, figures, messages
 
 
-def block_chi_square(separation, size):
+def block_chi_square(fit, size):
     r"""Compare data and model in square blocks of pixels.
 
     Parameters
     ----------
-    separation : `~astro_lpalm.results.Separation`
+    fit : `~astro_lpalm.forward.Fit`
     size : int
         Pixels along each side of a block.
 
@@ -117,18 +121,17 @@ def block_chi_square(separation, size):
     :math:`2 m^2 / \mathrm{tr} R`, and :math:`\sum_i R_{ii}^4 \lambda_i / \sigma_i^4` for what Poisson noise has more
     of large values than normal noise.
     """
-    X, S, B = _block_sums(separation, size)
-    return _excess(X, S, B, separation.mixing, _residual_operator(separation.mixing, X, B))
+    X, S, B = _block_sums(fit, size)
+    return _excess(X, S, B, fit.mixing, _residual_operator(fit.mixing, X, B))
 
 
-def _block_sums(separation, size):
-    # Of data (m, ...), sources (n, ...) and background (m, ...), or a row of zeros; masked pixels are zero.
-    cube = separation.cube
-    mask = cube.pixel_mask
-    X = _blocks((np.where(mask, 0, plane) for plane in cube.data), size)
-    S = _blocks(_images(separation.sources, mask), size)
-    background = np.zeros((1, separation.sources.shape[1])) if separation.background is None else separation.background
-    return X, S, _blocks(_images(background, mask), size)
+def _block_sums(fit, size):
+    # Of data (m, ...), images (n, ...) and background (m, ...), or a row of zeros; masked pixels are zero.
+    kept, background = fit.forward.kept, fit.forward.background
+    X = _blocks((np.where(kept, plane, 0) for plane in fit.cube.data), size)
+    S = _blocks(_images(fit.images, ~kept), size)
+    rows = np.zeros((1, fit.images.shape[1])) if background is None else (background[i] for i in range(len(X)))
+    return X, S, _blocks(_images(rows, ~kept), size)
 
 
 def _images(rows, mask):
@@ -182,7 +185,7 @@ def _excess(X, S, B, A, R):
     return excess.reshape(total.shape)
 
 
-def _judge_residuals(residuals, separation, figures, messages):
+def _judge_residuals(residuals, wcs, figures, messages):
     largest = [(np.nanmax(excess), size, excess) for size, excess in residuals if np.isfinite(excess).any()]
     if not largest:
         return
@@ -193,7 +196,7 @@ def _judge_residuals(residuals, separation, figures, messages):
     where = "over the whole field"
     if size is not None:
         y, x = (size * (index + 0.5) - 0.5 for index in np.unravel_index(np.nanargmax(excess), excess.shape))
-        position = separation.cube.wcs.pixel_to_world(x, y).to_string(precision=4)
+        position = wcs.pixel_to_world(x, y).to_string(precision=4)
         where = f"in {size} x {size} pixels around {position} deg"
     messages.append(
         f"the residuals are {sigma:.0f} sigma larger than noise {where}: a component or a point source that the model "

@@ -3,45 +3,40 @@
 import numpy as np
 from scipy.linalg import eigh
 
-from ..forward.least_squares import demixing_matrix, expected_counts, floored, weighted_inverse
+from ..forward.least_squares import demixing_matrix, floored, weighted_inverse
 
-__all__ = ["field_variance", "region_errors", "residual_share", "spectrum_errors", "variance_inflation"]
+__all__ = ["reduced_chi_square", "region_errors", "residual_share", "spectrum_errors", "variance_inflation"]
 
 
-def spectrum_errors(separation):
+def spectrum_errors(fit):
     """Photon noise of the component spectra in each energy bin, for images taken as known.
 
     Parameters
     ----------
-    separation : Separation
+    fit : `~astro_lpalm.forward.Fit`
 
     Returns
     -------
     `~numpy.ndarray`, shape (m, n)
         Standard deviations in counts, at least that of one count; see the Notes of `Separation.write_pha`.
     """
-    mixing, sources, expected = separation.mixing, separation.sources, np.maximum(separation._expected(), 0)
+    mixing, sources, expected = fit.mixing, fit.images, np.maximum(fit.expected(), 0)
     used = sources.any(axis=1)
     variance = np.ones(mixing.shape)
     if used.any():
-        solve = _least_squares(sources[used], _noise_of_sources(separation, expected)[np.ix_(used, used)])
+        solve = _least_squares(sources[used], _noise_of_sources(fit, expected)[np.ix_(used, used)])
         propagated = sources[used].sum(axis=1) ** 2 * (expected @ (solve**2).T)
         variance[:, used] = np.maximum(propagated, 1)
     return np.sqrt(variance)
 
 
-def _noise_of_sources(separation, expected):
+def _noise_of_sources(fit, expected):
     """Scalar products of the noise that the sources hold, shape (n, n).
 
     In S = P X it has the covariance P V P^T; where S is smoother than that, P X - S is the part it did not take up.
     """
-    mixing, sources = separation.mixing, separation.sources
-    mean = expected.mean(axis=1)
-    solve = demixing_matrix(mixing, field_variance(separation))
-    data = separation.cube.matrix()
-    if separation.background is not None:
-        data -= separation.background
-    left = solve @ data - sources
+    sources, mean, solve = fit.images, expected.mean(axis=1), fit.demixing
+    left = solve @ fit.forward.net(fit.cube.matrix(), dtype=float) - sources
     return sources.shape[1] * (solve * mean) @ solve.T - left @ left.T
 
 
@@ -59,22 +54,16 @@ def _least_squares(sources, noise):
     return (vectors / np.sqrt(values)) @ (vectors.T @ sources)
 
 
-def field_variance(separation):
-    """Find what the images of weighted least squares weigh the energies with: the field's expected counts, (m,)."""
-    kept = ~separation.cube.pixel_mask
-    counts = [plane[kept].sum(dtype=float) for plane in separation.cube.data]  # plane by plane: the cube may be large
-    background = 0.0 if separation.background is None else separation.background.sum(axis=1)
-    return expected_counts(separation.mixing, counts, background)
-
-
-def region_errors(separation, inside):
+def region_errors(fit, inside, spectra_uncertainty=None):
     """Uncertainty of the component spectra in a region.
 
     Parameters
     ----------
-    separation : Separation
+    fit : `~astro_lpalm.forward.Fit`
     inside : `~numpy.ndarray` of bool, shape (t,)
         The pixels of the region.
+    spectra_uncertainty : `~numpy.ndarray`, shape (m, n), optional
+        Of the spectra of the field, where they are known better than by `spectrum_errors`.
 
     Returns
     -------
@@ -82,11 +71,10 @@ def region_errors(separation, inside):
         Standard deviations in counts: that of the brightness, from the photons in the region, and that of the spectrum
         itself, from the whole field.
     """
-    mixing, sources = separation.mixing, separation.sources
-    expected = np.maximum(separation._expected(), 0)
-    solve = demixing_matrix(mixing, field_variance(separation))
-    brightness = np.sqrt(solve**2 @ expected[:, inside].sum(axis=1))
-    whole = spectrum_errors(separation) if separation.spectra_uncertainty is None else separation.spectra_uncertainty
+    mixing, sources = fit.mixing, fit.images
+    here = np.array([np.maximum(expected[inside], 0).sum() for _, expected in fit.rows()])
+    brightness = np.sqrt(fit.demixing**2 @ here)
+    whole = spectrum_errors(fit) if spectra_uncertainty is None else spectra_uncertainty
     total, here = sources.sum(axis=1), sources[:, inside].sum(axis=1)
     share = np.divide(here, total, out=np.zeros_like(total), where=total != 0)
     return np.hypot(mixing * brightness, whole * share)
@@ -109,6 +97,25 @@ def variance_inflation(mixing, variance):
     alone = (mixing**2 / floored(variance)[:, np.newaxis]).sum(axis=0)
     together = np.diag(weighted_inverse(mixing, variance)[1])
     return np.maximum(alone * together, 1)
+
+
+def reduced_chi_square(fit):
+    """Compare the squares of the residuals with what Poisson noise leaves of them; see the Notes of `Separation`.
+
+    Parameters
+    ----------
+    fit : `~astro_lpalm.forward.Fit`
+
+    Returns
+    -------
+    float or None
+        None where as many spectra as energies fit anything, so that nothing is left to compare.
+    """
+    squares = sum(np.vdot(data - expected, data - expected) for data, expected in fit.rows())
+    expected = residual_share(fit.mixing, fit.variance) @ fit.expected_spectrum()
+    if fit.mixing.shape[0] <= fit.mixing.shape[1] or expected <= 0:
+        return None
+    return float(squares / expected)
 
 
 def residual_share(mixing, variance):

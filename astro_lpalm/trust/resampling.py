@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._progress import Progress
-from ..forward.least_squares import demixing_matrix, expected_counts
+from ..forward import BackgroundCounts, ForwardModel, demixing_matrix, expected_counts
 from ..transforms import Starlet
 
 __all__ = ["check_photons", "resample"]
@@ -57,7 +57,7 @@ def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0,
         the amplitude of the background.
     n_resamplings : int
         At least 2; the relative error of the result is about ``1 / sqrt(2 n_resamplings)``.
-    background : `~numpy.ndarray`, shape (m, t), optional
+    background : `~astro_lpalm.forward.BackgroundCounts` or `~numpy.ndarray`, shape (m, t), optional
         Expected counts of no component, but for a factor.
     amplitude : float
         That factor, as it was found for the cube itself.
@@ -83,10 +83,12 @@ def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0,
     X = cube.matrix(dtype=np.float32)
     check_photons(X, n_resamplings)
     rng = np.random.default_rng(seed)
-    background = np.zeros((len(X), 1), dtype=np.float32) if background is None else background.astype(np.float32)
-    total, below = (np.broadcast_to(each, X.shape).sum(axis=1, dtype=float) for each in (X, background))
+    if background is None:
+        background = BackgroundCounts.separable(np.zeros(len(X)), np.zeros(X.shape[1]))
+    background = BackgroundCounts.of(background)
+    total, below = X.sum(axis=1, dtype=float), background.spectrum()
     solve = _demixing(spectra, total, amplitude * below)
-    net = X - np.float32(amplitude) * background
+    net = ForwardModel(~cube.pixel_mask, background=background.scaled(amplitude)).net(X)
     counts = spectra * (solve @ (total - amplitude * below))
     images = _image_rows(spectra, solve) @ net
     of_spectra, of_images, of_amplitude = np.zeros(counts.shape), np.zeros(images.shape, dtype=np.float32), 0.0
@@ -98,10 +100,10 @@ def resample(cube, spectra, find, n_resamplings, background=None, amplitude=1.0,
         again = _demixing(A, totals, other * below)
         rows, more = _image_rows(A, again), other - amplitude
         of_spectra += (A * (again @ (totals - other * below)) - counts) ** 2
-        of_images += (rows @ net - np.float32(more) * (rows @ background) - images) ** 2
+        of_images += (rows @ net - np.float32(more) * background.project(rows) - images) ** 2
         of_amplitude += more**2
         meter.step()
-    noise = _photon_noise(cube, spectra, solve, net, np.float32(amplitude) * background)
+    noise = _photon_noise(cube, spectra, solve, net, background.scaled(amplitude))
     of_spectra = np.sqrt(np.maximum(of_spectra / n_resamplings, 1.0))
     of_images = np.sqrt(of_images / n_resamplings + noise)
     return of_spectra, of_images, float(np.sqrt(of_amplitude / n_resamplings))
@@ -126,5 +128,6 @@ def _photon_noise(cube, spectra, solve, net, background):
         scales = Starlet(min(n_scales, Starlet().largest_n_scales(min(mask.shape))))
         _, smooth = scales.forward(np.nan_to_num(cube.image_of(sources)), mask if mask.any() else None)
         sources = smooth[:, ~mask]
-    expected = np.maximum(spectra.astype(np.float32) @ sources.astype(np.float32), 0.0) + background
-    return _image_rows(spectra, solve) ** 2 @ expected
+    expected = np.maximum(spectra.astype(np.float32) @ sources.astype(np.float32), 0.0)
+    weights = _image_rows(spectra, solve) ** 2
+    return weights @ expected + background.project(weights)

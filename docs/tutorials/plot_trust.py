@@ -110,7 +110,7 @@ def misfit(**results):
     norm = SymLogNorm(linthresh=10, vmin=-1000, vmax=1000)
     figure, axes = plt.subplots(1, len(results), figsize=(3.5 * len(results), 3.2), layout="constrained", squeeze=False)
     for axis, (title, result) in zip(axes[0], results.items()):
-        drawn = axis.imshow(block_chi_square(result, 8), origin="lower", norm=norm, cmap="RdBu_r")
+        drawn = axis.imshow(block_chi_square(result.fit, 8), origin="lower", norm=norm, cmap="RdBu_r")
         axis.set(title=title.replace("_", " "), xticks=[], yticks=[], facecolor="0.85")
     figure.colorbar(drawn, ax=axes[0], label="misfit (sigma)", ticks=[-1000, -100, -10, 0, 10, 100, 1000])
 

@@ -39,7 +39,7 @@ def background(request, rng):
 
 def test_background_is_what_it_is_made_of(background):
     whole = background.matrix()
-    assert whole.shape == background.matrix_shape == (M, T)
+    assert whole.shape == background.shape == (M, T)
     assert_allclose(background[1:3], whole[1:3])
     assert_allclose(background[2], whole[2])
     assert_allclose(background.spectrum(), whole.sum(axis=1))

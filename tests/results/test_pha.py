@@ -158,7 +158,7 @@ def test_read_as_an_observed_spectrum(told, tmp_path):
 
 def test_given_uncertainty_counts_where_it_is_larger(make_separation, tmp_path):
     result = make_separation()
-    noise = spectrum_errors(result)
+    noise = spectrum_errors(result.fit)
     given = noise * np.where(np.arange(6) < 3, 5, 0.1)[:, np.newaxis]
     again = Separation(result.cube, result.mixing, result.sources, result.names, spectra_uncertainty=given)
     errors = [fits.getdata(path, "SPECTRUM")["STAT_ERR"] for path in again.write_pha(tmp_path)]
@@ -171,8 +171,8 @@ def test_noise_in_the_images_does_not_make_the_errors_small(make_separation, sca
     result = make_separation(shape=(150, 150), scale=scale)
     weight = 1 / np.sqrt(result.model_cube().matrix().mean(axis=1, keepdims=True))
     fitted = np.linalg.pinv(result.mixing * weight) @ (result.cube.matrix() * weight)
-    known = spectrum_errors(result)
-    found = spectrum_errors(Separation(result.cube, result.mixing, fitted, result.names))
+    known = spectrum_errors(result.fit)
+    found = spectrum_errors(Separation(result.cube, result.mixing, fitted, result.names).fit)
     plain = fitted.sum(axis=1) * np.sqrt(np.maximum(result.mixing @ fitted, 0) @ np.linalg.pinv(fitted) ** 2)
     bright = known > 1.01
     assert low < (found / known)[bright].min()

@@ -175,7 +175,7 @@ def test_bands_are_the_standard_deviations(make_separation):
     widths = np.diff(result.cube.energy_edges.value)
     for given in (None, np.full(result.mixing.shape, 7.0)):
         again = Separation(result.cube, result.mixing, result.sources, result.names, spectra_uncertainty=given)
-        expected = spectrum_errors(result) if given is None else given
+        expected = spectrum_errors(result.fit) if given is None else given
         _, spectra, _ = parts(again.plot())
         bands = {patch.get_gid(): patch.get_data() for patch in spectra.patches if patch.get_gid()}
         for k, name in enumerate(result.names):

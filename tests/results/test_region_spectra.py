@@ -91,7 +91,7 @@ def test_errors_of_spectra_count_by_share(make_separation, left):
     share = result.sources[:, left.ravel()].sum(axis=1) / result.sources.sum(axis=1)
     for part, name in zip(share, result.names):
         assert_allclose(again.region_spectra(left)[f"{name}_err"].value, 1e4 * part, rtol=1e-2)
-    own = spectrum_errors(result)
+    own = spectrum_errors(result.fit)
     assert (result.region_spectra(left)["thermal_err"].value >= 0.999 * own[:, 1] * share[1]).all()
 
 
@@ -145,7 +145,7 @@ def test_errors_of_few_counts_are_their_scatter(n_counts):
         found.append([table[name].value.sum() for name in result.names])
         errors.append([table[f"{name}_err"].value.sum() for name in result.names])
         spectra.append(X @ np.linalg.pinv(images) * images.sum(axis=1))
-        of_spectra.append(spectrum_errors(result))
+        of_spectra.append(spectrum_errors(result.fit))
     # 150 draws tell a scatter to 6 %.
     assert_allclose(np.mean(errors, axis=0), np.std(found, axis=0), rtol=0.2)
     bias = np.mean(found, axis=0) - images.reshape(3, 32, 32)[:, left].sum(axis=1)

@@ -11,7 +11,7 @@ from astro_lpalm.instrument import PHA, Response
 from astro_lpalm.simulate import Background, Observation
 from astro_lpalm.spectra import EmissionLine, Synchrotron, integrate
 
-from .prior import check_poisson, deviation
+from .statistics import check_poisson, deviation
 
 SHAPE = (30, 41)
 WHERE = {"center": SkyCoord(350.866, 58.815, unit="deg"), "pixel_scale": 1.2 * u.arcsec}

@@ -10,7 +10,7 @@ from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.simulate import simulate_from_file
 from astro_lpalm.spectra import SpectralLibrary, integrate
 
-from .prior import check_poisson
+from .statistics import check_poisson
 
 COMPONENTS = """
 [energy]

@@ -183,7 +183,7 @@ def test_blocks_of_the_true_model_have_the_expected_chi_square(model):
         X = cube.matrix()
         weighted = A / np.maximum(X.mean(axis=1), 1e-3)[:, None]
         S = np.linalg.solve(weighted.T @ A, weighted.T @ X)
-        excess.append(block_chi_square(Separation(cube, A, S, model.component_names), 16))
+        excess.append(block_chi_square(Separation(cube, A, S, model.component_names).fit, 16))
     assert abs(np.nanmean(excess)) < 1
     assert 0.3 < np.nanstd(excess) < 1.5
 
