@@ -12,7 +12,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from .._headers import header_number, header_text
 from ..grid.energies import describe_grid
 from ..grid.units import energy_unit
-from ..missions.chandra import ACIS_CHANNEL, is_acis
+from ..missions import find
 
 __all__ = [
     "describe_empty_bins",
@@ -237,10 +237,11 @@ def describe_empty_bins(counts):
 def _energy_filter(events):
     """Find what the data subspace of CIAO (DSTYPn, DSVALn) says of energies: cards, and the range in keV."""
     header, where, cards, low, high = events.header, events.where, [], 0.0, np.inf
+    mission = find(header, where)
     for key in header:
         found = re.fullmatch(r"DSTYP(\d+)", key)
         kind = header_text(header, key, where).lower() if found else ""
-        if kind not in ("energy", "pi") or (kind == "pi" and not is_acis(header, where)):
+        if kind not in ("energy", "pi") or (kind == "pi" and mission is None):
             continue
         number = found[1]
         # Each CCD may have a component of its own, 2DSVAL3 and so on: together they hold what any of them does.
@@ -250,7 +251,7 @@ def _energy_filter(events):
             continue
         start, stop = min(first for first, _ in ranges), max(last for _, last in ranges)
         if kind == "pi":
-            start, stop = ((number * ACIS_CHANNEL).to_value(u.keV) for number in (start - 1, stop))
+            start, stop = mission.lower_edges([start, stop + 1]).to_value(u.keV)
         else:
             unit = energy_unit(header_text(header, f"DSUNIT{number}", where)) or events.energy_unit
             start, stop = (value * unit.to(u.keV) for value in (start, stop))

@@ -9,7 +9,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from .._headers import header_text
 from ..grid.units import energy_unit
-from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW, is_acis
+from ..missions import known_missions
 
 __all__ = ["check_energy_columns", "event_energies"]
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _LEAST_EV, _LARGEST_KEV = 30.0, 200.0
 
 
-def check_energy_columns(has_energy, has_pi, names, header, where):
+def check_energy_columns(has_energy, has_pi, names, mission, header, where):
     """Refuse a list that has no energies, and says of no instrument whose channels are known that it is from it.
 
     Parameters
@@ -30,6 +30,8 @@ def check_energy_columns(has_energy, has_pi, names, header, where):
         Whether there is a column ENERGY, or PI.
     names : list of str
         All columns.
+    mission : `~astro_lpalm.missions.Mission` or None
+        What the list is from, where that is known.
     header : mapping
         With what the primary header says, where the table's does not.
     where : str
@@ -38,25 +40,26 @@ def check_energy_columns(has_energy, has_pi, names, header, where):
     Raises
     ------
     ValueError
-        If there is no ENERGY, and no PI or an instrument other than Chandra's ACIS.
+        If there is no ENERGY, and no PI or an instrument whose channels are not known.
     """
     if has_energy:
         return
     if not has_pi:
         msg = f"{where} has neither ENERGY nor PI: its columns are {', '.join(names)}."
         raise ValueError(msg)
-    if not is_acis(header, where):
+    if mission is None:
         said = " ".join(header_text(header, key, where) for key in ("TELESCOP", "INSTRUME")).strip()
         unknown = "an instrument that the headers do not name (TELESCOP and INSTRUME)"
         msg = (
             f"{where} has no ENERGY, and what energy a PI channel of {said or unknown} has is not known here (only "
-            "that of Chandra ACIS is); add a column ENERGY with its unit, eV or keV (TUNITn), or the right TELESCOP "
-            "and INSTRUME."
+            f"those of {', '.join(mission.name for mission in known_missions())} are); add a column ENERGY with its "
+            "unit, eV or keV (TUNITn), or the right TELESCOP and INSTRUME, or register the mission (see "
+            "astro_lpalm.missions)."
         )
         raise ValueError(msg)
 
 
-def event_energies(values, missing, name, unit, where):
+def event_energies(values, missing, name, unit, mission, where):
     """Give events energies, and say the unit.
 
     Parameters
@@ -68,6 +71,8 @@ def event_energies(values, missing, name, unit, where):
     name : {'ENERGY', 'PI'}
     unit : str or `~astropy.units.UnitBase`
         Of ENERGY, as the list has it.
+    mission : `~astro_lpalm.missions.Mission` or None
+        Whose channels PI has; only asked for those.
     where : str
         The list, for messages.
 
@@ -90,8 +95,9 @@ def event_energies(values, missing, name, unit, where):
     """
     given = values if missing is None else values[~missing]
     if name == "PI":
-        _check_range(given, 1, ACIS_OVERFLOW + 1, f"{where}: PI", f"a channel from 1 to {ACIS_OVERFLOW}")
-        return _of_channels(values, missing, where), u.eV
+        first, last = mission.first_channel, mission.last_channel
+        _check_range(given, first, last + 1, f"{where}: PI", f"a channel from {first} to {last}")
+        return _of_channels(values, missing, mission, where), u.eV
     text = "" if unit is None else str(unit).strip()
     known = energy_unit(text) if text else _unit_of_values(given, where)
     if known is None:
@@ -126,15 +132,16 @@ def _unit_of_values(energy, where):
     return unit
 
 
-def _of_channels(channel, missing, where):
+def _of_channels(channel, missing, mission, where):
     """Give events the energies of their PI channels' centres, in eV; the overflow channel has none."""
     logger.info("%s has no ENERGY: the energy of an event is the centre of its PI channel", where)
-    energy = channel.astype(np.float32)
-    energy -= 0.5
-    energy *= ACIS_CHANNEL.to_value(u.eV)
-    energy[channel == ACIS_OVERFLOW] = np.inf
-    if missing is not None:
-        energy[missing] = np.nan
+    first, last = mission.first_channel, mission.last_channel
+    # Each channel is asked for once, and single precision holds its centre: lists have more events than memory may.
+    centres = np.round(mission.energies(np.arange(first, last + 1)).to_value(u.eV), 6).astype(np.float32)
+    if missing is None:
+        return centres[channel.astype(np.int32) - first]
+    energy = centres[np.where(missing, first, channel).astype(np.int32) - first]
+    energy[missing] = np.nan
     return energy
 
 

@@ -14,7 +14,7 @@ from .._files import open_fits
 from .._headers import header_number, header_text
 from .._memory import physical_memory
 from ..grid.energies import describe_grid
-from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW, is_acis
+from ..missions import find
 from .event_checks import good_times, warn_of_flags, warn_of_other_tables, warn_of_times
 from .event_energies import check_energy_columns, event_energies
 
@@ -45,7 +45,8 @@ class EventList:
         for those that have none (TNULL).
     energy_unit : `~astropy.units.Unit`
     overflow_energy : float
-        Where the overflow channel begins, in ``energy_unit``; infinite where the list is not one of ACIS.
+        Where the overflow channel begins, in ``energy_unit``; infinite where there is none, or no PI.
+    overflow_channel : int or None
     header : mapping
         The table's header, with what only the primary one says of the observation.
     names : tuple of str
@@ -63,6 +64,7 @@ class EventList:
     energy: np.ndarray
     energy_unit: u.UnitBase
     overflow_energy: float
+    overflow_channel: int | None
     header: fits.Header | dict
     names: tuple
     columns: tuple
@@ -147,7 +149,8 @@ def read_events(events):
     ----------
     events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`
         An event list with columns X, Y and ENERGY or PI, in any order and case. Without ENERGY, the energy of an
-        event is the centre of its PI channel, as Chandra's ACIS defines them, and the overflow channel has none.
+        event is the centre of its PI channel, as the mission defines them (see
+        `astro_lpalm.missions`), and an overflow channel has none.
         Of several tables of events the first is read. Of a single table HDU, the primary header and the good time
         intervals are not known.
 
@@ -176,7 +179,8 @@ def read_events(events):
     with _opened(events) as (table, hdulist, where):
         header, names, units = _describe(table, hdulist, where)
         found = {key: _find(names, key) for key in ("X", "Y", "ENERGY", "PI", "TIME", "CCD_ID", "STATUS")}
-        _check_columns(found, names, header, where)
+        mission = find(header, where)
+        _check_columns(found, names, mission, header, where)
         intervals = good_times(hdulist, where) if found["TIME"] else []
         kinds = ["X", "Y", "ENERGY" if found["ENERGY"] else "PI"]
         judged = (["TIME", "CCD_ID"] if intervals else []) + ["STATUS"]
@@ -193,12 +197,12 @@ def read_events(events):
         columns[key] if missing[key] is None else np.where(missing[key], np.nan, columns[key]) for key in ("X", "Y")
     )
     kind = kinds[2]
-    energy, unit = event_energies(columns[kind], missing[kind], kind, units[found[kind]], where)
+    energy, unit = event_energies(columns[kind], missing[kind], kind, units[found[kind]], mission, where)
     # With energies at hand PI need not be read: these events are the ones above its last but one channel.
-    has_overflow = found["PI"] is not None and is_acis(header, where)
-    overflow_energy = ((ACIS_OVERFLOW - 1) * ACIS_CHANNEL).to_value(unit) if has_overflow else np.inf
+    has_channels = found["PI"] is not None and mission is not None
+    overflow = (mission.overflow_energy.to_value(unit), mission.overflow) if has_channels else (np.inf, None)
     sky = found["X"], found["Y"]
-    return EventList(x, y, energy, unit, overflow_energy, header, sky, tuple(names.index(n) + 1 for n in sky), where)
+    return EventList(x, y, energy, unit, *overflow, header, sky, tuple(names.index(n) + 1 for n in sky), where)
 
 
 def count_events(events, grid, energy_edges, mask=None, place=""):
@@ -268,7 +272,7 @@ def count_events(events, grid, energy_edges, mask=None, place=""):
             n_region += int(plane[mask].sum())
             plane[mask] = 0
     reasons = {
-        f"in the overflow channel PI {ACIS_OVERFLOW}": n_overflow,
+        f"in the overflow channel PI {events.overflow_channel}": n_overflow,
         "without an energy (TNULL)": n_missing,
         "outside the energy range": n_energy - n_overflow - n_missing,
         "without a position (NaN)": n_nowhere,
@@ -383,12 +387,12 @@ def _find(names, key):
     return next((name for name in names if name == key), next((name for name in names if name.upper() == key), None))
 
 
-def _check_columns(found, names, header, where):
+def _check_columns(found, names, mission, header, where):
     listing = f"its columns are {', '.join(names)}."
     if found["X"] is None or found["Y"] is None:
         msg = f"{where} has no sky coordinates X and Y: {listing}"
         raise ValueError(msg)
-    check_energy_columns(found["ENERGY"] is not None, found["PI"] is not None, names, header, where)
+    check_energy_columns(found["ENERGY"] is not None, found["PI"] is not None, names, mission, header, where)
 
 
 def _columns(table, names, path, where):

@@ -13,13 +13,10 @@ from .._headers import exposure_time, header_number, header_text
 from ..cube.cube import EventCube
 from ..cube.observations import same_grid
 from ..grid.energies import as_energy_edges, describe_grid
-from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW
+from ..missions import find, known_missions
 from .counts import BackgroundCounts
 
 __all__ = ["ExpectedBackground"]
-
-# CIAO gives BACKSCAL as a fraction of the whole sky image of ACIS, of 8192 x 8192 pixels of 0.492 arcsec.
-_ACIS_SKY = (8192 * 0.492 * u.arcsec) ** 2
 
 _SAME_SCALE = 0.01  # relative: scales of CCDs that differ by less are as good as one
 
@@ -102,13 +99,14 @@ class ExpectedBackground:
         cube : EventCube
             The observation.
         channel_edges : `~astropy.units.Quantity`, shape (n_channel + 1,), optional
-            Energies of its channels, as `~astro_lpalm.instrument.Response` has them. By default the 1024 PI channels of
-            Chandra's ACIS.
+            Energies of its channels, as `~astro_lpalm.instrument.Response` has them. By default those of the mission
+            that the header names, where it is known: `astro_lpalm.missions.find`.
         scale : float, optional
-            What its counts are multiplied by to be those in the cube's unmasked pixels. By default, for Chandra, the
-            ratio of the exposure times, times that of the areas: the unmasked pixels, each weighted by its relative
-            exposure, to the one that BACKSCAL says. An exposure map in units of time is taken at its word. Counts are
-            divided by AREASCAL in any case, and those of channels that QUALITY calls bad are left out.
+            What its counts are multiplied by to be those in the cube's unmasked pixels. By default, where the area
+            that the mission's BACKSCAL means is known, the ratio of the exposure times, times that of the areas: the
+            unmasked pixels, each weighted by its relative exposure, to the one that BACKSCAL says. An exposure map in
+            units of time is taken at its word. Counts are divided by AREASCAL in any case, and those of channels that
+            QUALITY calls bad are left out.
         free : bool
             As in `ExpectedBackground`.
 
@@ -121,23 +119,24 @@ class ExpectedBackground:
         ValueError
             If the channels' energies or the scale are not given, and cannot be known.
         """
-        telescope, instrument = (
-            header_text(pha.header, key, f"'{pha.path}'").upper() for key in ("TELESCOP", "INSTRUME")
-        )
-        is_acis = telescope == "CHANDRA" and instrument == "ACIS"
+        where = f"'{pha.path}'"
+        mission = find(pha.header, where)
+        edges = None if mission is None else mission.channel_edges
+        is_known = edges is not None and pha.n_channel == len(edges) - 1
         if channel_edges is None:
-            if not is_acis or pha.n_channel != ACIS_OVERFLOW:
+            if not is_known:
+                telescope, instrument = (header_text(pha.header, key, where) for key in ("TELESCOP", "INSTRUME"))
                 msg = (
                     f"what energies the {pha.n_channel} channels of {telescope or 'an unknown telescope'} {instrument} "
                     "have is not known here; give channel_edges, such as those of a Response."
                 )
                 raise ValueError(msg)
-            channel_edges = np.arange(ACIS_OVERFLOW + 1) * ACIS_CHANNEL
+            channel_edges = edges
         counts = pha.area_counts()
-        if is_acis and pha.n_channel == ACIS_OVERFLOW:
-            counts[-1] = 0  # the overflow channel has no energy
+        if is_known and mission.overflow is not None:
+            counts[-1] = 0  # the overflow channel, which is the last, has no energy
         if scale is None:
-            scale = _pha_scale(pha, cube, is_acis)
+            scale = _pha_scale(pha, cube, mission)
         return cls(counts, energy_edges=channel_edges, scale=scale, free=free)
 
     def expected(self, cube):
@@ -256,12 +255,13 @@ def _blank_sky_scale(cube, blank):
     return scale * times[0] / times[1]
 
 
-def _pha_scale(pha, cube, is_acis):
+def _pha_scale(pha, cube, mission):
     time = exposure_time(cube.meta, "the cube's header")
-    if not is_acis or time is None:
+    if mission is None or mission.backscal_area is None or time is None:
+        known = ", ".join(each.name for each in known_missions() if each.backscal_area is not None)
         msg = (
-            "how the spectrum compares with the cube is only known for Chandra ACIS, with EXPOSURE in the cube's "
-            "header and BACKSCAL in the spectrum's; give scale."
+            f"how the spectrum compares with the cube is only known for {known}, with EXPOSURE in the cube's header "
+            "and BACKSCAL in the spectrum's; give scale."
         )
         raise ValueError(msg)
     backscale = np.mean(pha.backscale if not np.ndim(pha.backscale) else pha.backscale[pha.counts.value != 0])
@@ -273,4 +273,4 @@ def _pha_scale(pha, cube, is_acis):
         # Of merged observations no pixel need have been seen in all the time that EXPOSURE is the sum of.
         seconds = np.minimum(cube.exposure.to_value(u.s), time)
     exposed = seconds[~cube.pixel_mask].sum() * proj_plane_pixel_area(cube.wcs) * u.deg**2
-    return float((exposed / (pha.exposure.to_value(u.s) * backscale * _ACIS_SKY)).to_value(u.one))
+    return float((exposed / (pha.exposure.to_value(u.s) * backscale * mission.backscal_area)).to_value(u.one))

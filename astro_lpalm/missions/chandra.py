@@ -3,12 +3,12 @@
 import astropy.units as u
 import numpy as np
 
-from .._headers import header_text
 from ..data import read_table
 from ..grid.channels import check_energy_edges
 from ..instrument.response import Response
+from .mission import Mission
 
-__all__ = ["ACIS_CHANNEL", "ACIS_OVERFLOW", "approximate_acis_response", "is_acis"]
+__all__ = ["ACIS", "approximate_acis_response"]
 
 ACIS_CHANNEL = 14.6 * u.eV
 """Width of a PI channel of Chandra's ACIS: channel c holds (c - 1) to c times this energy."""
@@ -16,18 +16,26 @@ ACIS_CHANNEL = 14.6 * u.eV
 ACIS_OVERFLOW = 1024
 """The last PI channel of ACIS, which holds every energy above it."""
 
+ACIS = Mission(
+    name="Chandra ACIS",
+    telescope="CHANDRA",
+    instruments=("ACIS",),
+    first_channel=1,
+    last_channel=ACIS_OVERFLOW,
+    channel_width=ACIS_CHANNEL,
+    overflow=ACIS_OVERFLOW,
+    needs_telescope=False,
+    # CIAO gives BACKSCAL as a fraction of the whole sky image, of 8192 x 8192 pixels of 0.492 arcsec.
+    backscal_area=(8192 * 0.492 * u.arcsec) ** 2,
+)
+"""Chandra's ACIS, whose PI channels CIAO makes from energies."""
+
 # FWHM (eV) of a monochromatic line at 1.49 and 5.9 keV. acis-s: the back-illuminated S3, Chandra Proposers' Observatory
 # Guide, chapter 6. acis-i: front-illuminated, corrected for charge transfer inefficiency; there it grows with the
 # distance from the readout (Townsley et al. 2002, NIM A 486, 751): round figures, assumed for the middle of a chip.
 _FWHM = {"acis-s": (95.0, 150.0), "acis-i": (110.0, 190.0)}
 _GRID = 0.01  # keV, of the true energies
 _MARGIN = 0.4  # keV: what lies further outside the channels than this does not reach them
-
-
-def is_acis(header, where):
-    """Tell whether a list says that it is one of Chandra's ACIS."""
-    telescope, instrument = (header_text(header, key, where).upper() for key in ("TELESCOP", "INSTRUME"))
-    return telescope in ("", "CHANDRA") and instrument.startswith("ACIS")
 
 
 def approximate_acis_response(energy_edges, instrument="acis-s"):
