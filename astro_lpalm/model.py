@@ -1,7 +1,7 @@
 """What a training leaves behind and a separation needs, and the one FITS file it lives in."""
 
 import hashlib
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import fields
 from pathlib import Path
 
@@ -36,7 +36,10 @@ class Model:
 
     Parameters
     ----------
-    network : `~astro_lpalm.separation.UnrolledPALM`
+    network : object
+        A `~astro_lpalm.separation.UnrolledPALM`, or anything with ``separate(X) -> Factorization`` for X of shape
+        (m, t). Where it can, it also has ``separate(X, spectra)`` for known spectra, ``n_energies``, ``measure``
+        as that class has it (for `snr_db`), ``state_dict`` (for `checksum`) and ``to`` (for another device).
     component_names : sequence of str
         In the order of the columns of A.
     energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
@@ -67,6 +70,9 @@ class Model:
         description=None,
         name="unnamed",
     ):
+        if not callable(getattr(network, "separate", None)) or isinstance(network, type):
+            msg = f"network is {network!r}, but must be an object with a method separate(X) that gives a Factorization."
+            raise TypeError(msg)
         self.network = network
         self.component_names = check_component_names(component_names)
         self.energy_edges = energy_edges
@@ -76,15 +82,20 @@ class Model:
         self.name = name
 
     def __repr__(self):
-        settings = ", ".join(f"{key}={value!r}" for key, value in self.network.settings.items())
-        energies = f"{self.network.n_energies} energies"
+        parts = [", ".join(self.component_names)]
         if self.energy_edges is not None:
-            energies += f" from {self.energy_edges[0]:g} to {self.energy_edges[-1]:g}"
-        return f"<Model {self.name!r}: {', '.join(self.component_names)}; {energies}; {settings}>"
+            low, high = self.energy_edges[0], self.energy_edges[-1]
+            parts.append(f"{len(self.energy_edges) - 1} energies from {low:g} to {high:g}")
+        elif (n_energies := getattr(self.network, "n_energies", None)) is not None:
+            parts.append(f"{n_energies} energies")
+        parts.append(_described(self.network))
+        return f"<Model {self.name!r}: {'; '.join(parts)}>"
 
     @property
     def checksum(self):
-        """Sixteen hexadecimal digits that tell one set of weights from another."""
+        """Sixteen hexadecimal digits that tell one set of weights from another; empty if no ``state_dict`` has them."""
+        if not hasattr(self.network, "state_dict"):
+            return ""
         digest = hashlib.sha256()
         for name, value in self.network.state_dict().items():
             digest.update(name.encode())
@@ -116,8 +127,10 @@ class Model:
             If X does not have the energies of the model, is not finite, or has fewer counts than it takes.
         """
         model = self if device is None else self.to(device)
-        if not refine or spectra is not None:
+        if spectra is not None:
             return model.network.separate(X, spectra)
+        if not refine:
+            return model.network.separate(X)
         X, _ = check_data(X)
         try:
             return refine_spectra(X, model.start(X), self.prior)
@@ -143,9 +156,12 @@ class Model:
         return self.network.separate(np.ascontiguousarray(X[:, ::stride]))
 
     def to(self, device):
-        """Give the same model with its network on another device."""
+        """Give the same model with its network on another device; a ValueError if the network cannot move."""
+        if not hasattr(self.network, "to"):
+            msg = f"the network, of class {_described(self.network)}, has no method to(device); leave the device out."
+            raise ValueError(msg)
         twin = copy(self)
-        twin.network = self.network.copy().to(device)
+        twin.network = deepcopy(self.network).to(device)
         return twin
 
     @property
@@ -163,11 +179,13 @@ class Model:
 
         Returns
         -------
-        float
+        float or None
             ``20 log10(||A S|| / ||N||)`` in decibels, N being white noise of the variance that the m - n directions of
-            the least power have; from -40 to 160.
+            the least power have; from -40 to 160. None if the network has no ``measure``.
         """
         X, _ = check_data(X)
+        if not hasattr(self.network, "measure"):
+            return None
         scale, noise = (float(each) for each in self.network.measure(torch.from_numpy(X)[None]))
         power = len(X) * noise**2
         return 10.0 * float(np.log10(max(scale**2 / max(power, 1e-16 * scale**2, np.finfo(float).tiny) - 1.0, 1e-4)))
@@ -184,7 +202,11 @@ class Model:
         ------
         OSError
             If the file exists and may not be overwritten, or cannot be written.
+        ValueError
+            If the network is not an `~astro_lpalm.separation.UnrolledPALM` of updates that have names: a file has no
+            place for classes, which would have to be unpickled.
         """
+        self._check_named()
         primary = fits.PrimaryHDU()
         header = primary.header
         header["CONTENT"] = ("astro_lpalm model", "a trained separation network")
@@ -213,6 +235,18 @@ class Model:
         if self.history:
             hdus.append(fits.BinTableHDU(Table(rows=self.history), name="TRAINING"))
         write_fits(fits.HDUList(hdus), path, overwrite=overwrite)
+
+    def _check_named(self):
+        classes = [] if type(self.network) is UnrolledPALM else [type(self.network)]
+        if not classes:
+            classes = [value for value in self.network.settings.values() if isinstance(value, type)]
+        if classes:
+            msg = (
+                f"the model {self.name!r} cannot be written: a model file keeps the names of a network's updates and "
+                f"its weights, but not the class {classes[0].__qualname__}, which would have to be pickled. Keep the "
+                "weights in a file of your own, and make the model anew by Model(network, component_names=...)."
+            )
+            raise ValueError(msg)
 
     @classmethod
     def read(cls, path):
@@ -291,6 +325,16 @@ class Model:
             description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
             name=header_text(header, "MODEL", "its header"),
         )
+
+
+def _described(network):
+    # The settings of ours, the class of any other.
+    if type(network) is not UnrolledPALM:
+        return type(network).__qualname__
+    settings = network.settings.items()
+    return ", ".join(
+        f"{key}={value.__qualname__ if isinstance(value, type) else repr(value)}" for key, value in settings
+    )
 
 
 def _weights(hdu):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from astropy.io import fits
 
+from astro_lpalm import separate
 from astro_lpalm.data import __file__ as data_file
 from astro_lpalm.model import Model, load_model, packaged_models
-from astro_lpalm.separation import UnrolledPALM, refine
+from astro_lpalm.separation import Factorization, IstaLLTUpdate, UnrolledPALM, refine
 from astro_lpalm.spectra import SpectralLibrary, SpectralPrior
 
 from . import toy
@@ -88,6 +89,67 @@ def test_every_kind_of_network(tmp_path, s_update, a_update):
     assert back.network.settings == {"s_update": s_update, "a_update": a_update, "n_layers": 2}
     for name, value in weights(model).items():
         np.testing.assert_array_equal(weights(back)[name], value, err_msg=name)
+
+
+class OwnNetwork:
+    """A network that has learned two spectra by heart."""
+
+    def separate(self, X):
+        A = 0.9 * toy.spectra() + 0.02
+        return Factorization(A, np.linalg.pinv(A) @ X)
+
+
+class OwnUpdate(IstaLLTUpdate):
+    pass
+
+
+class OwnPALM(UnrolledPALM):
+    pass
+
+
+def test_own_network(tmp_path):
+    model = Model(OwnNetwork(), component_names=toy.NAMES, energy_edges=toy.EDGES, prior=toy.prior(), name="mine")
+    X = toy.cube().matrix()
+    assert repr(model) == "<Model 'mine': soft, hard; 12 energies from 1 keV to 4 keV; OwnNetwork>"
+    assert repr(Model(OwnNetwork(), component_names=toy.NAMES)) == "<Model 'unnamed': soft, hard; OwnNetwork>"
+    plain, refined = (model.separate(X, refine=refine) for refine in (False, True))
+    np.testing.assert_array_equal(plain.spectra, OwnNetwork().separate(X).spectra)
+    np.testing.assert_array_equal(refined.spectra, refine(X, plain, toy.prior().astype(np.float32)).spectra)
+    assert model.snr_db(X) is None
+    assert model.checksum == ""
+    with pytest.raises(ValueError, match=r"network, of class OwnNetwork, has no method to\(device\); leave the d"):
+        model.separate(X, device="cpu")
+
+
+def test_own_network_separates_a_cube(tmp_path):
+    model = Model(OwnNetwork(), component_names=toy.NAMES, energy_edges=toy.EDGES, prior=toy.prior(), name="mine")
+    result, expected = (separate(toy.cube(), each, n_resamplings=0) for each in (model, toy.model()))
+    for name in toy.NAMES:
+        np.testing.assert_allclose(result.images[name].data, expected.images[name].data, atol=0.5)
+    result.write(tmp_path / "result.fits")
+    assert fits.getval(tmp_path / "result.fits", "MODEL") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("network", "cause"),
+    [
+        (OwnNetwork(), "OwnNetwork"),
+        (OwnPALM(n_layers=2).initialize(toy.spectra()), "OwnPALM"),
+        (UnrolledPALM(OwnUpdate, n_layers=2).initialize(toy.spectra()), "OwnUpdate"),
+    ],
+)
+def test_own_classes_are_not_written(tmp_path, network, cause):
+    model = Model(network, component_names=toy.NAMES)
+    assert cause in repr(model)
+    with pytest.raises(ValueError, match=f"'unnamed' cannot be written: .* not the class {cause}, which would have to"):
+        model.write(tmp_path / "model.fits")
+    assert not any(tmp_path.iterdir())
+
+
+def test_network_must_separate():
+    for network in (None, OwnNetwork):
+        with pytest.raises(TypeError, match=r"network is .*, but must be an object with a method separate\(X\)"):
+            Model(network, component_names=toy.NAMES)
 
 
 def test_least_that_a_model_can_be(tmp_path):

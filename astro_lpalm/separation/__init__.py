@@ -14,4 +14,5 @@ from .posterior import *
 from .refinement import *
 from .snmfnet import *
 from .unrolled import *
+from .updates import *
 from .vca import *

@@ -12,12 +12,14 @@ Thresholds are relative to the power and the noise that are measured on X, and t
 scaling X scales S and leaves A as it is, and repeating the pixels repeats those of S.
 """
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from torch import nn
 
 from .base import Factorization, check_data
-from .updates import A_UPDATES, S_UPDATES
+from .updates import A_UPDATES, S_UPDATES, SourceUpdate, SpectraUpdate, named_update
 
 __all__ = ["ISTALLT", "LISTA", "LISTACP", "LPALM", "UnrolledPALM"]
 
@@ -31,11 +33,13 @@ class UnrolledPALM(nn.Module):
 
     Parameters
     ----------
-    s_update : {"lista-cp", "ista-llt", "lista"}
+    s_update : {"lista-cp", "ista-llt", "lista"} or type
         How the sources are updated: with learned matrices W_k (equations 7 and 8), with learned steps and thresholds
-        (equation 11), or with fully learned matrices (equation 4).
-    a_update : {"ista-ll", "explicit", "known"}
-        How the spectra are updated: a gradient step of learned or of explicit length, or not at all, for a known A.
+        (equation 11), or with fully learned matrices (equation 4); or a class of your own, as
+        `~astro_lpalm.separation.SourceUpdate` describes.
+    a_update : {"ista-ll", "explicit", "known"} or type
+        How the spectra are updated: a gradient step of learned or of explicit length, or not at all, for a known A;
+        or a class of your own, as `~astro_lpalm.separation.SpectraUpdate` describes.
     n_layers : int
         Number of layers K.
 
@@ -58,10 +62,8 @@ class UnrolledPALM(nn.Module):
 
     def __init__(self, s_update="lista-cp", a_update="ista-ll", n_layers=25):
         super().__init__()
-        for name, value, known in (("s_update", s_update, S_UPDATES), ("a_update", a_update, A_UPDATES)):
-            if value not in known:
-                msg = f"{name} is {value!r}, but must be one of {', '.join(map(repr, known))}."
-                raise ValueError(msg)
+        s_update = named_update("s_update", s_update, S_UPDATES, SourceUpdate)
+        a_update = named_update("a_update", a_update, A_UPDATES, SpectraUpdate)
         if n_layers < 1:
             msg = f"n_layers is {n_layers}, but a network needs at least one layer."
             raise ValueError(msg)
@@ -77,8 +79,9 @@ class UnrolledPALM(nn.Module):
         """Make the parameters for m energies and n components, all zero; return the network."""
         self.n_energies, self.n_components = int(n_energies), int(n_components)
         sizes = (self.n_layers, self.n_energies, self.n_components)
-        self.s_part = S_UPDATES[self.settings["s_update"]](*sizes)
-        self.a_part = A_UPDATES[self.settings["a_update"]](*sizes)
+        s_update, a_update = self.settings["s_update"], self.settings["a_update"]
+        self.s_part = S_UPDATES.get(s_update, s_update)(*sizes)
+        self.a_part = A_UPDATES.get(a_update, a_update)(*sizes)
         # A threshold is theta[0] + theta[1] * (noise of a pixel), in units of the root mean power of a pixel.
         self.theta = nn.Parameter(torch.zeros(self.n_layers, 2))
         return self
@@ -191,9 +194,7 @@ class UnrolledPALM(nn.Module):
 
     def copy(self):
         """Return a network of its own with the same settings and parameters."""
-        twin = UnrolledPALM(**self.settings).allocate(self.n_energies, self.n_components)
-        twin.to(self.theta.device, self.theta.dtype).load_state_dict(self.state_dict())
-        return twin
+        return deepcopy(self)
 
     def _run(self, X, spectra):
         # `layers` without gradients: the pixels in blocks, the sources in place.

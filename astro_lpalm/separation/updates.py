@@ -3,12 +3,109 @@
 An update of the sources gives two small matrices, M (n, n) and V (n, m), of S <- ST(M S + V X). An update of the
 spectra gives the inverse step of A <- Pi(A + (X S^T - A S S^T) / L). Equation numbers are those of Fahes et al.
 (ICLR 2022, arXiv:2112.05694).
+
+Updates of your own are subclasses of `SourceUpdate` and `SpectraUpdate`, or any other `torch.nn.Module` with the same
+attributes; :class:`~astro_lpalm.separation.UnrolledPALM` takes the classes in the place of a name. They are made as
+``Update(n_layers, m, n)`` for m energies and n components, and shapes have N examples and t pixels.
 """
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import nn
 
-__all__ = ["A_UPDATES", "S_UPDATES"]
+__all__ = [
+    "A_UPDATES",
+    "S_UPDATES",
+    "ExplicitUpdate",
+    "IstaLLTUpdate",
+    "IstaLLUpdate",
+    "KnownUpdate",
+    "ListaCPUpdate",
+    "ListaUpdate",
+    "SourceUpdate",
+    "SpectraUpdate",
+]
+
+
+class SourceUpdate(nn.Module, ABC):
+    """What an update of the sources S, (N, n, t), is asked for.
+
+    Parameters
+    ----------
+    n_layers, m, n : int
+        Numbers of layers, of energies and of components. The parameters made here may be zero.
+
+    Examples
+    --------
+    ISTA of a constant step that is learned:
+
+    >>> import torch
+    >>> from astro_lpalm.separation import SourceUpdate, UnrolledPALM
+    >>> class OneStep(SourceUpdate):
+    ...     def __init__(self, n_layers, m, n):
+    ...         super().__init__(n_layers, m, n)
+    ...         self.step = torch.nn.Parameter(torch.zeros(1))
+    ...
+    ...     def initialize(self, spectra):
+    ...         largest = torch.linalg.matrix_norm(spectra, 2) ** 2
+    ...         self.step[:] = 1 / largest
+    ...         return largest
+    ...
+    ...     def operators(self, layer, A):
+    ...         V = self.step * A.mT
+    ...         return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device) - V @ A, V
+    >>> UnrolledPALM(OneStep, n_layers=3).initialize([[0.6, 0.0], [0.8, 1.0]]).n_layers
+    3
+    """
+
+    def __init__(self, n_layers, m, n):
+        super().__init__()
+
+    @abstractmethod
+    def initialize(self, spectra):
+        """Give the parameters, in place and without gradients, the values of unlearned PALM.
+
+        Parameters
+        ----------
+        spectra : `torch.Tensor`, shape (m, n)
+            An example of A, in double precision.
+
+        Returns
+        -------
+        float or `torch.Tensor`, shape ()
+            The inverse step of ISTA, which the first thresholds are divided by: the largest eigenvalue of A^T A, or
+            a little more.
+        """
+
+    @abstractmethod
+    def operators(self, layer, A):
+        """Give M, shape (N, n, n), and V, (N, n, m), of a layer for the present A, (N, m, n)."""
+
+    def project(self, X):
+        """Give V X of all layers, (N, n_layers, n, t); None where V depends on A, so that they are found one by one."""
+
+
+class SpectraUpdate(nn.Module, ABC):
+    """What an update of the spectra A, (N, m, n), is asked for; parameters as for `SourceUpdate`.
+
+    Attributes
+    ----------
+    moves : bool
+        Whether A is updated at all. Where it is not, the network is given the spectra.
+    """
+
+    moves = True
+
+    def __init__(self, n_layers, m, n):
+        super().__init__()
+
+    def initialize(self):
+        """Give the parameters, in place and without gradients, the values of unlearned PALM; here there are none."""
+
+    @abstractmethod
+    def inverse_step(self, layer, C):
+        """Give the inverse step L of a layer, to be broadcast to (N, 1, 1), for C = S S^T / ||X||^2, (N, n, n)."""
 
 
 def _lipschitz(spectra):
@@ -20,108 +117,127 @@ def _project(V, X):
     return (V.reshape(-1, V.shape[-1]) @ X).unflatten(1, V.shape[:2])
 
 
-class _ListaCP(nn.Module):
+class ListaCPUpdate(SourceUpdate):
     """Equations (7) and (8): S + W_k^T (X - A S), with a learned W_k of the shape of A."""
 
     def __init__(self, n_layers, m, n):
-        super().__init__()
+        super().__init__(n_layers, m, n)
         self.W = nn.Parameter(torch.zeros(n_layers, m, n))
 
     def initialize(self, spectra):
+        """Take the values of ISTA for these spectra."""
         lipschitz = _lipschitz(spectra)
         self.W[:] = spectra / lipschitz
         return lipschitz
 
     def operators(self, layer, A):
+        """Give M and V of a layer."""
         V = self.W[layer].mT
         return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device) - V @ A, V.expand(len(A), -1, -1)
 
     def project(self, X):
+        """Give V X of all layers at once."""
         return _project(self.W.mT, X)
 
 
-class _IstaLLT(nn.Module):
+class IstaLLTUpdate(SourceUpdate):
     """Equation (11): S + A^T (X - A S) / L_k, with a learned L_k."""
 
     def __init__(self, n_layers, m, n):
-        super().__init__()
+        super().__init__(n_layers, m, n)
         self.inverse_step = nn.Parameter(torch.ones(n_layers))
 
     def initialize(self, spectra):
+        """Take the values of ISTA for these spectra."""
         self.inverse_step[:] = _lipschitz(spectra)
         return _lipschitz(spectra)
 
     def operators(self, layer, A):
+        """Give M and V of a layer."""
         V = A.mT / self.inverse_step[layer]
         return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device) - V @ A, V
 
-    def project(self, X):
-        return None  # V moves with A, so it is not known before the layer is reached
 
-
-class _Lista(nn.Module):
+class ListaUpdate(SourceUpdate):
     """Equation (4): W1_k S + W2_k X, both learned; A plays no part."""
 
     def __init__(self, n_layers, m, n):
-        super().__init__()
+        super().__init__(n_layers, m, n)
         self.W1 = nn.Parameter(torch.zeros(n_layers, n, n))
         self.W2 = nn.Parameter(torch.zeros(n_layers, n, m))
 
     def initialize(self, spectra):
+        """Take the values of ISTA for these spectra."""
         lipschitz = _lipschitz(spectra)
         self.W1[:] = torch.eye(spectra.shape[1], dtype=spectra.dtype) - spectra.mT @ spectra / lipschitz
         self.W2[:] = spectra.mT / lipschitz
         return lipschitz
 
     def operators(self, layer, A):
+        """Give M and V of a layer."""
         return self.W1[layer].expand(len(A), -1, -1), self.W2[layer].expand(len(A), -1, -1)
 
     def project(self, X):
+        """Give V X of all layers at once."""
         return _project(self.W2, X)
 
 
-class _IstaLL(nn.Module):
+class IstaLLUpdate(SpectraUpdate):
     """Equation (8) with a learned inverse step, as a multiple of ||S S^T||_F.
 
     The paper learns the inverse step itself, for sources of unit norm. Relative to the sources at hand it serves any
     flux and number of pixels, and a step that is stable for one observation is stable for all.
     """
 
-    moves = True
-
     def __init__(self, n_layers, m, n):
-        super().__init__()
+        super().__init__(n_layers, m, n)
         self.L = nn.Parameter(torch.ones(n_layers))
 
     def initialize(self):
+        """Take a step that cannot overshoot."""
         self.L[:] = 1.001
 
     def inverse_step(self, layer, C):
+        """Give the inverse step of a layer."""
         norm = torch.linalg.matrix_norm(C, keepdim=True)
         return self.L[layer] * norm.clamp_min(torch.finfo(C.dtype).tiny)
 
 
-class _Explicit(nn.Module):
+class ExplicitUpdate(SpectraUpdate):
     """The inverse step 1.001 ||S||_2^2 of PALM itself, nothing learned (Table 3)."""
 
-    moves = True
-
-    def __init__(self, n_layers, m, n):
-        super().__init__()
-
-    def initialize(self):
-        pass
-
     def inverse_step(self, layer, C):
+        """Give the inverse step of a layer."""
         # The smallest normal number keeps the step finite while the sources are still zero.
         return 1.001 * torch.linalg.matrix_norm(C, 2, keepdim=True).clamp_min(torch.finfo(C.dtype).tiny)
 
 
-class _Known(_Explicit):
+class KnownUpdate(ExplicitUpdate):
     """A is given and stays as it is (LISTA, LISTA-CP and ISTA-LLT as non-blind solvers)."""
 
     moves = False
 
 
-S_UPDATES = {"lista-cp": _ListaCP, "ista-llt": _IstaLLT, "lista": _Lista}
-A_UPDATES = {"ista-ll": _IstaLL, "explicit": _Explicit, "known": _Known}
+S_UPDATES = {"lista-cp": ListaCPUpdate, "ista-llt": IstaLLTUpdate, "lista": ListaUpdate}
+A_UPDATES = {"ista-ll": IstaLLUpdate, "explicit": ExplicitUpdate, "known": KnownUpdate}
+
+
+def named_update(name, value, known, base):
+    """Give the name of an update, or the class of one that has none; an error for what is neither.
+
+    ``known`` has the classes by their names, and ``base`` is the class that says what is asked of them.
+    """
+    if isinstance(value, str) and value in known:
+        return value
+    if not isinstance(value, type):
+        names = ", ".join(map(repr, known))
+        msg = f"{name} is {value!r}, but must be one of {names}, or a class such as {base.__name__} describes."
+        raise ValueError(msg)
+    asked = [attribute for attribute in vars(base) if not attribute.startswith("_")]
+    unwritten = getattr(value, "__abstractmethods__", ())
+    missing = [attribute for attribute in asked if attribute in unwritten or not hasattr(value, attribute)]
+    if missing or not issubclass(value, nn.Module):
+        lacks = f"has no {', '.join(missing)}" if missing else "is no torch.nn.Module"
+        msg = f"{name} is the class {value.__qualname__}, which {lacks}; make it a subclass of {base.__name__}."
+        raise ValueError(msg)
+    return next((key for key, update in known.items() if update is value), value)

@@ -3,6 +3,7 @@
 import math
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -35,8 +36,9 @@ def _logarithmic(X, A, S, A_hat, S_hat):
 _TINY = 1e-12  # errors below are rounding
 _WEIGHT_OF_SPECTRA = 0.3  # chosen on validation examples of section 3.1
 
-#: Functions of the batch (X, A, S) and its estimates (A, S): logarithms of NMSE(S) and NMSE(A), to which easy and hard
-#: examples matter alike, and the losses of Table 4 of Fahes et al. (2022).
+#: Functions of a batch X (N, m, t), A (N, m, n), S (N, n, t) and its estimates of A and S, which return a value for
+#: each example, (N,): logarithms of NMSE(S) and NMSE(A), to which easy and hard examples matter alike, and the losses
+#: of Table 4 of Fahes et al. (2022).
 LOSSES = {
     "log": _logarithmic,
     "sources+spectra": lambda X, A, S, A_hat, S_hat: _relative_error(S_hat, S) + _relative_error(A_hat, A),
@@ -49,13 +51,13 @@ LOSSES = {
 @dataclass(frozen=True)
 class _Configuration:
     # All that decides the outcome of a training besides its data. A checkpoint keeps it, to be resumed with no other.
-    s_update: str
-    a_update: str
+    s_update: str | type
+    a_update: str | type
     n_layers: int
     epochs: int
     batch_size: int
     learning_rate: float
-    loss: str
+    loss: str | Callable
     layer_decay: float
     validation_fraction: float
     patience: int | None
@@ -78,9 +80,26 @@ class _Configuration:
         if not 0 < self.validation_fraction < 1:
             msg = f"validation_fraction is {self.validation_fraction}, but must lie between 0 and 1."
             raise ValueError(msg)
-        if self.loss not in LOSSES:
-            msg = f"loss is {self.loss!r}, but must be one of {', '.join(map(repr, LOSSES))}."
+        if not (callable(self.loss) or (isinstance(self.loss, str) and self.loss in LOSSES)):
+            names = ", ".join(map(repr, LOSSES))
+            msg = f"loss is {self.loss!r}, but must be one of {names}, or a function of X, A, S, A_hat and S_hat."
             raise ValueError(msg)
+
+    @property
+    def loss_function(self):
+        """The function that ``loss`` names or is."""
+        return self.loss if callable(self.loss) else LOSSES[self.loss]
+
+    def named(self):
+        """Give the settings as plain values: functions and classes by their names."""
+        return {name: _name_of(value) if callable(value) else value for name, value in asdict(self).items()}
+
+
+def _name_of(value):
+    # as FITS can keep it; an object that can be called, or a partial function, has the name of its class
+    name = next((key for key, function in LOSSES.items() if function is value), None)
+    name = name or getattr(value, "__qualname__", type(value).__qualname__)
+    return name.encode("ascii", "backslashreplace").decode()
 
 
 def train(
@@ -118,13 +137,15 @@ def train(
         Examples to a step.
     learning_rate : float
         Its peak.
-    loss : str
+    loss : str or callable
         A key of ``astro_lpalm.training.LOSSES``. With "log" a model ends twice as near to the truth as with the
-        paper's "sources+spectra", whose gradients come from the hardest examples.
+        paper's "sources+spectra", whose gradients come from the hardest examples. Or a function of your own, of the
+        tensors X (N, m, t), A (N, m, n), S (N, n, t) of a batch and the network's A_hat and S_hat, that returns a
+        tensor of N values to be made small. Checkpoint and model keep its name only (``__qualname__``).
     layer_decay : float
         Weight of the loss at each layer, relative to that at the next; 0 for the last layer only.
-    s_update, a_update : str
-        See `~astro_lpalm.separation.UnrolledPALM`.
+    s_update, a_update : str or type
+        See `~astro_lpalm.separation.UnrolledPALM`. A model with a class of your own cannot be written to a file.
     validation_fraction : float
         Share of the examples kept for validation, at least one.
     patience : int, optional
@@ -148,7 +169,8 @@ def train(
     Raises
     ------
     ValueError
-        If a setting is out of range, the set is too small to be split, or the checkpoint is of another training.
+        If a setting is out of range, the set is too small to be split, the checkpoint is of another training, or
+        a loss of your own does not give a value for each example, or none that depends on the network's weights.
     OSError
         If the checkpoint cannot be read or written.
     RuntimeError
@@ -228,7 +250,7 @@ class _Run:
     def identity(self):
         """Settings and a fingerprint of the data, as plain values."""
         fingerprint = float(np.abs(self.set.X[:: max(1, len(self.set) // 100)]).sum(dtype=np.float64))
-        return asdict(self.configuration) | {"shape": str(self.set.X.shape), "fingerprint": repr(fingerprint)}
+        return self.configuration.named() | {"shape": str(self.set.X.shape), "fingerprint": repr(fingerprint)}
 
     @torch.no_grad()
     def _measure(self):
@@ -248,7 +270,13 @@ class _Run:
         return self.network.layers(self.X[batch], self.A[batch] if self.known else None, statistics)
 
     def _loss_of(self, batch, estimate):
-        return LOSSES[self.configuration.loss](self.X[batch], self.A[batch], self.S[batch], *estimate)
+        loss = self.configuration.loss_function(self.X[batch], self.A[batch], self.S[batch], *estimate)
+        if not isinstance(loss, torch.Tensor) or loss.shape != (len(batch),):
+            given = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else f"{loss!r}, no tensor"
+            name = self.configuration.named()["loss"]
+            msg = f"loss '{name}' gave {given}; return a tensor of one value for each example, here ({len(batch)},)."
+            raise ValueError(msg)
+        return loss
 
     def _loss(self, batch):
         decay = self.configuration.layer_decay
@@ -272,6 +300,10 @@ class _Run:
                 group["lr"] = self._learning_rate(step, self.configuration.epochs * len(batches))
             self.optimizer.zero_grad()
             loss = self._loss(batch).mean()
+            if not loss.requires_grad:
+                name = self.configuration.named()["loss"]
+                msg = f"loss '{name}' does not depend on what the network learns; compute it from A_hat or S_hat."
+                raise ValueError(msg)
             if not torch.isfinite(loss):
                 self._diverged(step)
                 return False
@@ -367,7 +399,7 @@ class _Run:
             "BATCH": self.configuration.batch_size,
             "RATE": self.configuration.learning_rate,
         }
-        settings |= {"LOSS": self.configuration.loss, "SEED": self.configuration.seed}
+        settings |= {"LOSS": self.configuration.named()["loss"], "SEED": self.configuration.seed}
         if self.configuration.layer_decay:
             settings["LAYERDEC"] = self.configuration.layer_decay
         return Model(

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from astro_lpalm.separation import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
+from astro_lpalm.separation import (
+    ISTALLT,
+    LISTA,
+    LISTACP,
+    LPALM,
+    IstaLLTUpdate,
+    KnownUpdate,
+    SourceUpdate,
+    SpectraUpdate,
+    UnrolledPALM,
+)
 
 from .conftest import make_mixture
 
@@ -147,9 +157,80 @@ def test_separating_leaves_the_network_alone(network, mixture):
         assert torch.equal(value, before[name])
 
 
+class OwnISTALLT(torch.nn.Module):
+    """ISTA-LLT as somebody else would write it, without our base class."""
+
+    def __init__(self, n_layers, m, n):
+        super().__init__()
+        self.steps = torch.nn.Parameter(torch.zeros(n_layers))
+
+    def initialize(self, spectra):
+        inverse = 1.001 * torch.linalg.matrix_norm(spectra, 2) ** 2
+        self.steps.fill_(1 / inverse)
+        return inverse
+
+    def operators(self, layer, A):
+        return torch.eye(A.shape[2], dtype=A.dtype) - self.steps[layer] * A.mT @ A, self.steps[layer] * A.mT
+
+    def project(self, X):
+        return None
+
+
+class HalfStep(SpectraUpdate):
+    """Half the step of ISTA-LL that nothing was learned for."""
+
+    def inverse_step(self, layer, C):
+        return 2 * 1.001 * torch.linalg.matrix_norm(C, keepdim=True).clamp_min(1e-30)
+
+
+@pytest.mark.parametrize("a_update", ["ista-ll", "known"])
+def test_own_source_update_is_as_good_as_ours(a_update, rng):
+    X, A, _ = make_mixture(rng, snr_db=20)
+    ours, own = (UnrolledPALM(s, a_update, 5).initialize(A).double() for s in ("ista-llt", OwnISTALLT))
+    with torch.no_grad():
+        ours.s_part.inverse_step *= torch.linspace(1, 2, 5)
+        own.s_part.steps /= torch.linspace(1, 2, 5)
+    known = {"spectra": A} if a_update == "known" else {}
+    expected = ours.separate(X, **known)
+    for found in (own.separate(X, **known), own.copy().separate(X, **known)):
+        np.testing.assert_allclose(found.spectra, expected.spectra, rtol=1e-5)
+        np.testing.assert_allclose(found.sources, expected.sources, atol=1e-5 * np.abs(expected.sources).max())
+
+
+def test_own_update_of_the_spectra(rng):
+    X, A, _ = make_mixture(rng, snr_db=20)
+    own = UnrolledPALM(a_update=HalfStep, n_layers=5).initialize(A).double()
+    ours = LPALM(5).initialize(A).double()
+    with torch.no_grad():
+        ours.a_part.L *= 2
+    np.testing.assert_allclose(own.separate(X).spectra, ours.separate(X).spectra, rtol=1e-5)
+
+
+def test_our_classes_stand_for_their_names():
+    assert UnrolledPALM(IstaLLTUpdate, KnownUpdate, 4).settings == ISTALLT(4).settings
+
+
+class NoOperators(SourceUpdate):
+    def initialize(self, spectra):
+        return 1.0
+
+
+class NoModule:
+    moves = True
+    initialize = inverse_step = None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            {"s_update": NoOperators},
+            "s_update is the class NoOperators, which has no operators; make it a subclass",
+        ),
+        ({"s_update": HalfStep}, "which has no operators, project; make it a subclass of SourceUpdate"),
+        ({"a_update": NoModule}, "NoModule, which is no torch.nn.Module; make it a subclass of SpectraUpdate"),
+        ({"a_update": torch.nn.Linear}, "has no moves, initialize, inverse_step"),
+        ({"s_update": OwnISTALLT(1, 2, 2)}, "must be one of .*, or a class such as SourceUpdate describes"),
         ({"s_update": "fista"}, "s_update is 'fista', but must be one of 'lista-cp'"),
         ({"a_update": "none"}, "a_update is 'none'"),
         ({"n_layers": 0}, "at least one layer"),

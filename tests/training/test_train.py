@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from astro_lpalm._shell import Terminated
-from astro_lpalm.separation import UnrolledPALM, nmse
+from astro_lpalm.model import Model
+from astro_lpalm.separation import IstaLLTUpdate, UnrolledPALM, nmse
 from astro_lpalm.training import LOSSES, DivergenceWarning, train
 
 from .conftest import make_training_set
@@ -137,6 +138,77 @@ def test_losses_fall(training_set, loss):
     assert model.history[-1]["training_loss"] < model.history[0]["training_loss"]
 
 
+def relative_errors(X, A, S, A_hat, S_hat):
+    """Do what the loss "sources+spectra" does."""
+    pairs = ((S_hat, S), (A_hat, A))
+    return sum(((found - true) ** 2).sum(dim=(1, 2)) / (true**2).sum(dim=(1, 2)) for found, true in pairs)
+
+
+class CountedLoss:
+    def __init__(self):
+        self.shapes = set()
+
+    def __call__(self, *batch):
+        self.shapes.add(tuple(each.shape[1:] for each in batch))
+        return relative_errors(*batch)
+
+
+def test_own_loss(training_set, tmp_path):
+    expected, found = (train(training_set, **QUICK, loss=loss) for loss in ("sources+spectra", relative_errors))
+    assert_same_weights(found, expected)
+    assert found.description["LOSS"] == "relative_errors"
+    found.write(tmp_path / "model.fits")
+    assert Model.read(tmp_path / "model.fits").description["LOSS"] == "relative_errors"
+    counted = CountedLoss()
+    assert train(training_set, **QUICK, loss=counted).description["LOSS"] == "CountedLoss"
+    assert counted.shapes == {((12, 60), (12, 2), (2, 60), (12, 2), (2, 60))}
+    assert train(training_set, **QUICK, loss=LOSSES["spectra"]).description["LOSS"] == "spectra"
+
+
+def test_name_of_own_loss_in_other_letters(training_set, tmp_path):
+    def größe(*batch):
+        return relative_errors(*batch)
+
+    train(training_set, **QUICK, loss=größe).write(tmp_path / "model.fits")
+    assert Model.read(tmp_path / "model.fits").description["LOSS"].endswith(r"<locals>.gr\xf6\xdfe")
+
+
+def test_checkpoint_tells_own_losses_apart(training_set, tmp_path):
+    checkpoint = tmp_path / "checkpoint.fits"
+    whole = train(training_set, **QUICK, loss=relative_errors, checkpoint=checkpoint)
+    assert_same_weights(train(training_set, **QUICK, loss=relative_errors, checkpoint=checkpoint), whole)
+    with pytest.raises(ValueError, match="another training, with loss relative_errors \\(now log\\)"):
+        train(training_set, **QUICK, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda *batch: relative_errors(*batch).mean(), r"loss '.*<lambda>' gave shape \(\); return a .*, here \(6,\)"),
+        (lambda *batch: 1.0, "gave 1.0, no tensor; return a tensor of one value for each example"),
+        (
+            lambda X, A, S, A_hat, S_hat: X.sum(dim=(1, 2)),
+            "does not depend on what the network learns; compute it",
+        ),
+    ],
+)
+def test_own_loss_that_is_none(training_set, loss, message):
+    with pytest.raises(ValueError, match=message):
+        train(training_set, **QUICK, loss=loss)
+
+
+class SameISTALLT(IstaLLTUpdate):
+    pass
+
+
+def test_own_update_learns_the_same(training_set, tmp_path):
+    expected = train(training_set, **QUICK, s_update="ista-llt")
+    found = train(training_set, **QUICK, s_update=SameISTALLT, checkpoint=tmp_path / "checkpoint.fits")
+    assert_same_weights(found, expected)
+    with pytest.raises(ValueError, match="s_update SameISTALLT \\(now ista-llt\\)"):
+        train(training_set, **QUICK, s_update="ista-llt", checkpoint=tmp_path / "checkpoint.fits")
+
+
 def test_loss_of_every_layer(training_set):
     deep = train(training_set, **QUICK, layer_decay=0.9)
     X, truth = torch.as_tensor(training_set.X[:5]), training_set.S[:5]
@@ -193,6 +265,7 @@ def test_divergence_keeps_the_best(training_set, monkeypatch):
         ({"layer_decay": 1.5}, "layer_decay is 1.5, but must lie between 0"),
         ({"patience": 0}, "patience is 0, but must be a number of epochs"),
         ({"loss": "mse"}, "loss is 'mse', but must be one of 'log', 'sources\\+spectra'"),
+        ({"loss": ["log"]}, "loss is \\['log'\\], but must be one of .*, or a function of X, A, S, A_hat and S_hat"),
         ({"batch_size": 100}, "do not fill a batch of 100"),
         ({"s_update": "fista"}, "s_update is 'fista'"),
     ],
