@@ -145,7 +145,7 @@ class Separator:
         found, details = search.spectra(cube, X)
         check_data(X, found.spectra)  # whatever a solver may give
         log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
-        best, error = search.amplitude(cube, found.spectra)
+        best, error = search.amplitude(cube, X, found.spectra)
         forward = forward.with_amplitude(max(best, 0.0))
         below = 0.0 if forward.background is None else forward.background.spectrum()
         variance = expected_counts(found.spectra, X.sum(axis=1, dtype=float), below)
@@ -172,10 +172,11 @@ class Separator:
             # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
             # come out the same each time. So the library's means are drawn again along with the photons.
             again = search if search.prior is None else replace(search, prior=search.prior.perturbed(rng))
-            found, _ = again.spectra(drawn, drawn.matrix(dtype=np.float32))
+            X = drawn.matrix(dtype=np.float32)
+            found, _ = again.spectra(drawn, X)
             if not hasattr(search.solver, "component_names"):  # whose order is open
                 found = align(found, spectra)
-            return found.spectra, max(again.amplitude(drawn, found.spectra)[0], 0.0)
+            return found.spectra, max(again.amplitude(drawn, X, found.spectra)[0], 0.0)
 
         with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
             warnings.simplefilter("ignore", AstropyUserWarning)
@@ -262,13 +263,13 @@ class _Search:
         log.debug("the refinement of the details took %d rounds, converged: %s", found.n_iter, found.converged)
         if self.blocks is None:
             return found, details
-        forward = self.forward.with_amplitude(max(self.amplitude(cube, found.spectra)[0], 0.0))
+        forward = self.forward.with_amplitude(max(self.amplitude(cube, X, found.spectra)[0], 0.0))
         below = forward.blocks(self.blocks).background
         below = None if below is None else below.matrix()
         return refine_counts(block_sums(X, self.blocks), found, self.prior, background=below), details
 
-    def amplitude(self, cube, spectra):
-        """Return what the background is best multiplied by, and the error of that."""
+    def amplitude(self, cube, X, spectra):
+        """Return what the background is best multiplied by, and the error of that; X is the cube's matrix."""
         if not self.free:
             return 1.0, 0.0
         mask, exposure, n_smooth = cube.pixel_mask, cube.relative_exposure, self.separator.n_smooth
@@ -276,7 +277,7 @@ class _Search:
         _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
         background = self.forward.background
         counts = np.maximum((exposure * smooth)[~mask], background.image().mean())
-        return background_amplitude(cube.matrix(), spectra, background, counts)
+        return background_amplitude(X, spectra, background, counts)
 
 
 @dataclass(frozen=True)

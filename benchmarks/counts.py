@@ -20,19 +20,17 @@ import numpy as np
 import torch
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
-from remnants import remnant_sources
+from remnants import cube_of, remnant_sources
 
 from astro_lpalm import load_model
-from astro_lpalm.forward import count_blocks, least_squares
-from astro_lpalm.forward.least_squares import expected_counts
+from astro_lpalm.forward import ForwardModel, count_blocks, expected_counts, least_squares
 from astro_lpalm.separation import GMCA, Factorization, align, nmse, poisson_sources, refine_counts
+from astro_lpalm.separator import Separator
 from astro_lpalm.sources import SourceLibrary
 from astro_lpalm.spectra import SpectralLibrary
-from astro_lpalm.transforms import Starlet, detail_matrix
 
 LEVELS = (1, 3, 10, 30, 100, 300, 1000)
 CASES = ("remnant-64", "remnant-240", "drawn-128")
-MOST_DETAILS = 50_000
 ORACLE_SIDE = 32  # blocks along each side in which the oracle knows the images
 METHODS = ("GMCA", "Gaussian", "Poisson", "Poisson, true start", "library mean", "true images")
 
@@ -48,13 +46,10 @@ def make_images(case, A, names, seed):
     return S / S.sum(axis=0).mean()
 
 
-def details(counts):
+def details(counts, model):
     """Make the matrix that the pipeline gives to the solver."""
-    starlet, stride = Starlet(4), 1
-    while counts[0].size * (starlet.n_scales + 3) / (2 * stride) ** 2 >= MOST_DETAILS:
-        stride *= 2
-    noise = starlet.photon_noise(counts.sum(axis=0, dtype=float))
-    return detail_matrix(starlet, counts, None, noise, stride=stride, dtype=np.float32)
+    cube = cube_of(counts, model.energy_edges)
+    return Separator().details(cube, ForwardModel(~cube.pixel_mask))
 
 
 def likeliest_spectra(counts, S, A):
@@ -75,7 +70,7 @@ def one(case, level, seed, model, A):
     S = level * make_images(case, A, model.component_names, seed)
     counts = np.random.default_rng(seed).poisson(np.tensordot(A / A.sum(axis=0), S, 1)).astype(np.float32)
     S = (S / A.sum(axis=0)[:, np.newaxis, np.newaxis]).reshape(len(S), -1)
-    matrix, X = details(counts), counts.reshape(len(counts), -1)
+    matrix, X = details(counts, model), counts.reshape(len(counts), -1)
     spectra, seconds = {}, {}
     found = model.separate(matrix)
     spectra["Gaussian"] = found.spectra

@@ -24,7 +24,7 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astro_lpalm import load_model, separate
-from astro_lpalm.forward import count_blocks
+from astro_lpalm.forward import block_sums, count_blocks
 from astro_lpalm.separation import fit_parameters
 from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
 
@@ -49,9 +49,9 @@ def load_worlds():
     return module.world
 
 
-def block_sums(cube, blocks):
-    """Sum an array (m, ny, nx) over blocks: (m, b)."""
-    return np.stack([np.bincount(blocks, weights=row.ravel()) for row in np.asarray(cube, dtype=float)])
+def _matrix(planes):
+    planes = np.asarray(planes, dtype=float)
+    return planes.reshape(len(planes), -1)
 
 
 def with_own_spectra(world, model, theta, seed):
@@ -69,12 +69,12 @@ def with_own_spectra(world, model, theta, seed):
 def one(world, model, theta):
     """Fit one world: a dict of arrays."""
     blocks = count_blocks(world.counts.sum(axis=0), fewest=1e4, n_most=32)
-    counts = block_sums(world.counts, blocks)
+    counts = block_sums(_matrix(world.counts), blocks)
     start = time.perf_counter()
     fit = fit_parameters(counts, model)
     seconds = time.perf_counter() - start
     true = np.array([spectrum.sum() for spectrum in world.spectra.values()])
-    images = np.array([block_sums(image[np.newaxis], blocks)[0] for image in world.images.values()])
+    images = block_sums(_matrix(list(world.images.values())), blocks)
     shapes = np.array([spectrum / spectrum.sum() for spectrum in world.spectra.values()]).T
     bound = fit_parameters(shapes @ images, model, theta, n_rounds=0)
     values = np.array([TRUTH[each.component][each.name] for each in model.parameters])

@@ -21,17 +21,20 @@ from remnants import cube_of, remnant_sources
 from scipy.ndimage import convolve1d
 
 from astro_lpalm import load_model, separate
+from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.separation import LPALM, Factorization, refine
 
 TAPS = np.array([1, 4, 6, 4, 1]) / 16
 COUNTS = 3.2e6 / 240**2  # a pixel, as the demo has them
+BACKGROUND = 5e3  # counts at each energy of a flat one, a twentieth of all
 
 
-def make_cube(size, model):
-    """Make counts of a remnant with the model's mean spectra."""
+def make_cube(size, model, background=0.0):
+    """Make counts of a remnant with the model's mean spectra, and as many of a flat background at every energy."""
     S = remnant_sources(model.component_names, size, COUNTS, 0)
     A = model.prior.mean.T / model.prior.mean.sum(axis=1)
-    return cube_of(np.random.default_rng(0).poisson(np.tensordot(A, S, 1)), model.energy_edges)
+    expected = np.tensordot(A, S, 1) + background / size**2
+    return cube_of(np.random.default_rng(0).poisson(expected), model.energy_edges)
 
 
 def filter_by_pixel(image, taps):
@@ -94,11 +97,14 @@ def measure(what, arguments, threads, pipe):
         rounds = 3
     else:
         model = load_model("snr-acis")
-        cube = make_cube(arguments[0], model)
-        one_cube = cube.data.nbytes
+        flat = ExpectedBackground(np.full(len(model.energy_edges) - 1, BACKGROUND), free=what == "free background")
+        cube = make_cube(arguments[0], model, BACKGROUND if "background" in what else 0.0)
+        one_cube = cube.data.size * np.dtype(np.float32).itemsize
         calls = {
             "separate": lambda: separate(cube, model),
             "without refinement": lambda: separate(cube, model, refine=False),
+            "flat background": lambda: separate(cube, model, background=flat),
+            "free background": lambda: separate(cube, model, background=flat),
             "plain": lambda: plain(cube, model, False),
             "plain, starlet by pixel": lambda: plain(cube, model, True),
         }
@@ -135,7 +141,8 @@ def main():
     parser.add_argument("--json", metavar="PATH", help="write the results to this file too")
     options = parser.parse_args()
 
-    cases = [("separate", (346,)), ("without refinement", (346,)), ("plain", (346,))]
+    cases = ("separate", "without refinement", "flat background", "free background", "plain")
+    cases = [(what, (346,)) for what in cases]
     if options.published_starlet:
         cases.append(("plain, starlet by pixel", (346,)))
     if options.sizes:

@@ -19,7 +19,7 @@ from remnants import cube_of, remnant_sources
 
 from astro_lpalm import load_model, separate
 from astro_lpalm.spectra import SpectralLibrary
-from astro_lpalm.trust.diagnostics import SeparationWarning
+from astro_lpalm.trust import SeparationWarning
 
 FAINT = 0.01
 
