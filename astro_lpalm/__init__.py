@@ -1,29 +1,36 @@
 """astro_lpalm: separate X-ray observations into their physical components."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 
-__all__ = ["EventCube", "Separation", "SeparationWarning", "load_model", "separate"]
 __version__ = _version("astro_lpalm")
+
+_ROOMS = {
+    "EventCube": "cube",
+    "Response": "instrument",
+    "Separation": "results",
+    "SeparationWarning": "trust",
+    "Separator": "separator",
+    "SpectralLibrary": "spectra",
+    "TrainingSet": "training",
+    "compare_models": "selection",
+    "load_model": "model",
+    "separate": "pipeline",
+    "train": "training",
+}
+
+__all__ = list(_ROOMS)
 
 
 def __getattr__(name):
     # Imported on first use, so that ``import astro_lpalm`` stays light: the model and the solvers need torch.
-    if name == "EventCube":
-        from .cube import EventCube as found
-    elif name == "Separation":
-        from .results import Separation as found
-    elif name == "SeparationWarning":
-        from .trust.diagnostics import SeparationWarning as found
-    elif name == "separate":
-        from .pipeline import separate as found
-    elif name == "load_model":
-        from .model import load_model as found
-    else:
+    if name not in _ROOMS:
         msg = f"module 'astro_lpalm' has no attribute {name!r}"
         raise AttributeError(msg)
+    found = getattr(_import_module(f".{_ROOMS[name]}", __name__), name)
     globals()[name] = found
     return found
 
 
 def __dir__():
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""From an observation to its components: inputs, the steps of `Separator`, what speaks against them, and a result."""
+"""Separation of an observation in one call: inputs, `~astro_lpalm.separator.Separator`, diagnostics, and a result."""
 
 import os
 import warnings
@@ -65,7 +65,7 @@ def separate(
         have no such step. A cube with negative values is no counts, and is refined on the details only.
     n_resamplings : int
         How often the photons are drawn again to find the uncertainty of spectra and images
-        (`~astro_lpalm.trust.resampling.resample`): 0 for never, 50 for an uncertainty that is itself known to 10 %.
+        (`~astro_lpalm.trust.resample`): 0 for never, 50 for an uncertainty that is itself known to 10 %.
     seed : int
         Of the resampling.
     device : str or `torch.device`, optional
@@ -91,8 +91,8 @@ def separate(
     `~astropy.utils.exceptions.AstropyUserWarning`
         If a background is larger than the data, or a free one is negative, and taken as zero, or hardly known; or if
         the cube has negative values.
-    `~astro_lpalm.trust.diagnostics.SeparationWarning`
-        If the result is not to be trusted; see `~astro_lpalm.trust.diagnostics.diagnose`. If bins at the ends of the
+    `~astro_lpalm.trust.SeparationWarning`
+        If the result is not to be trusted; see `~astro_lpalm.trust.diagnose`. If bins at the ends of the
         spectrum are empty, as those of a filtered list are.
     """
     separator = Separator(transform=transform, refine=refine, n_resamplings=n_resamplings, seed=seed)

@@ -212,7 +212,7 @@ def count_events(events, grid, energy_edges, mask=None, place=""):
     ----------
     events : EventList
         The events.
-    grid : `~astro_lpalm.grid.sky.SkyGrid`
+    grid : `~astro_lpalm.grid.SkyGrid`
         The image's pixels; an event on an edge belongs to the pixel above it.
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
         Energy bins; an event on an edge belongs to the bin above it.

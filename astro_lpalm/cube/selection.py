@@ -91,7 +91,7 @@ def choose_grid(
 
     Returns
     -------
-    grid : `~astro_lpalm.grid.sky.SkyGrid`
+    grid : `~astro_lpalm.grid.SkyGrid`
 
     Raises
     ------
@@ -130,7 +130,7 @@ def warn_of_stripes(events, grid, sky_wcs):
     Parameters
     ----------
     events : `~astro_lpalm.cube.events.EventList`
-    grid : `~astro_lpalm.grid.sky.SkyGrid`
+    grid : `~astro_lpalm.grid.SkyGrid`
     sky_wcs : `~astropy.wcs.WCS`
         Of the sky pixels.
     """

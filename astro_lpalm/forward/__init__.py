@@ -1,11 +1,34 @@
 """The forward model, what counts an observation is expected to have; background, and least squares of such counts."""
 
-from .amplitude import *
-from .background import *
-from .blocks import *
-from .counts import *
-from .fit import *
-from .least_squares import *
-from .matrices import *
-from .model import *
-from .operators import *
+from .amplitude import background_amplitude
+from .background import ExpectedBackground
+from .blocks import count_blocks
+from .counts import BackgroundCounts, block_sums
+from .fit import Fit
+from .least_squares import demixing_matrix, expected_counts, floored, least_squares, weighted_inverse
+from .matrices import check_data
+from .model import ForwardModel, Tile
+from .operators import Blur, Composition, Expose, Mix, Operator, Redistribute
+
+__all__ = [
+    "BackgroundCounts",
+    "Blur",
+    "Composition",
+    "ExpectedBackground",
+    "Expose",
+    "Fit",
+    "ForwardModel",
+    "Mix",
+    "Operator",
+    "Redistribute",
+    "Tile",
+    "background_amplitude",
+    "block_sums",
+    "check_data",
+    "count_blocks",
+    "demixing_matrix",
+    "expected_counts",
+    "floored",
+    "least_squares",
+    "weighted_inverse",
+]

@@ -150,8 +150,8 @@ class ExpectedBackground:
         Returns
         -------
         counts : `~astro_lpalm.forward.BackgroundCounts`
-            A matrix of shape (n_energy, n_pixels), in the order of `EventCube.matrix`, kept as what it is made of;
-            before the amplitude, where that is free.
+            A matrix of shape (n_energy, n_pixels), in the order of `~astro_lpalm.cube.EventCube.matrix`, kept as what
+            it is made of; before the amplitude, where that is free.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """What an instrument does to photons: response, point spread function, exposure, and the OGIP files of these."""
 
-from ._on_bins import *
-from .exposure import *
-from .merge import *
-from .ogip import *
-from .pha import *
-from .psf import *
-from .response import *
+from ._on_bins import response_on_bins
+from .merge import merge_responses
+from .pha import PHA
+from .psf import GaussianBlur, KernelBlur, get_blur
+from .response import Response
+
+__all__ = ["PHA", "GaussianBlur", "KernelBlur", "Response", "get_blur", "merge_responses", "response_on_bins"]

@@ -65,7 +65,7 @@ def read_exposure(exposure, wcs, shape):
     Parameters
     ----------
     exposure : `~astropy.units.Quantity`, array_like, str, `os.PathLike` or image HDU
-        See `astro_lpalm.EventCube.with_exposure`.
+        See `astro_lpalm.cube.EventCube.with_exposure`.
     wcs : `~astropy.wcs.WCS`
         The cube's.
     shape : tuple of int

@@ -176,7 +176,7 @@ class RedistributionMatrix:
 
 @contextmanager
 def open_tables(path):
-    """Open a file as `open_fits` does, with errors that name it where a header turns out damaged later."""
+    """Open a FITS file, with errors that name it where a header turns out damaged later."""
     with open_fits(path) as hdulist:
         try:
             yield hdulist

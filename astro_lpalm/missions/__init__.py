@@ -29,6 +29,8 @@ Once that is installed, lists of Swift's XRT are binned as those of Chandra are.
 wide, a class derived from `Mission` says where they begin, in its own ``lower_edges``.
 """
 
-from .chandra import *
-from .mission import *
-from .registry import *
+from .chandra import ACIS, approximate_acis_response
+from .mission import Mission
+from .registry import find, known_missions
+
+__all__ = ["ACIS", "Mission", "approximate_acis_response", "find", "known_missions"]

@@ -1,18 +1,73 @@
 """Solvers: from a matrix X (energies x pixels) to spectra A and sources S with X = A S + N."""
 
-from .base import *
-from .dnmf import *
-from .fcls import *
-from .fitting import *
-from .gmca import *
-from .metrics import *
-from .mnnbu import *
-from .palm import *
-from .physical import *
-from .poisson import *
-from .posterior import *
-from .refinement import *
-from .snmfnet import *
-from .unrolled import *
-from .updates import *
-from .vca import *
+from .base import Factorization, check_data
+from .dnmf import DNMF
+from .fcls import FCLS, nonnegative_least_squares
+from .fitting import FittedNetwork, FittingSolver, UnmixingNetwork
+from .gmca import AMCA, GMCA
+from .metrics import align, nmse, sdr, spectral_angle
+from .mnnbu import MNNBU
+from .palm import ISTA, PALM
+from .physical import PhysicalFit, fit_parameters, nearest_parameters
+from .poisson import poisson_sources, refine_counts
+from .posterior import posterior_mean
+from .refinement import refine
+from .snmfnet import SNMFNet
+from .unrolled import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
+from .updates import (
+    A_UPDATES,
+    S_UPDATES,
+    ExplicitUpdate,
+    IstaLLTUpdate,
+    IstaLLUpdate,
+    KnownUpdate,
+    ListaCPUpdate,
+    ListaUpdate,
+    SourceUpdate,
+    SpectraUpdate,
+)
+from .vca import VCA
+
+__all__ = [
+    "AMCA",
+    "A_UPDATES",
+    "DNMF",
+    "FCLS",
+    "GMCA",
+    "ISTA",
+    "ISTALLT",
+    "LISTA",
+    "LISTACP",
+    "LPALM",
+    "MNNBU",
+    "PALM",
+    "S_UPDATES",
+    "VCA",
+    "ExplicitUpdate",
+    "Factorization",
+    "FittedNetwork",
+    "FittingSolver",
+    "IstaLLTUpdate",
+    "IstaLLUpdate",
+    "KnownUpdate",
+    "ListaCPUpdate",
+    "ListaUpdate",
+    "PhysicalFit",
+    "SNMFNet",
+    "SourceUpdate",
+    "SpectraUpdate",
+    "UnmixingNetwork",
+    "UnrolledPALM",
+    "align",
+    "check_data",
+    "fit_parameters",
+    "nearest_parameters",
+    "nmse",
+    "nonnegative_least_squares",
+    "poisson_sources",
+    "posterior_mean",
+    "refine",
+    "refine_counts",
+    "sdr",
+    "spectral_angle",
+]

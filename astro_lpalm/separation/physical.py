@@ -95,7 +95,7 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
     which sources are free in sign: parameters and fluxes then have no bias, and the errors of the Fisher matrix.
 
     Sources that are fitted bias the parameters, the more so the fewer counts each block has: of 10,000 counts or more
-    a block there is nothing left to see (`count_blocks` with ``fewest=1e4, n_most=32``).
+    a block there is nothing left to see (`~astro_lpalm.forward.count_blocks` with ``fewest=1e4, n_most=32``).
 
     Parameters
     ----------

@@ -50,7 +50,8 @@ def refine_counts(X, factorization, prior, *, blocks=None, background=None, n_ro
     prior : `~astro_lpalm.spectra.SpectralPrior`
         What is known of each component's spectra.
     blocks : array_like of int, shape (t,), optional
-        The block of each pixel, such as `count_blocks` finds; by default each pixel is a block by itself.
+        The block of each pixel, such as `~astro_lpalm.forward.count_blocks` finds; by default each pixel is a block by
+        itself.
     background : array_like, optional
         Expected counts that belong to no component, to be broadcast to (m, t).
     n_rounds : int
@@ -146,7 +147,7 @@ def poisson_sources(X, spectra, *, background=None, n_rounds=100):
     -------
     `~numpy.ndarray`, shape (n, t)
         Not negative, so where there is nothing they are too bright on average; where sums over regions count, take
-        `least_squares`, which has no bias.
+        `~astro_lpalm.forward.least_squares`, which has no bias.
 
     Raises
     ------

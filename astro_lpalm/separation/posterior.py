@@ -26,7 +26,7 @@ def posterior_mean(X, spectra, variance=None):
     zero-mean normal distributions with a few variances between the noise and the largest entry, whose weights are
     found by expectation maximization (independent factor analysis; Attias 1999, Neural Computation 11, 803). The result
     is the mean of the posterior distribution, which has the smallest expected squared error. It is biased towards
-    zero; use `least_squares` where sums over pixels matter.
+    zero; use `~astro_lpalm.forward.least_squares` where sums over pixels matter.
 
     Parameters
     ----------

@@ -1,4 +1,11 @@
 """Event lists as an observatory would have recorded them, from known images and spectra."""
 
-from .from_file import *
-from .observation import *
+from .from_file import simulate_from_file
+from .observation import Background, Observation, simulate_events
+
+__all__ = [
+    "Background",
+    "Observation",
+    "simulate_events",
+    "simulate_from_file",
+]

@@ -1,5 +1,11 @@
 """Sources: the statistics of component images in a transform domain, and draws from them."""
 
-from .generalized_gaussian import *
-from .images import *
-from .library import *
+from .generalized_gaussian import GeneralizedGaussian
+from .images import ImageStatistics
+from .library import SourceLibrary
+
+__all__ = [
+    "GeneralizedGaussian",
+    "ImageStatistics",
+    "SourceLibrary",
+]

@@ -1,18 +1,48 @@
 """What the columns of A look like: component models, and libraries of draws of them."""
 
-from .absorption import *
-from .base import *
-from .components import *
-from .components_file import *
-from .emulator import *
-from .integration import *
-from .library import *
-from .line import *
-from .parametric import *
-from .prior import *
-from .priors import *
-from .synchrotron import *
-from .table_model import *
-from .thermal import *
-from .thermal_emulator import *
-from .user_model import *
+from .absorption import PhotoelectricAbsorption
+from .base import SpectralModel, doppler_factor, photon_flux_density
+from .components import ModelComponent, SampleComponent
+from .components_file import FACTORS, MODELS, SpectraSettings, read_spectra_settings
+from .emulator import SpectrumEmulator
+from .integration import integrate
+from .library import SpectralLibrary
+from .line import EmissionLine
+from .parametric import FreeParameter, ParametricSpectra
+from .prior import SpectralPrior
+from .priors import Prior
+from .synchrotron import Synchrotron, SynchrotronRolloff
+from .table_model import TableModel, read_table_model
+from .thermal import Thermal
+from .thermal_emulator import ThermalEmulator
+from .user_model import ExternalModel, UserModel, user_model
+
+__all__ = [
+    "FACTORS",
+    "MODELS",
+    "EmissionLine",
+    "ExternalModel",
+    "FreeParameter",
+    "ModelComponent",
+    "ParametricSpectra",
+    "PhotoelectricAbsorption",
+    "Prior",
+    "SampleComponent",
+    "SpectraSettings",
+    "SpectralLibrary",
+    "SpectralModel",
+    "SpectralPrior",
+    "SpectrumEmulator",
+    "Synchrotron",
+    "SynchrotronRolloff",
+    "TableModel",
+    "Thermal",
+    "ThermalEmulator",
+    "UserModel",
+    "doppler_factor",
+    "integrate",
+    "photon_flux_density",
+    "read_spectra_settings",
+    "read_table_model",
+    "user_model",
+]

@@ -1,5 +1,14 @@
 """Training: from libraries of spectra and sources to a model."""
 
-from .history import *
-from .train import *
-from .training_set import *
+from .history import plot_history
+from .train import LOSSES, DivergenceWarning, train
+from .training_set import TrainingSet, add_noise
+
+__all__ = [
+    "LOSSES",
+    "DivergenceWarning",
+    "TrainingSet",
+    "add_noise",
+    "plot_history",
+    "train",
+]

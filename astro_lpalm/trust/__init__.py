@@ -1,5 +1,18 @@
 """How far a separation can be trusted: errors, photons drawn again, and what speaks against it."""
 
-from .diagnostics import *
-from .errors import *
-from .resampling import *
+from .diagnostics import SeparationWarning, block_chi_square, diagnose
+from .errors import reduced_chi_square, region_errors, residual_share, spectrum_errors, variance_inflation
+from .resampling import check_photons, resample
+
+__all__ = [
+    "SeparationWarning",
+    "block_chi_square",
+    "check_photons",
+    "diagnose",
+    "reduced_chi_square",
+    "region_errors",
+    "resample",
+    "residual_share",
+    "spectrum_errors",
+    "variance_inflation",
+]

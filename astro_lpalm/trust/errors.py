@@ -18,7 +18,8 @@ def spectrum_errors(fit):
     Returns
     -------
     `~numpy.ndarray`, shape (m, n)
-        Standard deviations in counts, at least that of one count; see the Notes of `Separation.write_pha`.
+        Standard deviations in counts, at least that of one count; see the Notes of
+        `~astro_lpalm.results.Separation.write_pha`.
     """
     mixing, sources, expected = fit.mixing, fit.images, np.maximum(fit.expected(), 0)
     used = sources.any(axis=1)
@@ -100,7 +101,9 @@ def variance_inflation(mixing, variance):
 
 
 def reduced_chi_square(fit):
-    """Compare the squares of the residuals with what Poisson noise leaves of them; see the Notes of `Separation`.
+    """Compare the squares of the residuals with what Poisson noise leaves of them.
+
+    See the Notes of `~astro_lpalm.results.Separation`.
 
     Parameters
     ----------
