@@ -30,12 +30,12 @@ from astro_lpalm.reproduce import (
     read_protocol,
     read_spectra,
 )
-from astro_lpalm.separation import nmse, refine
+from astro_lpalm.separation import Refinement, nmse
 from astro_lpalm.spectra import SpectralLibrary, SpectralPrior
 from astro_lpalm.training import TrainingSet, train
 from astro_lpalm.transforms import Starlet, detail_matrix
 
-# The package exports the function "refine" alone; the steps are in its module.
+# The package exports the settings and the whole; the steps are in their module.
 refinement = sys.modules["astro_lpalm.separation.refinement"]
 
 N_HELD_OUT = 75
@@ -43,11 +43,6 @@ N_MIXTURES = 8
 N_PROJECTED = 10
 AMCA_EXPONENT = 0.5
 COUNTS = 3.2e6 / 240**2  # a pixel, as the demo has them
-
-
-def no_threshold(S, previous, limit):
-    """Leave the sources as least squares has them."""
-    return S
 
 
 def plain_threshold(S, previous, limit):
@@ -67,12 +62,7 @@ def projection(spectrum, noise, others, library, k):
     return np.maximum(mean + (spectrum - mean) @ basis.T @ basis, 0.0)
 
 
-def no_leakage(S):
-    """Take measured spectra to err by noise alone."""
-    return np.zeros((len(S), len(S)))
-
-
-def amca_fit(X, S, A, variance, library, fit=refinement._fit_spectra):
+def amca_fit(X, S, A, variance, library, leakage, fit=refinement._fit_spectra):
     """Fit spectra with little weight on pixels where several sources are active."""
     # Weighted least squares is least squares on weighted columns. The weights' scale is such that the noise of the
     # spectra, S W^2 S^T between two inverses of S W S^T, is on average what unweighted least squares would say.
@@ -83,29 +73,23 @@ def amca_fit(X, S, A, variance, library, fit=refinement._fit_spectra):
     inverse = np.linalg.pinv((S * weights) @ S.T, hermitian=True)
     spread = inverse @ ((S * weights**2) @ S.T) @ inverse
     root = np.sqrt(weights * np.trace(inverse) / np.trace(spread)).astype(X.dtype)
-    leakage = refinement._leakage(S)  # of the sources themselves: weights hide that they are correlated
-    with mock.patch.object(refinement, "_leakage", return_value=leakage):
-        return fit(X * root, S * root, A, variance, library)
-
-
-def never(A, start, library):
-    """Never fall back to the spectra of the start."""
-    return False
+    return fit(X * root, S * root, A, variance, library, leakage)  # that of the sources themselves, without weights
 
 
 PLAIN = {"row_variance": same_variance}
-#: Name of the row: steps that are replaced, and whether there is a library.
+NO_LEAKAGE = {"leakage": 0.0, "correlated_leakage": 0.0}
+#: Name of the row: settings, steps that are replaced, and whether there is a library.
 ROWS = {
-    "least squares, no threshold": (PLAIN | {"_reweighted_threshold": no_threshold}, False),
-    "+ threshold": (PLAIN | {"_reweighted_threshold": plain_threshold}, False),
-    "+ reweighted": (PLAIN, False),
-    "+ noise of each energy": ({}, False),
-    "+ library, projection": ({"_most_probable": projection, "_leakage": no_leakage}, True),
-    "library, most probable": ({"_leakage": no_leakage}, True),
-    "+ leakage, the same for all": ({"_CORRELATED_LEAKAGE": 0.0}, True),
-    "+ leakage by correlation": ({}, True),
-    "AMCA weights, no leakage": ({"_fit_spectra": amca_fit, "_leakage": no_leakage}, True),
-    "AMCA weights and leakage": ({"_fit_spectra": amca_fit}, True),
+    "least squares, no threshold": ({"threshold": 0.0}, PLAIN, False),
+    "+ threshold": ({}, PLAIN | {"_reweighted_threshold": plain_threshold}, False),
+    "+ reweighted": ({}, PLAIN, False),
+    "+ noise of each energy": ({}, {}, False),
+    "+ library, projection": (NO_LEAKAGE, {"_most_probable": projection}, True),
+    "library, most probable": (NO_LEAKAGE, {}, True),
+    "+ leakage, the same for all": ({"correlated_leakage": 0.0}, {}, True),
+    "+ leakage by correlation": ({}, {}, True),
+    "AMCA weights, no leakage": (NO_LEAKAGE, {"_fit_spectra": amca_fit}, True),
+    "AMCA weights and leakage": ({}, {"_fit_spectra": amca_fit}, True),
 }
 
 
@@ -171,13 +155,14 @@ def main():
     for name in options.cases:
         groups |= CASES[name](options, held_out)
     rows = [row("network alone", groups, lambda X, start, library: start)]
-    for name, (replaced, has_library) in ROWS.items():
+    for name, (settings, replaced, has_library) in ROWS.items():
         if missing := replaced.keys() - vars(refinement).keys():
             sys.exit(f"the refinement has no {', '.join(missing)} any more")
-        if replaced:  # a step by itself, without the net below it
-            replaced = replaced | {"_left_library": never}
+        if settings or replaced:  # a step by itself, without the net below it
+            settings = settings | {"farthest": np.inf}
+        steps = Refinement(**settings)
         with mock.patch.dict(vars(refinement), replaced):
-            rows.append(row(name, groups, refine if has_library else refine_without_library))
+            rows.append(row(name, groups, steps if has_library else without_library(steps)))
     table = Table(rows=rows)
     for name in table.colnames[1:]:
         table[name].info.format = ".1e"
@@ -186,9 +171,9 @@ def main():
         options.json.write_text(json.dumps(rows, indent=1))
 
 
-def refine_without_library(X, start, library):
+def without_library(steps):
     """Refine with nothing known of the components."""
-    return refine(X, start)
+    return lambda X, start, library: steps(X, start)
 
 
 def row(name, groups, method):

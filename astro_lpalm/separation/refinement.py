@@ -1,6 +1,8 @@
 """Refinement of a factorization: alternating least squares, with what is known of the components' spectra."""
 
 import warnings
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
@@ -8,20 +10,87 @@ from astropy.utils.exceptions import AstropyUserWarning
 from ..forward.least_squares import demixing_matrix, floored, weighted_inverse
 from .base import Factorization, check_data
 
-__all__ = ["refine"]
+__all__ = ["Refinement", "refine"]
 
 _LEVERAGE_CEILING = 0.95
-# Standard deviation of what a measured spectrum has of another component's in it: at least this ...
-_LEAKAGE = 1e-3
-# ... and this much more for sources that are bright in the same places. Sparsity tells sources apart by where they are;
-# where it cannot, spectra come out as mixtures of the true ones, and the libraries must say which.
-_CORRELATED_LEAKAGE = 0.01
-
-# Distance from its library, in standard deviations, that no spectrum of the component should have: draws have up to 5.
-_FARTHEST = 10.0
 
 
-def refine(X, factorization, prior=None, *, threshold=3.0, n_rounds=100, tolerance=1e-5):
+@dataclass(frozen=True)
+class Refinement:
+    """The settings of `refine`, which says what they do; an object refines when it is called.
+
+    Attributes
+    ----------
+    threshold : float
+        In standard deviations of the noise; 0 for none.
+    n_rounds : int
+        The largest number of rounds.
+    tolerance : float
+        Rounds end when A moves by less than this, in Frobenius norm.
+    leakage : float
+        Standard deviation of the multiple of another component's spectrum that a measured spectrum has in it.
+    correlated_leakage : float
+        What is added to it, times the correlation of the sources' moduli and the ratio of their strengths. Sparsity
+        tells sources apart by where they are; where it cannot, as they are bright in the same places, spectra come out
+        as mixtures of the true ones, and the libraries must say which.
+    farthest : float
+        Distance from its library, in standard deviations, that no spectrum of the component should have: draws have up
+        to 5. Infinite to trust any spectra.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import Refinement
+    >>> Refinement(n_rounds=20).threshold
+    3.0
+    """
+
+    threshold: float = 3.0
+    n_rounds: int = 100
+    tolerance: float = 1e-5
+    leakage: float = 1e-3
+    correlated_leakage: float = 0.01
+    farthest: float = 10.0
+
+    def __post_init__(self):
+        check_settings(self)
+
+    def __call__(self, X, factorization, prior=None):
+        """Refine; parameters, and what is returned, raised and warned of, are those of `refine`."""
+        X, A = check_data(X, factorization.spectra)
+        t = X.shape[1]
+        moments = (X @ X.T).astype(np.float64) / t
+        A = A.astype(np.float64)
+        variance = np.ones(len(X))
+        previous = None
+        changes = []
+        for _ in range(self.n_rounds):
+            variance = row_variance(A, moments, variance)
+            demixing, covariance = weighted_inverse(A, variance)
+            S = demixing.astype(X.dtype) @ X
+            limit = self.threshold * np.sqrt(np.diag(covariance))[:, np.newaxis].astype(X.dtype)
+            if self.threshold:
+                S = _reweighted_threshold(S, previous, limit)
+            previous = S
+            leakage = None if prior is None else _leakage(S, self.leakage, self.correlated_leakage)
+            spectra = _fit_spectra(X, S, A, variance, prior, leakage)
+            changes.append(float(np.linalg.norm(spectra - A)))
+            A = spectra
+            if changes[-1] < self.tolerance:
+                break
+        kept = prior is not None and _left_library(A, factorization.spectra, prior, self.farthest)
+        if kept:
+            A = np.asarray(factorization.spectra, dtype=np.float64)
+        demixing = demixing_matrix(A, row_variance(A, moments, variance))
+        return Factorization(
+            spectra=A.astype(X.dtype),
+            sources=demixing.astype(X.dtype) @ X,
+            n_iter=len(changes),
+            converged=bool(changes and changes[-1] < self.tolerance and not kept),
+            history={"change": changes},
+        )
+
+
+def refine(X, factorization, prior=None, **settings):
     """Bring spectra that are nearly right, such as a network's, to the least-squares bottom of their basin.
 
     Each round takes these steps:
@@ -47,12 +116,8 @@ def refine(X, factorization, prior=None, *, threshold=3.0, n_rounds=100, toleran
         Where to start; only its spectra are used.
     prior : `~astro_lpalm.spectra.SpectralPrior`, optional
         What is known of each component's spectra. Without it step 4 is left out.
-    threshold : float
-        In standard deviations of the noise.
-    n_rounds : int
-        The largest number of rounds.
-    tolerance : float
-        Rounds end when A moves by less than this, in Frobenius norm.
+    **settings
+        Those of `Refinement`, such as ``threshold=3.0``.
 
     Returns
     -------
@@ -62,7 +127,7 @@ def refine(X, factorization, prior=None, *, threshold=3.0, n_rounds=100, toleran
     Raises
     ------
     ValueError
-        If shapes do not fit or X is not finite.
+        If shapes do not fit, X is not finite, or a setting is negative.
 
     Warns
     -----
@@ -82,48 +147,29 @@ def refine(X, factorization, prior=None, *, threshold=3.0, n_rounds=100, toleran
     >>> bool(nmse(refine(X, start).spectra, A) < 1e-4 < nmse(start.spectra, A))
     True
     """
-    X, A = check_data(X, factorization.spectra)
-    t = X.shape[1]
-    moments = (X @ X.T).astype(np.float64) / t
-    A = A.astype(np.float64)
-    variance = np.ones(len(X))
-    previous = None
-    changes = []
-    for _ in range(n_rounds):
-        variance = row_variance(A, moments, variance)
-        demixing, covariance = weighted_inverse(A, variance)
-        S = demixing.astype(X.dtype) @ X
-        limit = threshold * np.sqrt(np.diag(covariance))[:, np.newaxis].astype(X.dtype)
-        S = _reweighted_threshold(S, previous, limit)
-        previous = S
-        spectra = _fit_spectra(X, S, A, variance, prior)
-        changes.append(float(np.linalg.norm(spectra - A)))
-        A = spectra
-        if changes[-1] < tolerance:
-            break
-    kept = prior is not None and _left_library(A, factorization.spectra, prior)
-    if kept:
-        A = np.asarray(factorization.spectra, dtype=np.float64)
-    demixing = demixing_matrix(A, row_variance(A, moments, variance))
-    return Factorization(
-        spectra=A.astype(X.dtype),
-        sources=demixing.astype(X.dtype) @ X,
-        n_iter=len(changes),
-        converged=bool(changes and changes[-1] < tolerance and not kept),
-        history={"change": changes},
-    )
+    return Refinement(**settings)(X, factorization, prior)
 
 
-def _left_library(A, start, prior):
+def check_settings(settings):
+    """Raise a ValueError for settings, numbers or whole numbers from zero up, that are none."""
+    for field in fields(settings):
+        name, value = field.name, getattr(settings, field.name)
+        kind, words = (Integral, "a whole number") if field.type is int else (Real, "a number")
+        if isinstance(value, bool) or not isinstance(value, kind) or not value >= 0:
+            msg = f"{name} is {value!r}, but must be {words} from zero up."
+            raise ValueError(msg)
+
+
+def _left_library(A, start, prior, farthest):
     distance = prior.distance(A)
-    far = distance > np.maximum(_FARTHEST, prior.distance(start))
+    far = distance > np.maximum(farthest, prior.distance(start))
     if far.any():
         which = ", ".join(f"{k + 1} ({distance[k]:.0f} sigma)" for k in np.flatnonzero(far))
         msg = (
             f"refinement took component {which} out of the range of its library, so the spectra it started from are "
             "kept: data of other components than the model's, of another instrument, or too few counts do this."
         )
-        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+        warnings.warn(msg, AstropyUserWarning, stacklevel=4)
     return far.any()
 
 
@@ -150,7 +196,7 @@ def _reweighted_threshold(S, previous, limit):
     return S - np.clip(S, -limit, limit)
 
 
-def _fit_spectra(X, S, A, variance, prior):
+def _fit_spectra(X, S, A, variance, prior, leakage):
     inverse = np.linalg.pinv((S @ S.T).astype(np.float64), hermitian=True)
     spectra = np.maximum((X @ S.T).astype(np.float64) @ inverse, 0.0)
     # Noise adds to the norm of a spectrum; what is left is the norm of the spectrum itself.
@@ -160,7 +206,6 @@ def _fit_spectra(X, S, A, variance, prior):
     spectra = np.where(found, spectra / np.sqrt(np.where(found, power, 1.0)), A)
     if prior is not None:
         noise = np.diag(inverse) / np.where(found, power, np.inf)
-        leakage = _leakage(S)
         measured = spectra.copy()
         for k in np.flatnonzero(found):
             # What leaks along the column itself is lost with its norm.
@@ -169,7 +214,7 @@ def _fit_spectra(X, S, A, variance, prior):
     return spectra / np.linalg.norm(spectra, axis=0)
 
 
-def _leakage(S):
+def _leakage(S, least, correlated):
     # Entry (j, k): standard deviation of the multiple of spectrum j that is in the measured spectrum k.
     moduli = np.abs(S)
     mean = moduli.mean(axis=1, dtype=np.float64)
@@ -178,7 +223,7 @@ def _leakage(S):
     chance = 2.0 / np.sqrt(S.shape[1])  # the correlation that independent sources may show
     correlation = np.maximum(covariance / np.outer(width, width) - chance, 0.0)
     strength = np.maximum(np.linalg.norm(S, axis=1).astype(np.float64), np.finfo(float).tiny)
-    leakage = _LEAKAGE + _CORRELATED_LEAKAGE * correlation * strength[:, np.newaxis] / strength
+    leakage = least + correlated * correlation * strength[:, np.newaxis] / strength
     np.fill_diagonal(leakage, 0.0)
     return leakage
 

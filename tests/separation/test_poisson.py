@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from astro_lpalm.forward import count_blocks
-from astro_lpalm.separation import Factorization, nmse, poisson_sources, refine_counts
+from astro_lpalm.separation import CountRefinement, Factorization, nmse, poisson_sources, refine_counts
 from astro_lpalm.separation import poisson as poisson_module
 from astro_lpalm.spectra import SpectralPrior
 
@@ -50,7 +50,7 @@ def test_strict_library_is_an_order(rng):
 
 def test_bound_of_one_component_is_the_integral(rng):
     Y, p = rng.poisson(5.0, size=(6, 4)).astype(float), rng.dirichlet(np.ones(6))[:, np.newaxis]
-    a, bound = poisson_module._source_posterior(Y, p, np.zeros_like(Y), np.ones((1, 4)))
+    a, bound = CountRefinement()._source_posterior(Y, p, np.zeros_like(Y), np.ones((1, 4)))
     np.testing.assert_allclose(a[0], 0.1 + Y.sum(axis=0), rtol=1e-3)
     exact = (Y * np.log(p)).sum(axis=0) + gammaln(0.1 + Y.sum(axis=0))
     np.testing.assert_allclose(bound, exact, atol=1e-3)
@@ -66,17 +66,17 @@ def test_bound_of_two_components_is_below_the_integral():
         return 100 * np.exp(np.sum(y[:, 0] * np.log(fit)) - u.sum() - 20)
 
     exact = np.log(dblquad(integrand, 0, 1.6, 0, 1.6, epsabs=1e-6)[0]) + 20
-    _, bound = poisson_module._source_posterior(y, p, background, np.full((2, 1), 5.0))
+    _, bound = CountRefinement()._source_posterior(y, p, background, np.full((2, 1), 5.0))
     assert exact - 1.5 < bound < exact
 
 
 def test_sources_end_where_the_bound_is_largest(rng):
     Y, A = rng.poisson(bumps() @ sparse_sources(rng, counts=10.0)).astype(float), bumps()
     floor = np.full_like(Y, 0.1)
-    a, bound = poisson_module._source_posterior(Y, A, floor, np.full((3, 60), 2.0))
+    a, bound = CountRefinement()._source_posterior(Y, A, floor, np.full((3, 60), 2.0))
     for _ in range(20):
         trial = a * np.exp(0.1 * rng.standard_normal(a.shape))
-        assert poisson_module._bound(Y, A / A.sum(axis=0), floor, trial).sum() < bound.sum()
+        assert CountRefinement()._bound(Y, A / A.sum(axis=0), floor, trial).sum() < bound.sum()
 
 
 @pytest.mark.parametrize("counts", [30, 1000])
@@ -87,10 +87,10 @@ def test_wrong_components_are_exchanged_where_counts_decide(rng, counts):
     wrong[[0, 2]] = counts / 2  # for which nothing leads back, step by step
     Y = rng.poisson(A / A.sum(axis=0) @ truth).astype(float)
     floor = np.zeros_like(Y)
-    _, right = poisson_module._source_posterior(Y, A, floor, truth)
-    a, before = poisson_module._source_posterior(Y, A, floor, wrong)
-    found, gain = poisson_module._likelier_sources(Y, A, floor, a)
-    after = poisson_module._bound(Y, A / A.sum(axis=0), floor, found)
+    _, right = CountRefinement()._source_posterior(Y, A, floor, truth)
+    a, before = CountRefinement()._source_posterior(Y, A, floor, wrong)
+    found, gain = CountRefinement()._likelier_sources(Y, A, floor, a)
+    after = CountRefinement()._bound(Y, A / A.sum(axis=0), floor, found)
     assert gain == pytest.approx((after - before).sum())
     changed = (found != a).any(axis=0)
     assert np.all((after - before)[changed] > 3)
@@ -120,13 +120,13 @@ def test_gradient_is_that_of_the_bound(rng):
 
     def value(z):
         spectra, _ = poisson_module._spectra(mean, factors, z)
-        a, bound = poisson_module._source_posterior(Y, spectra, floor, np.full((3, 60), 2.0))
+        a, bound = CountRefinement()._source_posterior(Y, spectra, floor, np.full((3, 60), 2.0))
         for _ in range(5):
-            a, bound = poisson_module._source_posterior(Y, spectra, floor, a)
+            a, bound = CountRefinement()._source_posterior(Y, spectra, floor, a)
         return bound.sum() - 0.5 * np.sum(z**2), a
 
     _, a = value(z)
-    step = poisson_module._newton_step(Y, poisson_module._spectra(mean, factors, z)[0], floor, a, z, factors)
+    step = CountRefinement()._newton_step(Y, poisson_module._spectra(mean, factors, z)[0], floor, a, z, factors)
     gained = [value(z + size * step)[0] for size in (-0.1, 0.1, 1.0)]
     slope = (gained[1] - gained[0]) / 0.2
     # A Newton step gains half of what its slope promises; a quadratic function, exactly so.
@@ -317,3 +317,27 @@ def test_poisson_sources_say_what_is_wrong():
         poisson_sources(np.ones((12, 5)), -bumps())
     with pytest.raises(ValueError, match="X has values that are negative"):
         poisson_sources(-np.ones((12, 5)), bumps())
+
+
+def test_settings(rng):
+    A = bumps()
+    X, prior = rng.poisson(A @ sparse_sources(rng)), library(A, 0.05)
+    start = Factorization(A + 0.05 * rng.random(A.shape), None)
+    expected = refine_counts(X, start, prior, n_rounds=2, sparsity=0.3)
+    found = CountRefinement(n_rounds=2, sparsity=0.3)(X, start, prior)
+    assert found.n_iter == 2
+    np.testing.assert_array_equal(found.spectra, expected.spectra)
+    assert not np.array_equal(found.spectra, refine_counts(X, start, prior, n_rounds=2).spectra)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("sparsity", 0.0, "sparsity is 0, but must be positive"),
+        ("decisive_gain", -1.0, "decisive_gain is -1.0, but must be a number from zero up"),
+        ("source_rounds", 2.5, "source_rounds is 2.5, but must be a whole number from zero up"),
+    ],
+)
+def test_bad_settings(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        CountRefinement(**{name: value})

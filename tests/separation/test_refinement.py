@@ -5,7 +5,7 @@ import pytest
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astro_lpalm.forward import least_squares
-from astro_lpalm.separation import Factorization, nmse, refine
+from astro_lpalm.separation import Factorization, Refinement, nmse, refine
 from astro_lpalm.spectra import SpectralPrior
 
 from .conftest import make_mixture
@@ -65,27 +65,26 @@ def bright_together(rng, t=20000):
     return rng.laplace(size=(3, t)) * np.sqrt(envelope) * (0.3 + rng.gamma(0.3, size=(3, t)))
 
 
-def test_library_tells_sources_apart_that_are_bright_together(rng, monkeypatch):
+def test_library_tells_sources_apart_that_are_bright_together(rng):
     # Without noise, mixtures of the true columns fit as well as these themselves: thresholds prefer some mixture.
     _, A, _ = make_mixture(rng)
     S = bright_together(rng)
     X, start, library = A @ S, start_near(A, rng), library_about(A, rng, spread=0.02)
     error = nmse(refine(X, start, library).spectra, A)
-    monkeypatch.setattr(refinement, "_leakage", lambda S: np.zeros((3, 3)))
-    assert error < 0.3 * nmse(refine(X, start, library).spectra, A)
+    assert error < 0.3 * nmse(refine(X, start, library, leakage=0.0, correlated_leakage=0.0).spectra, A)
 
 
 def test_leakage(rng):
     independent = rng.laplace(size=(3, 20000)) * np.array([[1.0], [1.0], [10.0]])
-    np.testing.assert_allclose(refinement._leakage(independent), 1e-3 * (1 - np.eye(3)), atol=1e-4)
+    np.testing.assert_allclose(refinement._leakage(independent, 1e-3, 0.01), 1e-3 * (1 - np.eye(3)), atol=1e-4)
     S = bright_together(rng)
-    leakage = refinement._leakage(S * np.array([[1.0], [1.0], [10.0]]))
+    leakage = refinement._leakage(S * np.array([[1.0], [1.0], [10.0]]), 1e-3, 0.01)
     assert np.all(np.diag(leakage) == 0)
-    plain = refinement._leakage(S)
+    plain = refinement._leakage(S, 1e-3, 0.01)
     assert leakage[2, 0] - 1e-3 == pytest.approx(10 * (plain[2, 0] - 1e-3))  # from strong to weak
     assert leakage[0, 2] - 1e-3 == pytest.approx(0.1 * (plain[0, 2] - 1e-3))
     assert leakage[1, 0] > 1.5e-3
-    assert np.all(np.isfinite(refinement._leakage(np.zeros((3, 50)))))
+    assert np.all(np.isfinite(refinement._leakage(np.zeros((3, 50)), 1e-3, 0.01)))
 
 
 def test_library_without_spread_is_an_order(mixture, rng):
@@ -188,6 +187,25 @@ def test_what_leaves_the_library_is_not_trusted(rng):
     np.testing.assert_array_equal(found.spectra, A)
     np.testing.assert_allclose(found.sources, np.linalg.lstsq(A, X, rcond=None)[0], atol=0.2 * np.abs(S).max())
     assert not found.converged
+    assert library.distance(refine(X, start, library, farthest=np.inf).spectra).max() > 10  # without a warning
+
+
+def test_settings(rng):
+    X, A, _ = make_mixture(rng, snr_db=20)
+    start = start_near(A, rng)
+    refined = Refinement(n_rounds=2, threshold=2.0)(X, start)
+    assert refined.n_iter == 2
+    np.testing.assert_array_equal(refined.spectra, refine(X, start, n_rounds=2, threshold=2.0).spectra)
+    assert nmse(refine(X, start).spectra, A) < nmse(refine(X, start, threshold=0.0).spectra, A)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("threshold", -1.0), ("leakage", np.nan), ("n_rounds", 2.5), ("tolerance", "low")]
+)
+def test_bad_settings(mixture, name, value):
+    X, A, _ = mixture
+    with pytest.raises(ValueError, match=f"{name} is '?{value}'?, but must be a .*number from zero up"):
+        refine(X, Factorization(A, None), **{name: value})
 
 
 def test_most_probable_spectrum_survives_tiny_noise(rng):
