@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
+from .cube import EventCube
 from .forward import (
     Fit,
     ForwardModel,
@@ -52,7 +53,7 @@ class Solution:
     search: object
 
     @property
-    def by_counts(self):
+    def by_counts(self) -> bool:
         """Whether the likelihood of the counts had the last word on the spectra."""
         return self.search.blocks is not None
 
@@ -114,7 +115,7 @@ class Separator:
                 msg = f"{name} is {getattr(self, name)}, but must be positive."
                 raise ValueError(msg)
 
-    def find(self, cube, solver, forward, *, free=False):
+    def find(self, cube: EventCube, solver: object, forward: ForwardModel, *, free: bool = False) -> Solution:
         """Separate an observation.
 
         Parameters
@@ -152,7 +153,7 @@ class Separator:
         images = demixing_matrix(found.spectra, variance).astype(np.float32) @ forward.net(X)
         return Solution(Fit(cube, forward, found.spectra, images), found, details, best, error, search)
 
-    def resample(self, solution, *, progress=True):
+    def resample(self, solution: Solution, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray, float]:
         """Find the uncertainty of a solution by drawing the photons again.
 
         Parameters
@@ -198,11 +199,11 @@ class Separator:
         image = cube.data.sum(axis=0, dtype=float)
         return count_blocks(image, cube.pixel_mask, n_most=self.n_blocks, fewest=self.counts_in_block)
 
-    def transform_of(self, cube):
+    def transform_of(self, cube: EventCube) -> object:
         """Give the transform that the images of a cube go through."""
         return get_transform(self.transform, self.n_scales, side=min(cube.data.shape[1:]))
 
-    def details(self, cube, forward):
+    def details(self, cube: EventCube, forward: ForwardModel) -> np.ndarray:
         """Give the details of all energies, in units of their noise, as the solver gets them.
 
         Where the cube has an exposure map, they are taken of the counts divided by it, so that the edges of the

@@ -1,8 +1,9 @@
-"""The house keeps its order: who imports whom, how long files are, and what each room says it is for. Nothing is run."""
+"""The house keeps its order: who imports whom, how long files are, and what each room is for. Nothing is run."""
 
 import ast
 import graphlib
 import io
+import re
 import tokenize
 from pathlib import Path
 
@@ -116,9 +117,8 @@ def n_code(path):
 
 def test_code_is_counted_without_what_explains_it(tmp_path):
     path = tmp_path / "module.py"
-    path.write_text(
-        '"""Doc.\n\nMore.\n"""\n\nx = 1  # why\n# alone\n\n\ndef f():\n    """Doc."""\n    return (\n        x\n    )\n'
-    )
+    said = '"""Doc.\n\nMore.\n"""\n\n'
+    path.write_text(said + 'x = 1  # why\n# alone\n\n\ndef f():\n    """Doc."""\n    return (\n        x\n    )\n')
     assert n_code(path) == 5
 
 
@@ -135,7 +135,7 @@ def test_a_room_says_what_it_is_for_and_what_it_shows(path):
     assert docstring
     summary = " ".join(docstring.split("\n\n")[0].split())
     assert summary.endswith(".")
-    assert summary.count(". ") == 0
+    assert not re.search(r"[.!?] [A-Z]", summary)  # one sentence
     stars = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"]
     assert stars or shows(tree)
     for node in stars:

@@ -1,6 +1,7 @@
 """The amplitude of a background of known shape beside sources that are free in every pixel."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .counts import BackgroundCounts
 from .least_squares import demixing_matrix, expected_counts, floored
@@ -11,7 +12,9 @@ __all__ = ["background_amplitude"]
 _ALIKE = 1.5  # pixels are summed with those that are expected to hold up to this many times the counts
 
 
-def background_amplitude(X, spectra, background, expected):
+def background_amplitude(
+    X: ArrayLike, spectra: ArrayLike, background: BackgroundCounts | ArrayLike, expected: ArrayLike
+) -> tuple[float, float]:
     r"""Fit the amplitude of a background jointly with the sources.
 
     Least squares over the sources S and the amplitude a of :math:`X = A S + a B`, with weights for photon noise. The

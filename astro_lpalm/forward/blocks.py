@@ -1,11 +1,14 @@
 """Blocks of pixels: fewer numbers, of more counts each, where images are not asked for."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["count_blocks"]
 
 
-def count_blocks(counts, mask=None, *, n_most=256, fewest=100):
+def count_blocks(
+    counts: ArrayLike, mask: ArrayLike | None = None, *, n_most: int = 256, fewest: float = 100
+) -> np.ndarray:
     """Divide the pixels of an image into blocks of about the same counts.
 
     The image is cut in two at its median along its longer side, and so on for each half. Only the sum over the energies

@@ -1,8 +1,10 @@
 """Background counts in the pixels of a cube, kept as what they are made of."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import csr_array
 
 __all__ = ["BackgroundCounts", "block_sums"]
@@ -39,21 +41,21 @@ class BackgroundCounts:
     amplitude: float = 1.0
 
     @classmethod
-    def separable(cls, spectrum, shares):
+    def separable(cls, spectrum: ArrayLike, shares: ArrayLike) -> Self:
         """Spread a spectrum, (m,), over the pixels in proportion to their shares, (t,)."""
         return cls(np.asarray(spectrum, dtype=float)[:, np.newaxis], np.asarray(shares, dtype=float))
 
     @classmethod
-    def of(cls, counts):
+    def of(cls, counts: Self | ArrayLike) -> Self:
         """Take counts, (m, t), as they are, or such an object."""
         return counts if isinstance(counts, cls) else cls(np.asarray(counts))
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """The shape (m, t) of what is meant."""
         return len(self.values), self.values.shape[1] if self.shares is None else len(self.shares)
 
-    def __getitem__(self, energy):
+    def __getitem__(self, energy: int | slice) -> np.ndarray:
         """Give the counts at one energy, (t,), or at a slice of energies, (k, t)."""
         values = self.amplitude * self.values[energy]
         return values if self.shares is None else values * self.shares
@@ -61,40 +63,40 @@ class BackgroundCounts:
     def __array__(self, dtype=None, copy=None):
         return self.matrix(dtype or float)
 
-    def matrix(self, dtype=float):
+    def matrix(self, dtype: DTypeLike = float) -> np.ndarray:
         """Lay the counts out, (m, t)."""
         found = np.empty(self.shape, dtype=dtype)
         for energy, row in enumerate(found):
             row[:] = self[energy]
         return found
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> Self:
         """Give as many times the counts."""
         return replace(self, amplitude=self.amplitude * float(factor))
 
-    def project(self, rows):
+    def project(self, rows: np.ndarray) -> np.ndarray:
         """Multiply a matrix, (k, m), with the counts: shape (k, t), in its precision."""
         values = rows @ self.values.astype(rows.dtype) * rows.dtype.type(self.amplitude)
         return values if self.shares is None else values * self.shares.astype(rows.dtype)
 
-    def of_pixels(self, pixels):
+    def of_pixels(self, pixels: np.ndarray) -> Self:
         """Give the counts in some of the pixels."""
         if self.shares is None:
             return replace(self, values=self.values[:, pixels])
         return replace(self, shares=self.shares[pixels])
 
-    def spectrum(self):
+    def spectrum(self) -> np.ndarray:
         """Give the counts at each energy, (m,), summed over the pixels."""
         if self.shares is None:
             return self.amplitude * self.values.sum(axis=1, dtype=float)
         return self.amplitude * self.values[:, 0] * self.shares.sum()
 
-    def image(self):
+    def image(self) -> np.ndarray:
         """Give the counts in each pixel, (t,), summed over the energies."""
         total = self.amplitude * self.values.sum(axis=0, dtype=float)
         return total if self.shares is None else total * self.shares
 
-    def sums(self, blocks):
+    def sums(self, blocks: ArrayLike) -> np.ndarray:
         """Sum the counts at each energy in blocks of pixels, (m, number of blocks)."""
         blocks = np.asarray(blocks)
         if self.shares is not None:
@@ -102,7 +104,7 @@ class BackgroundCounts:
         return self.amplitude * block_sums(self.values, blocks)
 
 
-def block_sums(X, blocks):
+def block_sums(X: np.ndarray, blocks: ArrayLike) -> np.ndarray:
     """Sum the columns of a matrix, (m, t), over blocks of pixels: shape (m, number of blocks), in its precision."""
     blocks = np.asarray(blocks)
     dtype = np.result_type(X.dtype, np.float32)

@@ -1,6 +1,7 @@
 """Weighted least squares: sources for known spectra. All that weighs by noise does it here, with one floor."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .matrices import check_data
 
@@ -13,7 +14,7 @@ _SAME = 1e-10  # relative singular values below it are rounding, of spectra that
 _N_ROUNDS = 5  # from weights that are all the same; the third changes what is expected by 1e-3 or less
 
 
-def floored(variance):
+def floored(variance: ArrayLike) -> np.ndarray:
     """Raise variances to the floor that all weights have.
 
     Parameters
@@ -33,7 +34,7 @@ def floored(variance):
     return np.where(variance > 0, np.maximum(variance, _FLOOR * largest), largest)
 
 
-def weighted_inverse(spectra, variance=None):
+def weighted_inverse(spectra: ArrayLike, variance: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Solve X = A S + noise by least squares, with the noise's inverse variance as weight.
 
     Parameters
@@ -57,12 +58,12 @@ def weighted_inverse(spectra, variance=None):
     return inverse * weight, inverse @ inverse.T
 
 
-def demixing_matrix(spectra, variance=None):
+def demixing_matrix(spectra: ArrayLike, variance: ArrayLike | None = None) -> np.ndarray:
     """Make the matrix D of weighted least squares, whose sources are S = D X; see `weighted_inverse`."""
     return weighted_inverse(spectra, variance)[0]
 
 
-def expected_counts(spectra, counts, background=0.0):
+def expected_counts(spectra: ArrayLike, counts: ArrayLike, background: ArrayLike = 0.0) -> np.ndarray:
     r"""Find what counts to expect in each energy, to weigh them with.
 
     Weights from the counts observed favour energies in which chance made few of them, so that photons are lost. With
@@ -104,7 +105,7 @@ def expected_counts(spectra, counts, background=0.0):
     return expected
 
 
-def least_squares(X, spectra, variance=None):
+def least_squares(X: ArrayLike, spectra: ArrayLike, variance: ArrayLike | None = None) -> np.ndarray:
     """Find the sources for known spectra.
 
     Parameters

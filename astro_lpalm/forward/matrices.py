@@ -1,11 +1,12 @@
 """The check that every solver makes of the matrices that it is given."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["check_data"]
 
 
-def check_data(X, spectra=None):
+def check_data(X: ArrayLike, spectra: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Check the data matrix of a solver, and the mixing matrix where the solver takes one.
 
     Parameters

@@ -1,9 +1,12 @@
 """The forward model: what counts an observation is expected to have."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from .counts import BackgroundCounts
 from .operators import Blur, Expose, Operator
@@ -53,33 +56,33 @@ class ForwardModel:
     background: BackgroundCounts | None = None
 
     @cached_property
-    def sky(self):
+    def sky(self) -> Operator | None:
         """What becomes of images, an `Operator` of (n, t), or None."""
         parts = [] if self.exposure is None else [Expose(self.exposure[self.kept])]
         parts += [] if self.blur is None else [Blur(self.blur, self.kept)]
         return parts[0] @ parts[1] if len(parts) == 2 else parts[0] if parts else None
 
     @property
-    def n_pixels(self):
+    def n_pixels(self) -> int:
         """Number t of observed pixels."""
         return int(np.count_nonzero(self.kept))
 
-    def detected(self, S):
+    def detected(self, S: ArrayLike) -> np.ndarray:
         """Give images as they reach the pixels: blurred and exposed, (n, t)."""
         return np.asarray(S) if self.sky is None else self.sky.forward(S)
 
-    def spectra(self, A):
+    def spectra(self, A: ArrayLike) -> np.ndarray:
         """Give spectra in the energy bins of the data, (m, n)."""
         return np.asarray(A) if self.response is None else self.response.forward(A)
 
-    def rows(self, A, S):
+    def rows(self, A: ArrayLike, S: ArrayLike) -> Iterator[np.ndarray]:
         """Walk through the expected counts energy by energy, (t,) each, so that a large cube's are not laid out."""
         S = self.detected(S)
         for energy, spectrum in enumerate(self.spectra(A)):
             row = spectrum @ S
             yield row if self.background is None else row + self.background[energy]
 
-    def expected(self, A, S):
+    def expected(self, A: ArrayLike, S: ArrayLike) -> np.ndarray:
         """Compute the expected counts.
 
         Parameters
@@ -95,22 +98,22 @@ class ForwardModel:
         """
         return np.stack(list(self.rows(A, S)))
 
-    def adjoint(self, A, Y):
+    def adjoint(self, A: ArrayLike, Y: ArrayLike) -> np.ndarray:
         """Gradient in the sources, (n, t), of the sum of Y, (m, t), times the expected counts."""
         back = self.spectra(A).T @ np.asarray(Y)
         return back if self.sky is None else self.sky.adjoint(back)
 
-    def adjoint_spectra(self, S, Y):
+    def adjoint_spectra(self, S: ArrayLike, Y: ArrayLike) -> np.ndarray:
         """Gradient in the spectra, (m, n) or (m_true, n), of the sum of Y, (m, t), times the expected counts."""
         back = np.asarray(Y) @ self.detected(S).T
         return back if self.response is None else self.response.adjoint(back)
 
-    def draw(self, A, S, seed):
+    def draw(self, A: ArrayLike, S: ArrayLike, seed: int | np.random.Generator) -> np.ndarray:
         """Draw counts, (m, t), from the Poisson distributions of the expected ones."""
         rng = np.random.default_rng(seed)
         return np.stack([rng.poisson(row) for row in self.rows(A, S)])
 
-    def net(self, X, dtype=np.float32):
+    def net(self, X: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
         """Take the background away from counts, (m, t)."""
         net = np.array(X, dtype=dtype)
         if self.background is not None:
@@ -118,11 +121,11 @@ class ForwardModel:
                 row -= self.background[energy].astype(dtype)
         return net
 
-    def with_amplitude(self, factor):
+    def with_amplitude(self, factor: float) -> Self:
         """Give the same model with as many times the background."""
         return self if self.background is None else replace(self, background=self.background.scaled(factor))
 
-    def thinned(self, part):
+    def thinned(self, part: float) -> Self:
         """Give the model of an observation of which only part of the photons are looked at.
 
         Parameters
@@ -137,7 +140,7 @@ class ForwardModel:
         exposure = np.full(self.kept.shape, float(part)) if self.exposure is None else part * self.exposure
         return replace(self.with_amplitude(part), exposure=exposure)
 
-    def blocks(self, labels):
+    def blocks(self, labels: ArrayLike) -> "ForwardModel":
         """Give the model of counts that are summed over blocks of pixels.
 
         Parameters
@@ -154,7 +157,7 @@ class ForwardModel:
         kept = np.ones((1, int(np.max(labels)) + 1), dtype=bool)
         return ForwardModel(kept, response=self.response, background=background)
 
-    def tiles(self, side, halo=0):
+    def tiles(self, side: int, halo: int = 0) -> Iterator["Tile"]:
         """Part the image into square tiles.
 
         Parameters

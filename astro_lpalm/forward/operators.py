@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["Blur", "Composition", "Expose", "Mix", "Operator", "Redistribute"]
 
@@ -15,14 +16,14 @@ class Operator(ABC):
     """
 
     @abstractmethod
-    def forward(self, x):
+    def forward(self, x: ArrayLike) -> np.ndarray:
         """Apply the operator to an array of shape (rows, pixels)."""
 
     @abstractmethod
-    def adjoint(self, y):
+    def adjoint(self, y: ArrayLike) -> np.ndarray:
         """Apply its adjoint."""
 
-    def __matmul__(self, inner):
+    def __matmul__(self, inner: "Operator") -> "Composition":
         return Composition(self, inner)
 
 
@@ -35,14 +36,14 @@ class Composition(Operator):
         ``inner`` comes first.
     """
 
-    def __init__(self, outer, inner):
+    def __init__(self, outer: Operator, inner: Operator):
         self.outer, self.inner = outer, inner
 
-    def forward(self, x):
+    def forward(self, x: ArrayLike) -> np.ndarray:
         """Apply both, the inner one first."""
         return self.outer.forward(self.inner.forward(x))
 
-    def adjoint(self, y):
+    def adjoint(self, y: ArrayLike) -> np.ndarray:
         """Apply both adjoints, the outer one first."""
         return self.inner.adjoint(self.outer.adjoint(y))
 
@@ -62,14 +63,14 @@ class Mix(Operator):
     [[3.0], [13.0]]
     """
 
-    def __init__(self, spectra):
+    def __init__(self, spectra: ArrayLike):
         self.spectra = np.asarray(spectra)
 
-    def forward(self, x):
+    def forward(self, x: ArrayLike) -> np.ndarray:
         """Mix sources, (n, t), to counts, (m, t)."""
         return self.spectra @ np.asarray(x)
 
-    def adjoint(self, y):
+    def adjoint(self, y: ArrayLike) -> np.ndarray:
         """Project counts, (m, t), on the spectra: (n, t)."""
         return self.spectra.T @ np.asarray(y)
 
@@ -83,7 +84,7 @@ class Redistribute(Mix):
         Effective area times the probability of each channel.
     """
 
-    def __init__(self, response):
+    def __init__(self, response: object):
         matrix = response.matrix if hasattr(response, "matrix") else np.asarray(response)
         self.spectra = matrix.T  # sparse, as the matrices of responses are
 
@@ -97,10 +98,10 @@ class Expose(Operator):
         Relative exposure of each pixel.
     """
 
-    def __init__(self, exposure):
+    def __init__(self, exposure: ArrayLike):
         self.exposure = np.asarray(exposure, dtype=float)
 
-    def forward(self, x):
+    def forward(self, x: ArrayLike) -> np.ndarray:
         """Multiply each row, (k, t), by the exposure."""
         return np.asarray(x) * self.exposure
 
@@ -118,14 +119,14 @@ class Blur(Operator):
         The observed pixels, t of them: the columns of what is blurred, in C order.
     """
 
-    def __init__(self, kernel, kept):
+    def __init__(self, kernel: object, kept: ArrayLike):
         self.kernel, self.kept = kernel, np.asarray(kept, dtype=bool)
 
-    def forward(self, x):
+    def forward(self, x: ArrayLike) -> np.ndarray:
         """Blur each row, (k, t)."""
         return self._each(x, self.kernel.blur)
 
-    def adjoint(self, y):
+    def adjoint(self, y: ArrayLike) -> np.ndarray:
         """Correlate each row, (k, t), with the point spread function."""
         return self._each(y, self.kernel.unblur)
 
