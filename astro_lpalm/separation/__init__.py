@@ -9,9 +9,9 @@ from .metrics import align, nmse, sdr, spectral_angle
 from .mnnbu import MNNBU
 from .palm import ISTA, PALM
 from .physical import PhysicalFit, fit_parameters, nearest_parameters
-from .poisson import poisson_sources, refine_counts
+from .poisson import CountRefinement, poisson_sources, refine_counts
 from .posterior import posterior_mean
-from .refinement import refine
+from .refinement import Refinement, refine
 from .snmfnet import SNMFNet
 from .unrolled import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
 from .updates import (
@@ -43,6 +43,7 @@ __all__ = [
     "PALM",
     "S_UPDATES",
     "VCA",
+    "CountRefinement",
     "ExplicitUpdate",
     "Factorization",
     "FittedNetwork",
@@ -53,6 +54,7 @@ __all__ = [
     "ListaCPUpdate",
     "ListaUpdate",
     "PhysicalFit",
+    "Refinement",
     "SNMFNet",
     "SourceUpdate",
     "SpectraUpdate",
