@@ -147,13 +147,15 @@ def _inside(times, intervals, tolerance):
     return (last >= 0) & (times - tolerance <= np.maximum.accumulate(stop[order])[last])
 
 
-def warn_of_flags(status, header, where):
-    """Warn of events that processing has flagged, in lists of Chandra and others that say to be of level 1.
+def warn_of_flags(status, mission, header, where):
+    """Warn of events that processing has flagged, where flags mean harm and in lists that say to be of level 1.
 
     Parameters
     ----------
     status : `~numpy.ndarray`, shape (n_events, ...), or None
         The column STATUS: bits, bytes or whole numbers.
+    mission : `~astro_lpalm.missions.Mission` or None
+        What the list is from, where that is known.
     header : mapping
         Of the events.
     where : str
@@ -162,8 +164,8 @@ def warn_of_flags(status, header, where):
     if status is None or status.dtype.kind not in "iub":
         return
     is_level_1 = header_text(header, "CONTENT", where).upper() == "EVT1"
-    if not is_level_1 and header_text(header, "TELESCOP", where).upper() != "CHANDRA":
-        return  # other missions have bits that mean no harm
+    if not is_level_1 and (mission is None or not mission.flags_are_bad):
+        return  # some missions have bits that mean no harm
     flagged = status.reshape(len(status), -1).any(axis=1)
     if flagged.any():
         level = ", and CONTENT is EVT1: a list of level 1, that nothing was left out of" if is_level_1 else ""

@@ -192,7 +192,7 @@ def read_events(events):
         raise ValueError(msg)
     _check_numbers({found[key]: columns[key] for key in kinds[:3]}, where)
     warn_of_times(columns.get("TIME"), columns.get("CCD_ID"), intervals, header, where)
-    warn_of_flags(columns.get("STATUS"), header, where)
+    warn_of_flags(columns.get("STATUS"), mission, header, where)
     x, y = (
         columns[key] if missing[key] is None else np.where(missing[key], np.nan, columns[key]) for key in ("X", "Y")
     )

@@ -25,6 +25,7 @@ ACIS = Mission(
     channel_width=ACIS_CHANNEL,
     overflow=ACIS_OVERFLOW,
     needs_telescope=False,
+    flags_are_bad=True,
     # CIAO gives BACKSCAL as a fraction of the whole sky image, of 8192 x 8192 pixels of 0.492 arcsec.
     backscal_area=(8192 * 0.492 * u.arcsec) ** 2,
 )

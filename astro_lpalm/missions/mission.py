@@ -32,6 +32,8 @@ class Mission:
         The channel that holds all energies above it, and so has none of its own.
     needs_telescope : bool
         Whether a file without TELESCOP is none of this mission's; where not, INSTRUME alone tells.
+    flags_are_bad : bool
+        Whether an event with any bit of STATUS set is none to be counted.
     is_in_pha : bool
         Whether the channels of PHA files are those of the column PI.
     backscal_area : `~astropy.units.Quantity`, optional
@@ -69,6 +71,7 @@ class Mission:
     first_energy: u.Quantity = 0 * u.keV
     overflow: int | None = None
     needs_telescope: bool = True
+    flags_are_bad: bool = False
     is_in_pha: bool = True
     backscal_area: u.Quantity | None = None
 

@@ -1,5 +1,7 @@
 """Missions: which is found, what their channels mean, and one that a user adds."""
 
+from contextlib import nullcontext
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import astropy.units as u
@@ -194,6 +196,22 @@ def test_a_filter_in_channels_of_an_added_mission_is_told(register):
         AstropyUserWarning, match="DSTYP1 = 'pi', DSVAL1 = '200:399': 10 of 20 bins are partly or wholly"
     ):
         EventCube.from_events(events, energy_edges=np.linspace(2, 6, 21) * u.keV)
+
+
+@pytest.mark.parametrize("flags_are_bad", [True, False])
+def test_flags_of_an_added_mission(register, monkeypatch, flags_are_bad):
+    monkeypatch.setattr(f"{__name__}.XRT", replace(XRT, flags_are_bad=flags_are_bad))
+    register(f"{__name__}:XRT")
+    events = swift_list(np.full(10, 3.004))
+    status = fits.ColDefs([fits.Column("STATUS", "16X", array=np.arange(160).reshape(10, 16) == 0)])
+    events = fits.BinTableHDU.from_columns(events.columns + status, header=events.header)
+    expected = (
+        pytest.warns(AstropyUserWarning, match="STATUS bits are set for 1 of 10 events")
+        if flags_are_bad
+        else nullcontext()
+    )
+    with expected:
+        assert EventCube.from_events(events, n_energy=1).data.sum() == 10
 
 
 def test_a_background_spectrum_of_an_added_mission(register, tmp_path):
