@@ -5,7 +5,6 @@ import warnings
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import NDData
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
@@ -17,6 +16,7 @@ from ..grid.sky import celestial_cards, celestial_wcs
 from ..instrument.exposure import checked_exposure, read_exposure, unexposed
 from .binning import bin_events, is_several
 from .checks import check_values, checked_mask, checked_wcs, native
+from .coordinates import celestial_header, full_wcs, moved_coordinates, whole_slices
 from .images import cube_hdulist, read_image
 from .masking import read_mask
 from .observations import add_up, merge_headers
@@ -53,8 +53,9 @@ class EventCube(NDData):
     ----------
     data : `~numpy.ndarray`, shape (n_energy, ny, nx)
     mask : `~numpy.ndarray` of bool, shape (ny, nx), or None
+        It holds at all energies: it broadcasts against ``data``.
     wcs : `~astropy.wcs.WCS`
-        Two-dimensional and celestial.
+        Two-dimensional and celestial; `wcs3d` has the energies too.
     unit : `~astropy.units.Unit`
         Counts.
     meta : mapping
@@ -71,6 +72,11 @@ class EventCube(NDData):
     See Also
     --------
     EventCube.from_events, EventCube.from_hdu, EventCube.read
+
+    Notes
+    -----
+    ``cube[10:20]`` is a slice in energy, ``cube[:, 5:50, 8:40]`` one of the sky (y, x). It shares the counts; energies,
+    WCS, header, mask and exposure go along. Slices have no steps, and an index would drop an axis: both are errors.
 
     Examples
     --------
@@ -89,6 +95,9 @@ class EventCube(NDData):
     >>> cube.image_of(cube.matrix().sum(axis=0))
     array([[ 6.,  8., nan],
            [12., 14., 16.]])
+    >>> part = cube[1:, :, 1:]
+    >>> part.data.shape, part.energy_edges
+    ((1, 2, 2), <Quantity [2., 7.] keV>)
     """
 
     def __init__(self, data, *, energy_edges, wcs, mask=None, meta=None, exposure=None):
@@ -392,18 +401,56 @@ class EventCube(NDData):
         -----
         Where the cube came with a header, its cards are taken as they are: written anew they would be rounded.
         """
-        header = celestial_cards(fits.Header(self.meta or {}))
-        if "CTYPE1" in header:  # the physical WCS alone is no place on the sky
-            wcs = celestial_wcs(header)
-            if wcs is not None and wcs.wcs.compare(self.wcs.wcs):
-                return header
-        header = self.wcs.to_header(relax=True)
-        header.remove("WCSAXES", ignore_missing=True)
-        return header
+        return celestial_header(self.meta, self.wcs)
+
+    @property
+    def wcs3d(self):
+        """Three-dimensional `~astropy.wcs.WCS`: the celestial axes and a third of energy.
+
+        The third axis is in J, which the FITS standard prescribes. It is linear where bins are of equal width;
+        otherwise it is tabulated (``ENER-TAB``) and linear within a bin. A copy; astropy cannot pickle the latter.
+        """
+        return full_wcs(self)
+
+    def to_ndcube(self):
+        """Make an ``ndcube.NDCube``, with the mask and `wcs3d`; see `astro_lpalm.cube.bridges.to_ndcube`.
+
+        Returns
+        -------
+        ``ndcube.NDCube``
+
+        Raises
+        ------
+        ImportError
+            If ndcube is not installed.
+        """
+        from .bridges import to_ndcube  # which needs this class
+
+        return to_ndcube(self)
+
+    def __getitem__(self, item):
+        slices = whole_slices(item, self.data.shape)
+        energies, sky = slices[0], slices[1:]
+        wcs, meta = moved_coordinates(self, slices)
+        cube = self._with(
+            data=self.data[slices],
+            energy_edges=self._energy_edges[energies.start : energies.stop + 1],
+            wcs=wcs,
+            mask=None if self.mask is None else self.mask[sky],
+            meta=meta,
+            exposure=None if self._exposure is None else self._exposure[sky],
+        )
+        if self.uncertainty is not None:
+            cube.uncertainty = self.uncertainty[slices]
+        return cube
 
     @property
     def mask(self):
-        """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), or None. What is assigned is checked."""
+        """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), or None. What is assigned is checked.
+
+        A pixel is excluded at all energies: the mask broadcasts against ``data``, and
+        ``np.broadcast_to(cube.mask, cube.data.shape)`` is that of every count.
+        """
         return self._mask
 
     @mask.setter
