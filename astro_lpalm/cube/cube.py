@@ -1,21 +1,18 @@
 """`EventCube`: counts on energy and sky, from event lists and images, to the matrix that solvers take and back."""
 
 import copy
-import warnings
 
 import astropy.units as u
 import numpy as np
 from astropy.nddata import NDData
-from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import naming, open_fits, write_fits
-from .._headers import header_text
 from ..grid.energies import as_energy_edges, describe_grid
 from ..grid.sky import celestial_cards, celestial_wcs
-from ..instrument.exposure import checked_exposure, read_exposure, unexposed
+from ..instrument.exposure import checked_exposure, read_exposure
 from .binning import bin_events, is_several
-from .checks import check_values, checked_mask, checked_wcs, native
+from .checks import check_values, checked_mask, checked_wcs, native, nested_edges, warn_of_lost_counts
 from .coordinates import celestial_header, full_wcs, moved_coordinates, whole_slices
 from .images import cube_hdulist, read_image
 from .masking import read_mask
@@ -23,9 +20,6 @@ from .observations import add_up, merge_headers
 from .selection import choose_energy_edges
 
 __all__ = ["EventCube"]
-
-# Share of the counts beyond an exposure map from which on it is taken for that of another observation.
-_SUSPICIOUS = 0.01
 
 
 class EventCube(NDData):
@@ -313,16 +307,7 @@ class EventCube(NDData):
         >>> from astro_lpalm import EventCube
         >>> EventCube.from_hdu(hdulist)  # doctest: +SKIP
         """
-        data, header, edges, mask, exposure = read_image(hdu, energy_edges)
-        wcs = celestial_wcs(celestial_cards(header))
-        if wcs is None:
-            found = ", ".join(f"CTYPE{axis}={header.get(f'CTYPE{axis}', '')!r}" for axis in (1, 2))
-            msg = f"the cube has no celestial WCS on its first two FITS axes ({found}); add one to its header."
-            raise ValueError(msg)
-        unit = header_text(header, "BUNIT", "the cube")
-        if not _is_counts(unit):
-            msg = f"the cube is in {unit!r}, but is taken as counts."
-            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+        data, header, wcs, edges, mask, exposure = read_image(hdu, energy_edges)
         return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
 
     @classmethod
@@ -517,15 +502,7 @@ class EventCube(NDData):
         with naming(exposure):
             exposure = read_exposure(exposure, self.wcs, self.data.shape[1:])
             cube = self._with(exposure=exposure)
-        counts = self.data.sum(axis=0, dtype=float)
-        counts[self.pixel_mask] = 0
-        lost = counts[unexposed(exposure)].sum() / counts.sum()
-        if lost > _SUSPICIOUS:
-            msg = (
-                f"{lost:.1%} of the counts lie in pixels with less than 1 % of the largest exposure, and are masked; "
-                "check that the exposure map is that of this observation."
-            )
-            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+        warn_of_lost_counts(self, exposure)
         return cube
 
     def with_mask(self, mask):
@@ -651,22 +628,14 @@ class EventCube(NDData):
         --------
         >>> cube.rebin([0.5, 1.5, 7] * u.keV)  # doctest: +SKIP
         """
-        new, old = as_energy_edges(energy_edges).value, self._energy_edges.value
-        nearest = np.abs(old[:, np.newaxis] - new).argmin(axis=0)
-        tolerance = 1e-6 * np.diff(old).min()
-        if (np.abs(old[nearest] - new) > tolerance).any() or (np.diff(nearest) == 0).any():
-            msg = (
-                f"the energy grids do not nest: the cube has {describe_grid(self._energy_edges)}, asked for were "
-                f"{describe_grid(new * u.keV)}. Every new edge must be one of the cube's; make the cube again with "
-                "these energy_edges."
-            )
-            raise ValueError(msg)
+        old = self._energy_edges
+        nearest = nested_edges(as_energy_edges(energy_edges), old)
         if nearest.size == old.size:
             return self._with()  # the very same bins: a copy of the counts would only take memory
         # Narrow integers could overflow; floating-point numbers keep their type.
         dtype = self.data.dtype if self.data.dtype.kind == "f" else np.result_type(self.data.dtype, np.int32)
         data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0, dtype=dtype)
-        return self._with(data=data, energy_edges=old[nearest] * u.keV)
+        return self._with(data=data, energy_edges=old[nearest])
 
     def __repr__(self):
         ny, nx = self.data.shape[1:]
@@ -684,18 +653,3 @@ class EventCube(NDData):
         )
 
     __str__ = __repr__
-
-
-def _is_counts(unit):
-    return str(unit).strip().lower() in {
-        "",
-        "count",
-        "counts",
-        "ct",
-        "cts",
-        "photon",
-        "photons",
-        "ph",
-        "event",
-        "events",
-    }
