@@ -5,7 +5,6 @@ from importlib import import_module
 import astropy.units as u
 import numpy as np
 from astropy.nddata import NDData
-from astropy.wcs import WCS
 
 from .cube import EventCube
 
@@ -96,9 +95,9 @@ def to_ndcube(data):
     Returns
     -------
     ``ndcube.NDCube``
-        With the mask and uncertainty of ``data``. Of a cube the WCS has a third axis, of energy (in J, which the
-        standard prescribes), which is exact for bins of equal width; the edges of any bins are in
-        ``meta["energy_edges"]``.
+        With the mask and uncertainty of ``data``. Of a cube the WCS is `EventCube.wcs3d`, with a third axis of energy
+        (in J, which the standard prescribes), and the mask has the shape of the data; the edges of the bins are also
+        in ``meta["energy_edges"]``.
 
     Raises
     ------
@@ -108,20 +107,9 @@ def to_ndcube(data):
     ndcube = _load("ndcube")
     wcs, mask, meta = data.wcs, data.mask, dict(data.meta or {})
     if isinstance(data, EventCube):
-        wcs = WCS(naxis=3)
-        edges = data.energy_edges
-        joules = edges.to_value(u.J)  # wcslib would convert keV with fewer digits
-        wcs.wcs.ctype = [*data.wcs.wcs.ctype, "ENER"]
-        wcs.wcs.cunit = [*data.wcs.wcs.cunit, "J"]
-        wcs.wcs.crpix = [*data.wcs.wcs.crpix, 0.5]
-        wcs.wcs.crval = [*data.wcs.wcs.crval, joules[0]]
-        wcs.wcs.cdelt = [*data.wcs.wcs.get_cdelt(), np.diff(joules).mean()]
-        matrix = np.eye(3)
-        matrix[:2, :2] = data.wcs.wcs.get_pc()
-        wcs.wcs.pc = matrix
-        wcs.wcs.radesys, wcs.wcs.equinox = data.wcs.wcs.radesys, data.wcs.wcs.equinox
+        wcs = data.wcs3d
         mask = None if mask is None else np.broadcast_to(mask, data.data.shape)
-        meta["energy_edges"] = edges
+        meta["energy_edges"] = data.energy_edges
     return ndcube.NDCube(data.data, wcs=wcs, unit=data.unit, mask=mask, uncertainty=data.uncertainty, meta=meta)
 
 

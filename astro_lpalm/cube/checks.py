@@ -1,11 +1,18 @@
 """What an `EventCube` is made of, checked."""
 
+import warnings
+
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
+from ..grid.energies import describe_grid
 from ..instrument.exposure import unexposed
 
-__all__ = ["check_values", "checked_mask", "checked_wcs", "native"]
+__all__ = ["check_values", "checked_mask", "checked_wcs", "native", "nested_edges", "warn_of_lost_counts"]
+
+# Share of the counts beyond an exposure map from which on it is taken for that of another observation.
+_SUSPICIOUS = 0.01
 
 
 def native(data):
@@ -63,3 +70,30 @@ def checked_wcs(wcs):
         msg = f"wcs must be a celestial astropy WCS, such as RA---TAN, DEC--TAN, not {wcs!r}."
         raise ValueError(msg)
     return wcs if wcs.naxis == 2 else wcs.celestial
+
+
+def nested_edges(new, old):
+    """Find each of the new edges of energy bins (keV) among the old: their indices, to a millionth of a bin."""
+    distance = np.abs(old.value[:, np.newaxis] - new.value)
+    nearest = distance.argmin(axis=0)
+    tolerance = 1e-6 * np.diff(old.value).min()
+    if (distance.min(axis=0) > tolerance).any() or (np.diff(nearest) == 0).any():
+        msg = (
+            f"the energy grids do not nest: the cube has {describe_grid(old)}, asked for were {describe_grid(new)}. "
+            "Every new edge must be one of the cube's; make the cube again with these energy_edges."
+        )
+        raise ValueError(msg)
+    return nearest
+
+
+def warn_of_lost_counts(cube, exposure):
+    """Warn where many of a cube's counts lie in pixels that an exposure map would mask."""
+    counts = cube.data.sum(axis=0, dtype=float)
+    counts[cube.pixel_mask] = 0
+    lost = counts[unexposed(exposure)].sum() / counts.sum()
+    if lost > _SUSPICIOUS:
+        msg = (
+            f"{lost:.1%} of the counts lie in pixels with less than 1 % of the largest exposure, and are masked; "
+            "check that the exposure map is that of this observation."
+        )
+        warnings.warn(msg, AstropyUserWarning, stacklevel=3)

@@ -1,31 +1,25 @@
 """`EventCube`: counts on energy and sky, from event lists and images, to the matrix that solvers take and back."""
 
 import copy
-import warnings
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import NDData
-from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import naming, open_fits, write_fits
-from .._headers import header_text
 from ..grid.energies import as_energy_edges, describe_grid
 from ..grid.sky import celestial_cards, celestial_wcs
-from ..instrument.exposure import checked_exposure, read_exposure, unexposed
+from ..instrument.exposure import checked_exposure, read_exposure
 from .binning import bin_events, is_several
-from .checks import check_values, checked_mask, checked_wcs, native
+from .checks import check_values, checked_mask, checked_wcs, native, nested_edges, warn_of_lost_counts
+from .coordinates import celestial_header, full_wcs, moved_coordinates, whole_slices
 from .images import cube_hdulist, read_image
 from .masking import read_mask
 from .observations import add_up, merge_headers
 from .selection import choose_energy_edges
 
 __all__ = ["EventCube"]
-
-# Share of the counts beyond an exposure map from which on it is taken for that of another observation.
-_SUSPICIOUS = 0.01
 
 
 class EventCube(NDData):
@@ -53,8 +47,9 @@ class EventCube(NDData):
     ----------
     data : `~numpy.ndarray`, shape (n_energy, ny, nx)
     mask : `~numpy.ndarray` of bool, shape (ny, nx), or None
+        It holds at all energies: it broadcasts against ``data``.
     wcs : `~astropy.wcs.WCS`
-        Two-dimensional and celestial.
+        Two-dimensional and celestial; `wcs3d` has the energies too.
     unit : `~astropy.units.Unit`
         Counts.
     meta : mapping
@@ -71,6 +66,11 @@ class EventCube(NDData):
     See Also
     --------
     EventCube.from_events, EventCube.from_hdu, EventCube.read
+
+    Notes
+    -----
+    ``cube[10:20]`` is a slice in energy, ``cube[:, 5:50, 8:40]`` one of the sky (y, x). It shares the counts; energies,
+    WCS, header, mask and exposure go along. Slices have no steps, and an index would drop an axis: both are errors.
 
     Examples
     --------
@@ -89,6 +89,9 @@ class EventCube(NDData):
     >>> cube.image_of(cube.matrix().sum(axis=0))
     array([[ 6.,  8., nan],
            [12., 14., 16.]])
+    >>> part = cube[1:, :, 1:]
+    >>> part.data.shape, part.energy_edges
+    ((1, 2, 2), <Quantity [2., 7.] keV>)
     """
 
     def __init__(self, data, *, energy_edges, wcs, mask=None, meta=None, exposure=None):
@@ -304,16 +307,7 @@ class EventCube(NDData):
         >>> from astro_lpalm import EventCube
         >>> EventCube.from_hdu(hdulist)  # doctest: +SKIP
         """
-        data, header, edges, mask, exposure = read_image(hdu, energy_edges)
-        wcs = celestial_wcs(celestial_cards(header))
-        if wcs is None:
-            found = ", ".join(f"CTYPE{axis}={header.get(f'CTYPE{axis}', '')!r}" for axis in (1, 2))
-            msg = f"the cube has no celestial WCS on its first two FITS axes ({found}); add one to its header."
-            raise ValueError(msg)
-        unit = header_text(header, "BUNIT", "the cube")
-        if not _is_counts(unit):
-            msg = f"the cube is in {unit!r}, but is taken as counts."
-            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+        data, header, wcs, edges, mask, exposure = read_image(hdu, energy_edges)
         return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
 
     @classmethod
@@ -392,18 +386,56 @@ class EventCube(NDData):
         -----
         Where the cube came with a header, its cards are taken as they are: written anew they would be rounded.
         """
-        header = celestial_cards(fits.Header(self.meta or {}))
-        if "CTYPE1" in header:  # the physical WCS alone is no place on the sky
-            wcs = celestial_wcs(header)
-            if wcs is not None and wcs.wcs.compare(self.wcs.wcs):
-                return header
-        header = self.wcs.to_header(relax=True)
-        header.remove("WCSAXES", ignore_missing=True)
-        return header
+        return celestial_header(self.meta, self.wcs)
+
+    @property
+    def wcs3d(self):
+        """Three-dimensional `~astropy.wcs.WCS`: the celestial axes and a third of energy.
+
+        The third axis is in J, which the FITS standard prescribes. It is linear where bins are of equal width;
+        otherwise it is tabulated (``ENER-TAB``) and linear within a bin. A copy; astropy cannot pickle the latter.
+        """
+        return full_wcs(self)
+
+    def to_ndcube(self):
+        """Make an ``ndcube.NDCube``, with the mask and `wcs3d`; see `astro_lpalm.cube.bridges.to_ndcube`.
+
+        Returns
+        -------
+        ``ndcube.NDCube``
+
+        Raises
+        ------
+        ImportError
+            If ndcube is not installed.
+        """
+        from .bridges import to_ndcube  # which needs this class
+
+        return to_ndcube(self)
+
+    def __getitem__(self, item):
+        slices = whole_slices(item, self.data.shape)
+        energies, sky = slices[0], slices[1:]
+        wcs, meta = moved_coordinates(self, slices)
+        cube = self._with(
+            data=self.data[slices],
+            energy_edges=self._energy_edges[energies.start : energies.stop + 1],
+            wcs=wcs,
+            mask=None if self.mask is None else self.mask[sky],
+            meta=meta,
+            exposure=None if self._exposure is None else self._exposure[sky],
+        )
+        if self.uncertainty is not None:
+            cube.uncertainty = self.uncertainty[slices]
+        return cube
 
     @property
     def mask(self):
-        """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), or None. What is assigned is checked."""
+        """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), or None. What is assigned is checked.
+
+        A pixel is excluded at all energies: the mask broadcasts against ``data``, and
+        ``np.broadcast_to(cube.mask, cube.data.shape)`` is that of every count.
+        """
         return self._mask
 
     @mask.setter
@@ -470,15 +502,7 @@ class EventCube(NDData):
         with naming(exposure):
             exposure = read_exposure(exposure, self.wcs, self.data.shape[1:])
             cube = self._with(exposure=exposure)
-        counts = self.data.sum(axis=0, dtype=float)
-        counts[self.pixel_mask] = 0
-        lost = counts[unexposed(exposure)].sum() / counts.sum()
-        if lost > _SUSPICIOUS:
-            msg = (
-                f"{lost:.1%} of the counts lie in pixels with less than 1 % of the largest exposure, and are masked; "
-                "check that the exposure map is that of this observation."
-            )
-            warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+        warn_of_lost_counts(self, exposure)
         return cube
 
     def with_mask(self, mask):
@@ -604,22 +628,14 @@ class EventCube(NDData):
         --------
         >>> cube.rebin([0.5, 1.5, 7] * u.keV)  # doctest: +SKIP
         """
-        new, old = as_energy_edges(energy_edges).value, self._energy_edges.value
-        nearest = np.abs(old[:, np.newaxis] - new).argmin(axis=0)
-        tolerance = 1e-6 * np.diff(old).min()
-        if (np.abs(old[nearest] - new) > tolerance).any() or (np.diff(nearest) == 0).any():
-            msg = (
-                f"the energy grids do not nest: the cube has {describe_grid(self._energy_edges)}, asked for were "
-                f"{describe_grid(new * u.keV)}. Every new edge must be one of the cube's; make the cube again with "
-                "these energy_edges."
-            )
-            raise ValueError(msg)
+        old = self._energy_edges
+        nearest = nested_edges(as_energy_edges(energy_edges), old)
         if nearest.size == old.size:
             return self._with()  # the very same bins: a copy of the counts would only take memory
         # Narrow integers could overflow; floating-point numbers keep their type.
         dtype = self.data.dtype if self.data.dtype.kind == "f" else np.result_type(self.data.dtype, np.int32)
         data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0, dtype=dtype)
-        return self._with(data=data, energy_edges=old[nearest] * u.keV)
+        return self._with(data=data, energy_edges=old[nearest])
 
     def __repr__(self):
         ny, nx = self.data.shape[1:]
@@ -637,18 +653,3 @@ class EventCube(NDData):
         )
 
     __str__ = __repr__
-
-
-def _is_counts(unit):
-    return str(unit).strip().lower() in {
-        "",
-        "count",
-        "counts",
-        "ct",
-        "cts",
-        "photon",
-        "photons",
-        "ph",
-        "event",
-        "events",
-    }

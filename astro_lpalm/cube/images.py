@@ -1,7 +1,10 @@
 """Cubes as FITS: finding the data, energies, mask and exposure in what files hold, and laying them out."""
 
+import warnings
+
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from .._headers import header_text
 from ..grid.energies import (
@@ -14,10 +17,12 @@ from ..grid.energies import (
     read_linear_axis,
 )
 from ..grid.resample import image_unit
-from ..grid.sky import is_structural, is_wcs_card
+from ..grid.sky import celestial_cards, celestial_wcs, is_structural, is_wcs_card
 
 __all__ = ["cube_hdulist", "exposure_hdu", "read_image"]
 
+# What programs call a count in BUNIT; without it, the numbers are taken for counts.
+_COUNTS = {"", "count", "counts", "ct", "cts", "photon", "photons", "ph", "event", "events"}
 _IMAGES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 
 
@@ -35,6 +40,8 @@ def read_image(hdu, energy_edges=None):
     -------
     data : `~numpy.ndarray`, shape (n, ny, nx)
     header : `~astropy.io.fits.Header`
+    wcs : `~astropy.wcs.WCS`
+        Celestial, of the images.
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
     mask : `~numpy.ndarray`, shape (ny, nx), or None
     exposure : `~astropy.units.Quantity`, shape (ny, nx), or None
@@ -44,8 +51,8 @@ def read_image(hdu, energy_edges=None):
     TypeError
         If ``hdu`` is something else.
     ValueError
-        If there is no 3-D image, its energies are missing or as many as they should not be, or the file is that of a
-        separation.
+        If there is no 3-D image, its energies are missing or as many as they should not be, it has no celestial WCS,
+        or the file is that of a separation.
     """
     if isinstance(hdu, fits.HDUList):
         if {"MIXING", "RESIDUAL"} <= {other.name for other in hdu}:
@@ -72,7 +79,21 @@ def read_image(hdu, energy_edges=None):
     mask = None if mask is None else mask.data != 0
     if exposure is not None:
         exposure = np.array(exposure.data, dtype=float) * image_unit(exposure.header, "the EXPOSURE image")
-    return np.asarray(image.data), header, edges, mask, exposure
+    wcs = _sky_of(header)
+    unit = header_text(header, "BUNIT", "the cube")
+    if unit.strip().lower() not in _COUNTS:
+        msg = f"the cube is in {unit!r}, but is taken as counts."
+        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+    return np.asarray(image.data), header, wcs, edges, mask, exposure
+
+
+def _sky_of(header):
+    wcs = celestial_wcs(celestial_cards(header))
+    if wcs is None:
+        found = ", ".join(f"CTYPE{axis}={header.get(f'CTYPE{axis}', '')!r}" for axis in (1, 2))
+        msg = f"the cube has no celestial WCS on its first two FITS axes ({found}); add one to its header."
+        raise ValueError(msg)
+    return wcs
 
 
 def _shape(hdu):

@@ -76,7 +76,14 @@ def test_ndcube(cube, masked, image):
     assert_same_cube(from_ndcube(made), cube)
     del made.meta["energy_edges"]
     assert_same_cube(from_ndcube(made), cube)
-    assert_same_cube(from_ndcube(to_ndcube(masked)), masked)
+    made = masked.to_ndcube()
+    assert made.mask.shape == made.data.shape
+    assert_allclose(made.axis_world_coords("em.energy")[0].to_value("keV"), [1.25, 2, 3.25, 4.5])
+    assert_allclose(made[1:3].axis_world_coords("em.energy")[0].to_value("keV"), [2, 3.25])
+    assert_same_cube(from_ndcube(made), masked)
+    del made.meta["energy_edges"]
+    assert_same_cube(from_ndcube(made), masked)
+    assert_same_cube(from_ndcube(to_ndcube(cube[2:5, 3:9, 4:15])), cube[2:5, 3:9, 4:15])
     flat = to_ndcube(image)
     again = from_ndcube(flat)
     assert_array_equal(again.data, image.data)

@@ -265,8 +265,6 @@ def test_types():
     assert cube.unit == u.count
     with pytest.warns(AstropyUserWarning, match="the cube is in 'Jy', but is taken as counts"):
         EventCube.from_hdu(image_hdu(BUNIT="Jy"))
-    with pytest.raises(TypeError, match="not subscriptable"):
-        cube[0]
 
 
 def test_files_are_complete_or_absent(cube, tmp_path):
