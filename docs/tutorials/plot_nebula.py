@@ -34,7 +34,7 @@ from astro_lpalm.instrument import Response
 from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.simulate import Background, Observation
 from astro_lpalm.spectra import PhotoelectricAbsorption, Synchrotron, Thermal, integrate
-from astro_lpalm.trust.diagnostics import block_chi_square
+from astro_lpalm.trust import block_chi_square
 
 rng = np.random.default_rng(15)
 shape, pixel_scale, row, column = (168, 140), 4 * u.arcsec, 57, 68  # the last two are the pulsar's
@@ -230,7 +230,7 @@ print(f"nebula around it: photon index {best[1]:.3f} +- {error[1]:.3f}, nH {best
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.6), layout="constrained")
 for axis, (title, one) in zip(axes, {"pulsar left in": unmasked, "pulsar masked": result}.items()):
     norm = SymLogNorm(linthresh=5, vmin=-100, vmax=100)
-    drawn = axis.imshow(block_chi_square(one, 8), norm=norm, cmap="RdBu_r", origin="lower")
+    drawn = axis.imshow(block_chi_square(one.fit, 8), norm=norm, cmap="RdBu_r", origin="lower")
     axis.set_title(title, fontsize="medium")
 figure.colorbar(drawn, ax=axes, label="misfit of 8 x 8 pixels (sigma)", ticks=[-100, -10, 0, 10, 100])
 for axis in axes:

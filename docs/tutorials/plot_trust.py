@@ -24,7 +24,7 @@ from matplotlib.colors import SymLogNorm
 import astro_lpalm
 from astro_lpalm.demo import remnant_images
 from astro_lpalm.spectra import SpectralLibrary
-from astro_lpalm.trust.diagnostics import block_chi_square
+from astro_lpalm.trust import block_chi_square
 
 model = astro_lpalm.load_model("snr-acis")
 size, names = 64, model.component_names
