@@ -58,6 +58,10 @@ def imports(path):
                 yield from [([*module, name], []) for name in names] if not module else [(module, names)]
 
 
+# Imported by a method when it is called: the bridge makes cubes, and a cube offers it.
+LATER = {"cube.cube": {"cube.bridges"}}
+
+
 def across(path):
     """Give (module, names) of what a file imports from other rooms; the version is nobody's."""
     own = path.relative_to(ROOT).with_suffix("").parts[0]
@@ -87,7 +91,7 @@ def test_modules_do_not_import_each_other_in_circles():
             # What a package is asked for may be a module of it.
             parts = {f"{module}.{name}" for name in names} & modules
             wanted |= parts or ({module} & modules)
-        graph[own] = wanted - {own}
+        graph[own] = wanted - {own} - LATER.get(own, set())
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(modules)
 
 

@@ -134,7 +134,7 @@ class EventCube(NDData):
         ----------
         events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`, or list of these
             The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
-            of its PI channel (Chandra ACIS only), and the overflow channel 1024 is left out. An event that TNULL says
+            of its PI channel (of a known mission), and an overflow channel is left out. An event that TNULL says
             to have no energy or position is left out too. Of several tables of events the first is read, with a
             warning; give the HDUs as a list to add them up. Several observations,
             whatever their aim points and roll angles, go onto the tangent plane of the first, or that of ``like``;

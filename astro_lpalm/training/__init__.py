@@ -1,7 +1,8 @@
 """Training: from libraries of spectra and sources to a model."""
 
+from .configuration import LOSSES
 from .history import plot_history
-from .train import LOSSES, DivergenceWarning, train
+from .train import DivergenceWarning, train
 from .training_set import TrainingSet, add_noise
 
 __all__ = [

@@ -216,7 +216,7 @@ def test_loss_of_every_layer(training_set):
     last_only = train(training_set, **QUICK).network
     others = [np.median(nmse(S.detach(), truth)) for _, S in last_only.layers(X)]
     assert errors[1] < others[1]  # what the early layers have learned to do by themselves
-    run = train_module._Run(training_set, train_module._Configuration("lista-cp", "ista-ll", 5, 1, 6, 1e-3,
+    run = train_module._Run(training_set, train_module.Configuration("lista-cp", "ista-ll", 5, 1, 6, 1e-3,
                             "log", 0.5, 0.1, None, 0), None)  # fmt: skip
     batch = np.arange(3)
     losses = torch.stack([run._loss_of(batch, estimate) for estimate in run._layers(batch)])
