@@ -6,8 +6,9 @@ from .observations import DATA, OBSERVATIONS, REAL, difference, figures, read_re
 
 # Relative to the largest value of each array. With the same BLAS kernel and threads results are the same to 1e-9;
 # others move what the network finds in single precision, and with it where the rounds of the refinement end: by up to
-# 8e-5 between OpenBLAS's Haswell and SkylakeX. How many rounds that takes is decided by rounding.
-TOLERANCE, OF_ROUNDS = 1e-4, 0.25
+# 8e-5 between OpenBLAS's Haswell and SkylakeX. How many rounds that takes is decided by rounding,
+# and errors found by drawing photons again, whose rounds end apart, go together to a per cent (docs/command_line.rst).
+TOLERANCE, OF_ERRORS, OF_ROUNDS = 1e-4, 1e-2, 0.25
 
 
 @pytest.mark.parametrize("name", OBSERVATIONS)
@@ -18,4 +19,5 @@ def test_results_are_as_they_were(name):
     assert set(found) == set(reference)
     for key, values in reference.items():
         assert found[key].shape == values.shape, key
-        assert difference(found[key], values) <= (OF_ROUNDS if key == "N_ITER" else TOLERANCE), key
+        tolerance = OF_ROUNDS if key == "N_ITER" else OF_ERRORS if "ERR" in key else TOLERANCE
+        assert difference(found[key], values) <= tolerance, key
