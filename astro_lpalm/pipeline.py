@@ -291,4 +291,9 @@ def _as_solver(model, device):
             "or a solver with a method separate(X)."
         )
         raise TypeError(msg)
-    return solver.to(device) if device is not None and hasattr(solver, "to") else solver
+    if device is None:
+        return solver
+    if not hasattr(solver, "to"):
+        msg = f"device is {device!r}, but a {type(solver).__name__} has no method to(device); leave device out."
+        raise TypeError(msg)
+    return solver.to(device)

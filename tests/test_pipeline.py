@@ -466,6 +466,11 @@ def test_the_log_says_how_it_went(cube, model, result, caplog):
     assert caplog.messages == [f"the spectra took {n_iter} rounds, converged: {converged}"]
 
 
+def test_a_device_that_the_solver_has_no_use_for_is_refused(cube):
+    with pytest.raises(TypeError, match=r"device is 'cpu', but a Ideal has no method to\(device\); leave device out"):
+        separate(cube, Ideal(toy.spectra()), device="cpu")
+
+
 def test_header_tells_how_it_was_made(cube, model):
     background = ExpectedBackground(np.ones(12), scale=0.5, free=True)
     with warnings.catch_warnings():
