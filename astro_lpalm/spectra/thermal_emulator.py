@@ -114,7 +114,9 @@ class _Frame:
         amounts = [k for k, name in enumerate(names) if name in _ABUNDANCES]
         motions = [k for k, name in enumerate(names) if name in _MOTIONS]
         self.places_of_lines = [*ions, *amounts, *motions, *last]
-        self.places_of_continuum = [*([self.hot["kT"]] if both else []), *ions, *amounts, *last]
+        # With their ratio, rather than that of the electrons: so the grid has nothing the ranges do not allow, such as
+        # cold electrons among the ions of a hot plasma, whose recombination is another world.
+        self.places_of_continuum = [*([self.hot["ionization"]] if both else []), *ions, *amounts, *last]
         ends = [
             [
                 getattr(self.parameters[self.hot[name]], end) if name in self.hot else fixed[name]
@@ -165,7 +167,9 @@ class _Frame:
                 values[each.name] = each.value(column)
         if not self.hot:
             values["ions"] = np.full(len(coordinates), np.exp(self.low))
-        if "kT" not in values:
+        if len(self.hot) == 2 and "ionization" in values:
+            values["kT"] = values["ions"] / values["ionization"]
+        elif "kT" not in values:
             # of lines alone, which do not depend on it: what they are compared with is taken at the middle
             both = len(self.hot) == 2
             kT = self.parameters[self.hot["kT"]].value(0.5) if both else self.fixed.get("kT", 0.0)
