@@ -19,7 +19,7 @@ from .data import packaged_files
 from .grid import ebounds_hdu, read_ebounds
 from .separation import UnrolledPALM, check_data
 from .separation import refine as refine_spectra
-from .spectra import SpectralPrior
+from .spectra import ParametricSpectra, SpectralPrior
 
 __all__ = ["Model", "load_model", "packaged_models"]
 
@@ -46,6 +46,8 @@ class Model:
         Edges of the energy bins, where the training set knew them.
     prior : `~astro_lpalm.spectra.SpectralPrior`, optional
         What is known of each component's spectra, for the refinement.
+    physics : `~astro_lpalm.spectra.ParametricSpectra`, optional
+        Spectra as functions of the components' physical parameters, for their fit.
     history : list of dict, optional
         A row of figures for each epoch of the training.
     description : dict, optional
@@ -66,6 +68,7 @@ class Model:
         component_names,
         energy_edges=None,
         prior=None,
+        physics=None,
         history=(),
         description=None,
         name="unnamed",
@@ -77,6 +80,7 @@ class Model:
         self.component_names = check_component_names(component_names)
         self.energy_edges = energy_edges
         self.prior = None if prior is None else prior.astype(np.float32)
+        self.physics = physics
         self.history = list(history)
         self.description = dict(description or {})
         self.name = name
@@ -88,6 +92,8 @@ class Model:
             parts.append(f"{len(self.energy_edges) - 1} energies from {low:g} to {high:g}")
         elif (n_energies := getattr(self.network, "n_energies", None)) is not None:
             parts.append(f"{n_energies} energies")
+        if self.physics is not None:
+            parts.append(f"{len(self.physics.parameters)} physical parameters")
         parts.append(_described(self.network))
         return f"<Model {self.name!r}: {'; '.join(parts)}>"
 
@@ -203,8 +209,8 @@ class Model:
         OSError
             If the file exists and may not be overwritten, or cannot be written.
         ValueError
-            If the network is not an `~astro_lpalm.separation.UnrolledPALM` of updates that have names: a file has no
-            place for classes, which would have to be unpickled.
+            If the network is not an `~astro_lpalm.separation.UnrolledPALM` of updates that have names, or spectra of
+            ``physics`` are not tabulated: a file has no place for classes, which would have to be unpickled.
         """
         self._check_named()
         primary = fits.PrimaryHDU()
@@ -228,6 +234,8 @@ class Model:
         hdus = [primary, fits.BinTableHDU(components, name="COMPONENTS")]
         if self.energy_edges is not None:
             hdus.append(ebounds_hdu(self.energy_edges))
+        if self.physics is not None:
+            hdus += self.physics.to_hdus()
         for name, value in self.network.state_dict().items():
             hdu = fits.ImageHDU(np.atleast_1d(value.detach().cpu().numpy()), name=f"WEIGHT_{name}")
             hdu.header["WEIGHT"] = (name, "name of this parameter in the network")
@@ -321,6 +329,7 @@ class Model:
             component_names=names,
             energy_edges=read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
             prior=prior,
+            physics=ParametricSpectra.from_hdulist(hdulist) if "PARAMETERS" in hdulist else None,
             history=history,
             description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
             name=header_text(header, "MODEL", "its header"),

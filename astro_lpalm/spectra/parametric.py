@@ -146,6 +146,13 @@ class ParametricSpectra:
         return cls(parameters, library.component_names, sources, places)
 
     @property
+    def exact_components(self):
+        """Names of the components whose spectra are not tabulated."""
+        return tuple(
+            name for name, source in zip(self.component_names, self.sources) if isinstance(source, _ExactSpectra)
+        )
+
+    @property
     def bounds(self):
         """Lower and upper bounds of the scaled parameters, 0 and 1, shape (2, p)."""
         return np.array([np.zeros(len(self.parameters)), np.ones(len(self.parameters))])
@@ -298,8 +305,8 @@ class ParametricSpectra:
         return cls(parameters, components, sources, places)
 
     def __repr__(self):
-        kinds = {not isinstance(source, _ExactSpectra) for source in self.sources}
-        kind = {frozenset([True]): "emulated", frozenset([False]): "exact"}.get(frozenset(kinds), "partly emulated")
+        n_exact = len(self.exact_components)
+        kind = "emulated" if n_exact == 0 else "exact" if n_exact == len(self.sources) else "partly emulated"
         return f"<ParametricSpectra: {', '.join(self.component_names)}; {len(self.parameters)} parameters, {kind}>"
 
 

@@ -327,6 +327,7 @@ class _Run:
             component_names=self.set.component_names,
             energy_edges=self.set.energy_edges,
             prior=self.set.prior,
+            physics=self.set.physics,
             history=self.history,
             description=(self.set.description or {}) | settings,
         )

@@ -1,16 +1,19 @@
 """Examples to learn from: data X made of known spectra A and sources S."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import astropy.units as u
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
 
 from .._memory import check_memory
 from .._names import check_component_names
 from .._text import shown
 from ..data import read_components_file
 from ..sources import SourceLibrary
-from ..spectra import SpectralLibrary, SpectralPrior
+from ..spectra import ModelComponent, ParametricSpectra, SpectralLibrary, SpectralPrior
 
 __all__ = ["TrainingSet", "add_noise"]
 
@@ -27,6 +30,7 @@ _SYNTHESIS = {
 }
 _TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
 _DEGREES = 16  # of correlation in a range
+_EMULATION = 1e-3  # relative error of tabulated spectra
 _RANK = 10  # principal vectors that are known of each component
 # What whole numbers may be. Memory says how many examples and pixels, and examples how large a batch.
 _WHOLE_NUMBERS = {"n_samples": (1, None), "n_pixels": (1, None), "n_layers": (1, 1000), "epochs": (1, 10**6),
@@ -52,6 +56,8 @@ class TrainingSet:
         What is known of each component's spectra, for the refinement; see `astro_lpalm.separation.refine`.
     description : dict of str to str
         How the set was made; it goes into the header of a model that was trained on it.
+    library : `~astro_lpalm.spectra.SpectralLibrary`, optional
+        Where the mixing matrices were drawn from.
     """
 
     X: np.ndarray
@@ -61,6 +67,26 @@ class TrainingSet:
     energy_edges: u.Quantity | None = None
     prior: SpectralPrior | None = None
     description: dict | None = None
+    library: SpectralLibrary | None = None
+
+    @cached_property
+    def physics(self):
+        """Spectra as functions of physical parameters, a `~astro_lpalm.spectra.ParametricSpectra`, or None.
+
+        Tabulated to a thousandth when first asked for, some 20 s for a thermal plasma. None where there is no library,
+        a component is made of samples, or its spectra change too abruptly to be tabulated, which is warned of.
+        """
+        if self.library is None or not all(isinstance(each, ModelComponent) for each in self.library.components):
+            return None
+        found = ParametricSpectra.from_library(self.library, tolerance=_EMULATION)
+        if found.exact_components:
+            msg = (
+                f"the spectra of {', '.join(found.exact_components)} change too abruptly with their parameters to be "
+                "tabulated, so the model will not fit physical parameters; narrower ranges may help."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+            return None
+        return found
 
     def __len__(self):
         return len(self.X)
@@ -212,7 +238,7 @@ class TrainingSet:
             "NOISE": noise,
             "SOURCES": sources,
         }
-        return cls.from_arrays(
+        drawn = cls.from_arrays(
             X,
             A,
             S,
@@ -221,6 +247,7 @@ class TrainingSet:
             prior=spectra_library.statistics(min(rank, A.shape[1])),
             description=description,
         )
+        return replace(drawn, library=spectra_library)
 
     @classmethod
     def from_file(cls, path, *, seed=0, **settings):
