@@ -13,7 +13,7 @@ from .cube.event_checks import describe_empty_bins
 from .forward import ExpectedBackground, ForwardModel
 from .instrument import PHA
 from .model import load_model
-from .results import Separation
+from .results import Separation, parameter_table
 from .separator import Separator
 from .trust import SeparationWarning, diagnose
 
@@ -37,9 +37,16 @@ def separate(
     """Separate an observation into component images and spectra.
 
     The transform's details of every energy, in units of their photon noise, go to the solver, which finds the spectra
-    A: in the details sources are sparse (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694). A model's spectra
-    are then brought to the most probable ones, given the counts (`~astro_lpalm.separation.refine_counts`). The images
-    follow from A by least squares, weighted for photon noise: without bias, and with all counts shared out.
+    A: in the details sources are sparse (section 3.2 of Fahes et al., ICLR 2022, arXiv:2112.05694). The counts have the
+    last word: where the components of a model have physical parameters, all of these are fitted at once
+    (`~astro_lpalm.separation.fit_parameters`), so that the split of components that overlap follows from spectra that
+    physics allows; otherwise the spectra are brought to the most probable ones
+    (`~astro_lpalm.separation.refine_counts`). The images follow from A by least squares, weighted for photon noise:
+    without bias, and with all counts shared out.
+
+    Spectra and images always have errors. With physical parameters they come from the curvature of the likelihood, and
+    have in them what the split of overlapping components leaves open; otherwise they are photon noise only, unless
+    photons are drawn again (``n_resamplings``).
 
     Where the cube has an exposure map, details are taken of the counts divided by it, so that the edges of the
     exposure are no details of the sources. The images need no correction: the exposure, the same at all energies, is
@@ -61,11 +68,12 @@ def separate(
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
         images: where counts are few, the details of the coarser ones stand out from the noise.
     refine : bool
-        Whether a model's network is followed by the refinement, on the details and then on the counts; other solvers
-        have no such step. A cube with negative values is no counts, and is refined on the details only.
+        Whether a model's network is followed by the refinement on the details, and by the fit of the physical
+        parameters, or the refinement, on the counts; other solvers have no such steps. A cube with negative values is
+        no counts, and is refined on the details only.
     n_resamplings : int
-        How often the photons are drawn again to find the uncertainty of spectra and images
-        (`~astro_lpalm.trust.resample`): 0 for never, 50 for an uncertainty that is itself known to 10 %.
+        How often the photons are drawn again to find the errors of spectra and images in this way
+        (`~astro_lpalm.trust.resample`): 0 for never, 50 for errors that are themselves known to 10 %.
     seed : int
         Of the resampling.
     device : str or `torch.device`, optional
@@ -100,13 +108,13 @@ def separate(
     cube = _on_bins_of(solver, as_cube(cube_hdu))
     background = as_background(background, cube)
     forward, free = _forward_model(cube, background), background is not None and background.free
-    solution, errors = separator.find(cube, solver, forward, free=free), (None, None, 0.0)
-    if n_resamplings:
-        errors = separator.resample(solution, progress=progress)
+    solution = separator.find(cube, solver, forward, free=free)
+    errors = separator.errors(solution, progress=progress)
     names = getattr(solver, "component_names", None) or _numbered(solution.fit.images)
     columns, figures, messages = _judge(solution, solver, names)
+    columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
     if background is not None:
-        figures |= _judge_background(solution, errors[2], free)
+        figures |= _judge_background(solution, errors.amplitude, free)
     diagnostics = Table(columns, meta={**_rounds(solution.factorization), **figures})
     for message in messages:
         warnings.warn(message, SeparationWarning, stacklevel=2)
@@ -118,8 +126,10 @@ def separate(
         diagnostics=diagnostics,
         header=_provenance(solver, separator, cube, background),
         background=solution.fit.forward.background,
-        spectra_uncertainty=errors[0],
-        image_uncertainty=errors[1],
+        spectra_uncertainty=errors.spectra,
+        image_uncertainty=errors.images,
+        covariance=errors.covariance,
+        parameters=None if solution.physical is None else parameter_table(solution.physical, solver.physics),
     )
 
 
@@ -148,6 +158,8 @@ def _judge(solution, solver, names):
         snr_range=getattr(solver, "snr_range", None),
         by_counts=solution.by_counts,
     )
+    if solution.physical is not None:
+        columns["goodness"] = solution.physical.component_goodness
     return {name: Column(values, format=".2f") for name, values in columns.items()}, figures, messages
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
@@ -18,9 +18,17 @@ from .forward import (
     demixing_matrix,
     expected_counts,
 )
-from .separation import Factorization, align, refine, refine_counts
+from .separation import (
+    CountRefinement,
+    Factorization,
+    PhysicalFit,
+    Refinement,
+    align,
+    fit_parameters,
+    nearest_parameters,
+)
 from .transforms import Starlet, detail_matrix, get_transform
-from .trust import check_photons, resample
+from .trust import Errors, check_photons, least_squares_errors, posterior_errors, resample
 
 __all__ = ["Separator", "Solution"]
 
@@ -41,6 +49,8 @@ class Solution:
         What the solver was given.
     amplitude, amplitude_error : float
         What the background was found to be best multiplied by, and the error of that; 1 and 0 where it is not free.
+    physical : `~astro_lpalm.separation.PhysicalFit` or None
+        The fit of the components' physical parameters, where they have such.
     search : object
         How they were found, to find them again.
     """
@@ -50,6 +60,7 @@ class Solution:
     details: np.ndarray
     amplitude: float
     amplitude_error: float
+    physical: PhysicalFit | None
     search: object
 
     @property
@@ -62,8 +73,9 @@ class Solution:
 class Separator:
     """How observations are separated. What it prints as goes into the files of results.
 
-    The details of every energy, in units of their photon noise, go to the solver, which finds the spectra; they are
-    refined on the details and then on the counts of blocks of pixels, where the solver has a ``prior``; the images
+    The details of every energy, in units of their photon noise, go to the solver, which finds the spectra. Where the
+    solver has a ``prior``, they are refined on the details. The counts have the last word: where the solver has
+    ``physics``, by a fit of the components' physical parameters; otherwise by a refinement of the spectra. The images
     follow by least squares.
 
     Parameters
@@ -76,9 +88,16 @@ class Separator:
     n_details : int
         So many details are enough for the spectra; of large images every second, fourth, ... is taken along both axes.
     refine : bool
-        Whether spectra are refined by what the solver's ``prior`` knows of them.
+        Whether spectra are refined by what the solver's ``prior`` and ``physics`` know of them.
+    refinement : `~astro_lpalm.separation.Refinement`
+        Of the spectra on the details.
+    count_refinement : `~astro_lpalm.separation.CountRefinement`
+        Of the spectra on the counts.
     n_blocks, counts_in_block : int, float
-        The largest number of blocks of pixels that the counts are summed over, and the counts each should have.
+        The largest number of blocks of pixels that the counts are summed over for that, and the counts each should
+        have.
+    n_large_blocks, counts_in_large_block : int, float
+        The same for the fit of physical parameters, which sources of many small blocks would bias.
     n_smooth : int
         Starlet scales over which counts are smoothed to tell how noisy pixels are, when a background's amplitude is
         found: so many that a pixel's own noise has no part in it.
@@ -103,14 +122,19 @@ class Separator:
     n_scales: int = 4
     n_details: int = 50_000
     refine: bool = True
+    refinement: Refinement = field(default_factory=Refinement)
+    count_refinement: CountRefinement = field(default_factory=CountRefinement)
     n_blocks: int = 256
     counts_in_block: float = 100.0
+    n_large_blocks: int = 32
+    counts_in_large_block: float = 1e4
     n_smooth: int = 5
     n_resamplings: int = 0
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("n_scales", "n_details", "n_blocks", "counts_in_block", "n_smooth"):
+        sizes = "n_blocks", "counts_in_block", "n_large_blocks", "counts_in_large_block"
+        for name in ("n_scales", "n_details", *sizes, "n_smooth"):
             if not getattr(self, name) > 0:
                 msg = f"{name} is {getattr(self, name)}, but must be positive."
                 raise ValueError(msg)
@@ -142,19 +166,45 @@ class Separator:
         X = cube.matrix(dtype=np.float32)
         if self.n_resamplings:  # an error now, not when all is computed
             check_photons(X, self.n_resamplings)
-        search = _Search(self, solver, self._prior(solver), forward, free, self._blocks(cube, X, solver))
-        found, details = search.spectra(cube, X)
+        physics = getattr(solver, "physics", None) if self.refine else None
+        prior = getattr(solver, "prior", None) if self.refine else None
+        blocks = None if prior is None and physics is None else self._blocks(cube, X, physics is not None)
+        search = _Search(self, solver, prior, None if blocks is None else physics, forward, free, blocks)
+        found, details, physical = search.spectra(cube, X)
         check_data(X, found.spectra)  # whatever a solver may give
         log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
-        best, error = search.amplitude(cube, X, found.spectra)
+        best, error = search.amplitude(cube, X, found.spectra, physical)
         forward = forward.with_amplitude(max(best, 0.0))
         below = 0.0 if forward.background is None else forward.background.spectrum()
         variance = expected_counts(found.spectra, X.sum(axis=1, dtype=float), below)
         images = demixing_matrix(found.spectra, variance).astype(np.float32) @ forward.net(X)
-        return Solution(Fit(cube, forward, found.spectra, images), found, details, best, error, search)
+        fit = Fit(cube, forward, found.spectra, images)
+        return Solution(fit, found, details, best, error, physical, search)
 
-    def resample(self, solution: Solution, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray, float]:
-        """Find the uncertainty of a solution by drawing the photons again.
+    def errors(self, solution: Solution, *, progress: bool = True) -> Errors:
+        """Find the errors of a solution.
+
+        From photons that are drawn again, where ``n_resamplings`` says so; otherwise from the curvature of the
+        likelihood, where physical parameters were fitted, and from the photon noise of least squares elsewhere.
+
+        Parameters
+        ----------
+        solution : Solution
+        progress : bool
+            Whether to show the progress of resampling on a terminal.
+
+        Returns
+        -------
+        `~astro_lpalm.trust.Errors`
+        """
+        if self.n_resamplings:
+            return self.resample(solution, progress=progress)
+        if solution.physical is not None:
+            return posterior_errors(solution.fit, solution.physical)
+        return replace(least_squares_errors(solution.fit), amplitude=solution.amplitude_error)
+
+    def resample(self, solution: Solution, *, progress: bool = True) -> Errors:
+        """Find the errors of a solution by drawing the photons again.
 
         Parameters
         ----------
@@ -164,40 +214,25 @@ class Separator:
 
         Returns
         -------
-        spectra_uncertainty, image_uncertainty, amplitude_uncertainty
+        `~astro_lpalm.trust.Errors`
             See `astro_lpalm.trust.resample`.
         """
-        search, spectra = solution.search, solution.fit.mixing
-
-        def find_again(drawn, rng):
-            # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
-            # come out the same each time. So the library's means are drawn again along with the photons.
-            again = search if search.prior is None else replace(search, prior=search.prior.perturbed(rng))
-            X = drawn.matrix(dtype=np.float32)
-            found, _ = again.spectra(drawn, X)
-            if not hasattr(search.solver, "component_names"):  # whose order is open
-                found = align(found, spectra)
-            return found.spectra, max(again.amplitude(drawn, X, found.spectra)[0], 0.0)
-
+        search = solution.search
         with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
             warnings.simplefilter("ignore", AstropyUserWarning)
             return resample(
-                solution.fit.cube, spectra, find_again, self.n_resamplings, search.forward.background,
-                max(solution.amplitude, 0.0), seed=self.seed, progress=progress,
+                solution.fit, lambda drawn, rng: search.again(drawn, rng, solution), self.n_resamplings,
+                search.forward.background, max(solution.amplitude, 0.0), seed=self.seed, progress=progress,
             )  # fmt: skip
 
-    def _prior(self, solver):
-        return getattr(solver, "prior", None) if self.refine else None
-
-    def _blocks(self, cube, X, solver):
-        """Give the block of each pixel; None where there is no prior for their counts, or these are no counts."""
-        if self._prior(solver) is None:
-            return None
+    def _blocks(self, cube, X, large):
+        """Give the block of each pixel; None where these are no counts."""
         if X.min() < 0:
             _warn_of_negative_counts(X)
             return None
-        image = cube.data.sum(axis=0, dtype=float)
-        return count_blocks(image, cube.pixel_mask, n_most=self.n_blocks, fewest=self.counts_in_block)
+        n_most = self.n_large_blocks if large else self.n_blocks
+        fewest = self.counts_in_large_block if large else self.counts_in_block
+        return count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=n_most, fewest=fewest)
 
     def transform_of(self, cube: EventCube) -> object:
         """Give the transform that the images of a cube go through."""
@@ -242,35 +277,64 @@ class _Search:
     separator: Separator
     solver: object
     prior: object
+    physics: object
     forward: ForwardModel
     free: bool
     blocks: np.ndarray | None
 
     def spectra(self, cube, X):
-        """Find them in details, then in the counts of blocks; X is the cube's matrix. Return them and the details."""
+        """Find them in details, then in the counts of blocks; X is the cube's matrix. Return the details, too."""
         details = self.separator.details(cube, self.forward)
         if hasattr(self.solver, "start"):
             found = self.solver.start(details, thinned=self.prior is not None)
         else:
             found = self.solver.separate(details)
-        if self.prior is None:
-            return found, details
+        if self.prior is not None:
+            found = self._refined(details, found)
+        if self.physics is not None:
+            physical = self.parameters(X, nearest_parameters(found.spectra, self.physics))
+            return _as_factorization(physical), details, physical
+        if self.prior is None or self.blocks is None:
+            return found, details, None
+        forward = self.forward.with_amplitude(max(self.amplitude(cube, X, found.spectra)[0], 0.0))
+        below = _laid_out(forward.blocks(self.blocks).background)
+        counts = block_sums(X, self.blocks)
+        return self.separator.count_refinement(counts, found, self.prior, background=below), details, None
+
+    def again(self, drawn, rng, solution):
+        """Find spectra and background's amplitude in photons that were drawn about those of a solution."""
+        X = drawn.matrix(dtype=np.float32)
+        if solution.physical is not None:
+            physical = self.parameters(X, solution.physical.theta)
+            return _as_factorization(physical).spectra, physical.background_amplitude
+        # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
+        # come out the same each time. So the library's means are drawn again along with the photons.
+        search = self if self.prior is None else replace(self, prior=self.prior.perturbed(rng))
+        found, *_ = search.spectra(drawn, X)
+        if not hasattr(self.solver, "component_names"):  # whose order is open
+            found = align(found, solution.fit.mixing)
+        return found.spectra, max(search.amplitude(drawn, X, found.spectra)[0], 0.0)
+
+    def _refined(self, details, found):
         try:
-            found = refine(details, found, self.prior)
+            found = self.separator.refinement(details, found, self.prior)
         except np.linalg.LinAlgError as error:
             n = found.spectra.shape[1]
             msg = f"there is too little in the data to find {n} spectra by: a few counts only?"
             raise ValueError(msg) from error
         log.debug("the refinement of the details took %d rounds, converged: %s", found.n_iter, found.converged)
-        if self.blocks is None:
-            return found, details
-        forward = self.forward.with_amplitude(max(self.amplitude(cube, X, found.spectra)[0], 0.0))
-        below = forward.blocks(self.blocks).background
-        below = None if below is None else below.matrix()
-        return refine_counts(block_sums(X, self.blocks), found, self.prior, background=below), details
+        return found
 
-    def amplitude(self, cube, X, spectra):
+    def parameters(self, X, start):
+        """Fit the physical parameters to the counts of blocks."""
+        background = _laid_out(self.forward.blocks(self.blocks).background)
+        counts = block_sums(X, self.blocks)
+        return fit_parameters(counts, self.physics, start, background=background, free_background=self.free)
+
+    def amplitude(self, cube, X, spectra, physical=None):
         """Return what the background is best multiplied by, and the error of that; X is the cube's matrix."""
+        if physical is not None:
+            return physical.background_amplitude, physical.background_error
         if not self.free:
             return 1.0, 0.0
         mask, exposure, n_smooth = cube.pixel_mask, cube.relative_exposure, self.separator.n_smooth
@@ -302,6 +366,16 @@ class _Images:
             images = images.astype(float)
             images[:, self.forward.kept] -= self.forward.background[energies]
         return images if self.exposure is None else images / self.exposure
+
+
+def _laid_out(background):
+    return None if background is None else background.matrix()
+
+
+def _as_factorization(physical):
+    spectra = physical.spectra / np.linalg.norm(physical.spectra, axis=0)
+    history = {"log_likelihood": [physical.log_likelihood]}
+    return Factorization(spectra.astype(np.float32), None, physical.n_iter, physical.converged, history)
 
 
 def _warn_of_negative_counts(X):

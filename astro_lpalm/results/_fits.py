@@ -101,8 +101,14 @@ def _to_hdulist(separation):
         diagnostics.header[f"HIERARCH FIT {key.upper()}"] = value
     tables = {"SPECTRA": fits.table_to_hdu(separation.spectra), "MIXING": fits.table_to_hdu(mixing)}
     tables["DIAGNOSTICS"] = diagnostics
+    if separation.parameters is not None:
+        tables["PARAMETERS"] = fits.table_to_hdu(separation.parameters)
     for name, hdu in tables.items():
         hdu.name = name
+    if separation.covariance is not None:
+        covariance = fits.ImageHDU(np.array([*separation.covariance.values()]), name="COVARIANCE")
+        covariance.header["BUNIT"] = ("ct2", "of the counts in SPECTRA")
+        cubes.insert(0, covariance)
 
     return fits.HDUList(
         [
@@ -112,7 +118,7 @@ def _to_hdulist(separation):
             tables["MIXING"],
             ebounds_hdu(separation.cube.energy_edges),
             *cubes,
-            tables["DIAGNOSTICS"],
+            *(tables[name] for name in ("PARAMETERS", "DIAGNOSTICS") if name in tables),
         ]
     )
 
@@ -203,6 +209,11 @@ def _read_uncertainty(hdulist, names, mask):
         found["spectra_uncertainty"] = np.column_stack([spectra.data[f"{name}_err"] for name in names])
     if f"{names[0]}_ERR" in hdulist:
         found["image_uncertainty"] = [hdulist[f"{name}_ERR"].data[~mask] for name in names]
+    if "COVARIANCE" in hdulist:
+        found["covariance"] = hdulist["COVARIANCE"].data
+    if "PARAMETERS" in hdulist:
+        found["parameters"] = QTable.read(hdulist["PARAMETERS"], character_as_bytes=False, mask_invalid=False)
+        found["parameters"].meta.clear()
     return found
 
 

@@ -50,6 +50,10 @@ class Separation:
         Standard deviations of the component spectra, summed over the field, in counts.
     image_uncertainty : array_like, shape (n, t), or None
         Standard deviations of the component images, summed over energy, in counts a pixel.
+    covariance : array_like, shape (n, m, m), or None
+        Of the counts of each component in the energy bins, summed over the field.
+    parameters : `~astropy.table.QTable` or None
+        Physical parameters, as `parameter_table` makes it.
 
     Attributes
     ----------
@@ -63,6 +67,12 @@ class Separation:
         The same. It is there in ``spectra`` too, and drawn.
     image_uncertainty : mapping of str to `~numpy.ndarray`, shape (ny, nx), or None
         The same by name and on the sky, NaN in excluded pixels. It is the ``uncertainty`` of the images.
+    covariance : mapping of str to `~numpy.ndarray`, shape (m, m), or None
+        By name, in counts squared: how the errors of a component's energy bins go together. A fit of its spectrum needs
+        it, since bins that were found by one model are not independent.
+    parameters : `~astropy.table.QTable` or None
+        The physical parameters of the components: ``component``, ``parameter``, ``value``, ``error_low`` and
+        ``error_high`` (68 %), ``unit``, ``low``, ``high``, ``at_limit``, ``undecided``; see `parameter_table`.
     diagnostics : `~astropy.table.QTable`
         A row per component: ``component``, ``counts``, ``share`` (of the model's counts) and the columns given. Its
         ``meta`` holds what was given and ``reduced_chi_square`` (see Notes).
@@ -124,6 +134,8 @@ class Separation:
         background=None,
         spectra_uncertainty=None,
         image_uncertainty=None,
+        covariance=None,
+        parameters=None,
     ):
         if not isinstance(cube, EventCube):
             msg = f"cube must be an EventCube, not {type(cube).__name__}; see EventCube.read and EventCube.from_hdu."
@@ -142,6 +154,12 @@ class Separation:
             planes = cube.image_of(_valid_deviations("image_uncertainty", image_uncertainty, self.sources.shape))
             planes.flags.writeable = False
             self.image_uncertainty = MappingProxyType(dict(zip(self.names, planes)))
+        self.covariance = None
+        if covariance is not None:
+            m = cube.n_energy
+            covariance = _valid_matrix("covariance", covariance, (n, m, m), "(names, energies, energies of the cube)")
+            self.covariance = MappingProxyType(dict(zip(self.names, covariance)))
+        self.parameters = None if parameters is None else QTable(parameters)
         for name, column in zip(self.names, self.mixing.T):
             if column.sum() == 0 and column.any():
                 msg = f"the spectrum of component '{name}' sums to zero over energy, so its image would hold no counts."
@@ -301,7 +319,9 @@ class Separation:
 
         The file has the provenance in its primary header; one image per component, named after it, in counts and with
         the celestial WCS of the input; the tables SPECTRA (counts), MIXING (the spectra as ``mixing`` has them),
-        EBOUNDS and DIAGNOSTICS; and the image RESIDUAL (energy, y, x), which added to the model gives the data. Where
+        EBOUNDS and DIAGNOSTICS; and the image RESIDUAL (energy, y, x), which added to the model gives the data. The
+        image COVARIANCE (component, energy, energy) has the errors of the spectra, in double precision, and the table
+        PARAMETERS the physical parameters, where there are such. Where
         there is an exposure map, it is there as EXPOSURE, and `flux_images` are, named after the components and _FLUX;
         a background as BACKGROUND_MODEL (energy, y, x).
         Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.

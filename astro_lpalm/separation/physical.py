@@ -37,6 +37,8 @@ class PhysicalFit:
     spectra : `~numpy.ndarray`, shape (m, n)
         Of unit sum.
     spectra_covariance : `~numpy.ndarray`, shape (n, m, m)
+    directions : `~numpy.ndarray`, shape (p, m, n)
+        How the spectra move, together, by one standard deviation along each principal axis of the covariance.
     fluxes : `~numpy.ndarray`, shape (n,)
         Counts of each component, all blocks together, by weighted least squares: without bias.
     flux_covariance : `~numpy.ndarray`, shape (n, n)
@@ -51,6 +53,9 @@ class PhysicalFit:
         Up to a constant of the data.
     goodness : float
         Reduced chi-square of the blocks' counts.
+    component_goodness : `~numpy.ndarray`, shape (n,)
+        The same, each count weighed with the share that the component is expected to have in it; 1 for one that is
+        nowhere.
     n_iter : int
     converged : bool
     """
@@ -65,6 +70,7 @@ class PhysicalFit:
     undecided: np.ndarray
     spectra: np.ndarray
     spectra_covariance: np.ndarray
+    directions: np.ndarray
     fluxes: np.ndarray
     flux_covariance: np.ndarray
     counts_covariance: np.ndarray
@@ -73,6 +79,7 @@ class PhysicalFit:
     background_error: float
     log_likelihood: float
     goodness: float
+    component_goodness: np.ndarray
     n_iter: int
     converged: bool
 
@@ -273,7 +280,11 @@ class _Blocks:
         sources = np.zeros((len(S), len(filled)))
         sources[:, filled] = positive
         ends = np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)
-        dof = self.Y.size - S.size - len(x)
+        chi_square = (self.Y - L) ** 2 / np.maximum(L, _TINY) * self.Y.size / max(self.Y.size - S.size - len(x), 1)
+        parts = np.einsum("ik,kb->kib", A, positive) / np.maximum(L, _TINY)
+        weights = parts.sum(axis=(1, 2))
+        own_misfit = (parts * chi_square).sum(axis=(1, 2)) / np.maximum(weights, _TINY)
+        widths, axes = np.linalg.eigh(own)
         return PhysicalFit(
             theta=x[:p],
             covariance=own,
@@ -285,6 +296,7 @@ class _Blocks:
             undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,
             spectra=A,
             spectra_covariance=spectra_covariance,
+            directions=np.einsum("ikp,pq->qik", D, axes * np.sqrt(np.maximum(widths, 0.0))),
             fluxes=fluxes,
             flux_covariance=flux_covariance,
             counts_covariance=counts_covariance,
@@ -292,7 +304,8 @@ class _Blocks:
             background_amplitude=float(x[-1]) if self.free else 1.0,
             background_error=float(np.sqrt(covariance[-1, -1])) if self.free else 0.0,
             log_likelihood=-float(value),
-            goodness=float(np.sum((self.Y - L) ** 2 / np.maximum(L, _TINY)) / max(dof, 1)),
+            goodness=float(chi_square.mean()),
+            component_goodness=np.where(weights > _TINY, own_misfit, 1.0),
             n_iter=n_iter,
             converged=converged,
         )

@@ -11,13 +11,14 @@ from .absorption import PhotoelectricAbsorption
 from .components import ModelComponent
 from .emulator import SpectrumEmulator
 from .thermal import Thermal
-from .thermal_emulator import ThermalEmulator
+from .thermal_emulator import ThermalEmulator, tabulated_temperatures
 
 __all__ = ["FreeParameter", "ParametricSpectra"]
 
 _STEP = 1e-4  # of scaled parameters, for finite differences of exact spectra
 _SHARED = "nh"
 _TINY, _ROUNDING = 1e-12, 1e-9
+_KNOT = 1e-6  # of a range: nearer to its end there is no knot
 _N_ALONG = 7  # points of a range at which spectra are compared, to choose the scale
 _FORWARD = {"linear": np.positive, "log": np.log, "inverse": np.reciprocal, "square": np.square}
 _BACKWARD = {"linear": np.positive, "log": np.exp, "inverse": np.reciprocal, "square": np.sqrt}
@@ -321,9 +322,26 @@ class _ExactSpectra:
 
     def __init__(self, library, component, own, shared):
         self.library, self.component, self.own, self.shared = library, component, own, shared
-        self.is_absorbed, self.knots = shared is not None, {}
+        self.is_absorbed = shared is not None
         self.edges, _ = library._instrument(np.array([library.nh.low]))
         self.fixed = {name: prior.low for name, prior in component.priors.items() if prior.low == prior.high}
+
+    @property
+    def knots(self):
+        """Where the spectra have kinks: the temperatures at which those of a plasma are tabulated."""
+        model, names = self.component.expression.model, [each.name for each in self.own]
+        found = {}
+        for k, each in enumerate(self.own):
+            name, _, place = each.name.partition("_")
+            leaf = model[int(place)] if place.isdigit() and model.n_submodels > 1 else model
+            ionization = f"ionization_{place}" if place else "ionization"
+            if name != "kT" or not isinstance(leaf, Thermal) or ionization in names:
+                continue
+            ratio = self.fixed.get(ionization, float(leaf.ionization.value))
+            inside = each.scaled(tabulated_temperatures() / ratio)
+            inside = inside[(inside > _KNOT) & (inside < 1 - _KNOT)]
+            found[k] = np.concatenate([[0.0], np.sort(inside), [1.0]])
+        return found
 
     def photons(self, x):
         """Photons in narrow bins of true energy, (N, f), of own scaled parameters (N, q)."""

@@ -100,6 +100,11 @@ class ThermalEmulator:
         return cls(*parts, parameters, is_absorbed, fixed)
 
 
+def tabulated_temperatures():
+    """Temperatures of the ions (keV) between which emissivities are smooth."""
+    return np.exp(np.unique(np.concatenate([line_table().log_kT, continuum_table().log_kT])))
+
+
 class _Frame:
     """Between the component's scaled parameters and the coordinates of lines and continuum."""
 
@@ -187,8 +192,8 @@ class _Part:
         self.n_parameters = len(self.places)
         self.knots = {}
         if -1 in self.places:
-            tables = np.concatenate([line_table().log_kT, continuum_table().log_kT])
-            inside = np.unique(tables[(tables > frame.low + 1e-6) & (tables < frame.high - 1e-6)])
+            logs = np.log(tabulated_temperatures())
+            inside = logs[(logs > frame.low + 1e-6) & (logs < frame.high - 1e-6)]
             inside = (inside - frame.low) / (frame.high - frame.low)
             self.knots[self.places.index(-1)] = np.concatenate([[0.0], inside, [1.0]])
 

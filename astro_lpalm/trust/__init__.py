@@ -1,14 +1,26 @@
 """How far a separation can be trusted: errors, photons drawn again, and what speaks against it."""
 
 from .diagnostics import SeparationWarning, block_chi_square, diagnose
-from .errors import reduced_chi_square, region_errors, residual_share, spectrum_errors, variance_inflation
+from .errors import (
+    Errors,
+    least_squares_errors,
+    posterior_errors,
+    reduced_chi_square,
+    region_errors,
+    residual_share,
+    spectrum_errors,
+    variance_inflation,
+)
 from .resampling import check_photons, resample
 
 __all__ = [
+    "Errors",
     "SeparationWarning",
     "block_chi_square",
     "check_photons",
     "diagnose",
+    "least_squares_errors",
+    "posterior_errors",
     "reduced_chi_square",
     "region_errors",
     "resample",

@@ -1,11 +1,164 @@
-"""Noise of component spectra: that which the photons of an observation have, through least squares."""
+"""Errors of component spectra and images: photon noise, through least squares, and what the spectra leave open."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
 
-from ..forward.least_squares import demixing_matrix, floored, weighted_inverse
+from ..forward.least_squares import demixing_matrix, expected_counts, floored, weighted_inverse
+from ..transforms import Starlet
 
-__all__ = ["reduced_chi_square", "region_errors", "residual_share", "spectrum_errors", "variance_inflation"]
+__all__ = [
+    "Errors",
+    "image_rows",
+    "least_squares_errors",
+    "photon_noise",
+    "posterior_errors",
+    "reduced_chi_square",
+    "region_errors",
+    "residual_share",
+    "spectrum_errors",
+    "variance_inflation",
+]
+
+# Counts that there should be under a smoothing filter to tell how many a pixel can expect; and the pixels under that
+# which leads to each starlet scale, none for the image itself.
+_COUNTS_TO_TELL = 100.0
+_PIXELS = (1, 13, 60, 250, 1000)
+_LEAST_SHARE = 1e-3  # of the variance that the spectra bring to an image: smaller parts are left out
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How well components are known.
+
+    Attributes
+    ----------
+    images : `~numpy.ndarray`, shape (n, t)
+        Standard deviation of the counts of each component in each unmasked pixel, summed over the energies.
+    covariance : `~numpy.ndarray`, shape (n, m, m)
+        Of the counts of each component in the energy bins, summed over the field.
+    amplitude : float
+        Standard deviation of the background's amplitude.
+    """
+
+    images: np.ndarray
+    covariance: np.ndarray
+    amplitude: float = 0.0
+
+    @property
+    def spectra(self):
+        """Standard deviation of the counts of each component in each energy bin, (m, n); not less than one count.
+
+        A spectrum that its library holds near zero comes out there each time; one count more or less cannot be told.
+        """
+        return np.sqrt(np.maximum(np.diagonal(self.covariance, axis1=1, axis2=2), 1.0)).T
+
+    @property
+    def counts(self):
+        """Standard deviation of the counts of each component, all in all, (n,)."""
+        return np.sqrt(np.maximum(self.covariance.sum(axis=(1, 2)), 0.0))
+
+
+def posterior_errors(fit, posterior):
+    """Errors from the curvature of the likelihood or the posterior probability about the spectra.
+
+    Parameters
+    ----------
+    fit : `~astro_lpalm.forward.Fit`
+    posterior : object
+        With ``directions`` (q, m, n), ``counts_covariance`` (n, m, m) and ``background_error``, such as a
+        `~astro_lpalm.separation.PhysicalFit`.
+
+    Returns
+    -------
+    Errors
+        Images have the photon noise of each pixel, and that by which they move with the spectra.
+    """
+    rows = image_rows(fit.mixing, fit.demixing)
+    totals = fit.mixing.sum(axis=0)  # directions are of spectra of unit sum
+    moved = [_rows_of(fit, fit.mixing + totals * direction) - rows for direction in posterior.directions]
+    noise = photon_noise(fit)
+    X, background = fit.cube.matrix(dtype=np.float32), fit.forward.background
+    for k, moves in enumerate(np.swapaxes(moved, 0, 1)):
+        # Few combinations of the energies hold nearly all of how the image can move.
+        _, sizes, axes = np.linalg.svd(moves, full_matrices=False)
+        kept = sizes**2 > _LEAST_SHARE * np.sum(sizes**2)
+        axes = (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32)
+        by_spectra = axes @ X if background is None else axes @ X - background.project(axes)
+        noise[k] += np.sum(by_spectra**2, axis=0)
+    return Errors(np.sqrt(noise), posterior.counts_covariance, posterior.background_error)
+
+
+def least_squares_errors(fit):
+    """Errors where nothing is known of the spectra but the data: photon noise, of spectra for images taken as known.
+
+    What else may leave the spectra open, as the ways of a blind solver do, is not in them.
+
+    Parameters
+    ----------
+    fit : `~astro_lpalm.forward.Fit`
+
+    Returns
+    -------
+    Errors
+    """
+    covariance = np.array([np.diag(variance) for variance in spectrum_errors(fit).T ** 2])
+    return Errors(np.sqrt(photon_noise(fit)), covariance)
+
+
+def _rows_of(fit, mixing):
+    """Find what makes images of the data for other spectra, which need not be of unit norm."""
+    background = 0.0 if fit.forward.background is None else fit.forward.background.spectrum()
+    return image_rows(mixing, demixing_matrix(mixing, expected_counts(mixing, fit.counts, background)))
+
+
+def image_rows(spectra, solve):
+    """Give the matrix, (n, m), that makes images, in counts summed over the energies, of the data."""
+    return (spectra.sum(axis=0)[:, np.newaxis] * solve).astype(np.float32)
+
+
+def photon_noise(fit):
+    """Estimate the variance of the counts of each component's image from those that each pixel can expect.
+
+    The images are smoothed for it, where counts are few: the number observed in a pixel says little of its own
+    variance.
+
+    Parameters
+    ----------
+    fit : `~astro_lpalm.forward.Fit`
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n, t)
+    """
+    background, weights = fit.forward.background, image_rows(fit.mixing, fit.demixing) ** 2
+    sources = _smoothed(fit)
+    # Where nothing was seen, there may still be what the widest filter would have seen as less than a count.
+    least = fit.counts / max(fit.counts.sum(), 1.0) / _PIXELS[-1]
+    noise = np.zeros(sources.shape, dtype=np.float32)
+    for weight, spectrum, floor in zip(weights.T, fit.mixing.astype(np.float32), least.astype(np.float32)):
+        noise += weight[:, np.newaxis] * np.maximum(spectrum @ sources, floor)
+    return noise if background is None else noise + background.project(weights)
+
+
+def _smoothed(fit):
+    """Smooth the images, (n, t), in each pixel over as few others as hold enough counts."""
+    sources, cube = fit.images.astype(np.float32, copy=False), fit.cube
+    counts, mask = fit.mixing.sum(axis=0).astype(np.float32) @ sources, cube.pixel_mask
+    most = min(len(_PIXELS) - 1, Starlet().largest_n_scales(min(mask.shape)))
+    n_scales = next((k for k in range(most) if counts.min() * _PIXELS[k] >= _COUNTS_TO_TELL), most)
+    if not n_scales:
+        return sources
+    planes, masked = np.nan_to_num(cube.image_of(sources)), mask if mask.any() else None
+    found = sources.copy()
+    for k in range(n_scales):
+        _, smooth = Starlet(k + 1).forward(planes, masked)
+        smooth = smooth[:, ~mask].astype(np.float32)
+        few = counts * _PIXELS[k] < _COUNTS_TO_TELL
+        found[:, few] = smooth[:, few]
+        counts = fit.mixing.sum(axis=0).astype(np.float32) @ smooth
+    return found
 
 
 def spectrum_errors(fit):
