@@ -364,7 +364,7 @@ def test_packaged_model(name, tmp_path):
     path = data_file.replace("__init__.py", f"{name}.fits")
     model = load_model(name)
     with open(path, "rb") as file:
-        assert len(file.read()) < 100_000
+        assert len(file.read()) < 2_000_000
     assert model.network.settings == {"s_update": "lista-cp", "a_update": "ista-ll", "n_layers": 25}
     assert model.network.n_energies == len(model.energy_edges) - 1 == 65
     assert len(model.component_names) == model.network.n_components == len(model.prior.mean)

@@ -100,8 +100,8 @@ def test_every_kind_of_model(cube, model, result, tmp_path):
 )
 def test_packaged_model_by_name(name, components):
     model = load_model(name)
-    mean = model.prior.mean / model.prior.mean.sum(axis=1, keepdims=True)
-    data = np.random.default_rng(0).poisson(np.einsum("ki,kyx->iyx", mean, toy.images(len(components))))
+    spectra = model.physics.spectra(np.full(len(model.physics.parameters), 0.5))
+    data = np.random.default_rng(0).poisson(np.einsum("ik,kyx->iyx", spectra, toy.images(len(components))))
     cube = EventCube(data, energy_edges=np.linspace(0.5, 7, 66) * u.keV, wcs=toy.wcs())
     result = separate(cube, name)
     assert_same(result, separate(cube, model))

@@ -145,19 +145,16 @@ def photon_noise(fit):
 def _smoothed(fit):
     """Smooth the images, (n, t), in each pixel over as few others as hold enough counts."""
     sources, cube = fit.images.astype(np.float32, copy=False), fit.cube
-    counts, mask = fit.mixing.sum(axis=0).astype(np.float32) @ sources, cube.pixel_mask
-    most = min(len(_PIXELS) - 1, Starlet().largest_n_scales(min(mask.shape)))
-    n_scales = next((k for k in range(most) if counts.min() * _PIXELS[k] >= _COUNTS_TO_TELL), most)
-    if not n_scales:
-        return sources
-    planes, masked = np.nan_to_num(cube.image_of(sources)), mask if mask.any() else None
-    found = sources.copy()
-    for k in range(n_scales):
-        _, smooth = Starlet(k + 1).forward(planes, masked)
-        smooth = smooth[:, ~mask].astype(np.float32)
-        few = counts * _PIXELS[k] < _COUNTS_TO_TELL
-        found[:, few] = smooth[:, few]
-        counts = fit.mixing.sum(axis=0).astype(np.float32) @ smooth
+    mask, totals = cube.pixel_mask, fit.mixing.sum(axis=0).astype(np.float32)
+    masked, planes = mask if mask.any() else None, np.nan_to_num(cube.image_of(sources))
+    levels = [sources]
+    for k in range(1, 1 + min(len(_PIXELS) - 1, Starlet().largest_n_scales(min(mask.shape)))):
+        levels.append(Starlet(k).forward(planes, masked)[1][:, ~mask].astype(np.float32))
+    found = levels.pop()
+    # The next smoother image says which pixels have enough: by their own noise the brighter ones would be chosen.
+    for finer, pixels in reversed([*zip(levels, _PIXELS)]):
+        enough = totals @ found * pixels >= _COUNTS_TO_TELL
+        found = np.where(enough, finer, found)
     return found
 
 
@@ -200,6 +197,7 @@ def _least_squares(sources, noise):
     Sources that were fitted to pixels of few counts are mostly noise, which would make them look as if they told the
     components apart well.
     """
+    sources = sources.astype(float)  # in single precision, rounding would leave products that no sources have
     whole = sources @ sources.T
     scale = whole + 1e-10 * np.trace(whole) * np.eye(len(whole))
     values, vectors = eigh(whole - noise, scale)

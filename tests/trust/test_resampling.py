@@ -3,7 +3,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, separate
-from astro_lpalm.forward import ExpectedBackground
+from astro_lpalm.forward import (
+    BackgroundCounts,
+    ExpectedBackground,
+    Fit,
+    ForwardModel,
+    demixing_matrix,
+    expected_counts,
+)
 from astro_lpalm.separation import Factorization
 from astro_lpalm.spectra import SpectralPrior
 from astro_lpalm.trust.resampling import resample
@@ -21,6 +28,16 @@ class Ideal:
 
     def separate(self, X):
         return Factorization(toy.spectra(), np.linalg.pinv(toy.spectra()) @ X)
+
+
+def fit_of(cube, spectra, background=None):
+    """What least squares makes of a cube for known spectra."""
+    forward = ForwardModel(~cube.pixel_mask, background=None if background is None else BackgroundCounts.of(background))
+    net = forward.net(cube.matrix(), dtype=float)
+    variance = expected_counts(
+        spectra, cube.matrix().sum(axis=1), 0.0 if background is None else background.sum(axis=1)
+    )
+    return Fit(cube, forward, spectra, demixing_matrix(spectra, variance) @ net)
 
 
 def propagated(cube, spectra, counts):
@@ -51,8 +68,9 @@ def test_a_bias_counts(cube):
     # Spectra that come out wrong in each resampling, always in the same way, have no scatter but are uncertain.
     off = toy.spectra() + 0.1
     off /= np.linalg.norm(off, axis=0)
-    errors, *_ = resample(cube, toy.spectra(), lambda drawn, rng: (off, 1.0), 4, progress=False)
-    small, *_ = resample(cube, toy.spectra(), lambda drawn, rng: (toy.spectra(), 1.0), 4, progress=False)
+    fit = fit_of(cube, toy.spectra())
+    errors = resample(fit, lambda drawn, rng: (off, 1.0), 4, progress=False).spectra
+    small = resample(fit, lambda drawn, rng: (toy.spectra(), 1.0), 4, progress=False).spectra
     assert np.all(errors.max(axis=0) > 10 * small.max(axis=0))
 
 
@@ -60,7 +78,7 @@ def test_a_bin_without_counts_is_not_certain(cube):
     # Whatever is known of a spectrum, one count more or less cannot be told.
     A = toy.spectra()
     A[:3, 0] = 0
-    errors, *_ = resample(cube, A, lambda drawn, rng: (A, 1.0), 4, progress=False)
+    errors = resample(fit_of(cube, A), lambda drawn, rng: (A, 1.0), 4, progress=False).spectra
     assert_array_equal(errors[:3, 0], 1)
     assert np.all(errors[3:, 0] > 1)
 
@@ -93,11 +111,13 @@ def test_masked_pixels_and_background_are_no_photons_of_the_components(cube):
     mask[:5] = True
     data = np.where(mask, np.nan, cube.data)
     masked = EventCube(data, energy_edges=toy.EDGES, wcs=toy.wcs(), mask=mask)
-    background = np.full((len(data), 1), 3.0)
+    background = np.full((len(data), np.count_nonzero(~mask)), 3.0)
     found = toy.spectra(), 1.0
-    errors, images, amplitude = resample(masked, toy.spectra(), lambda *_: found, 3, background, progress=False)
-    assert amplitude == 0
-    assert np.isfinite(errors).all()
+    fit = fit_of(masked, toy.spectra(), background)
+    errors = resample(fit, lambda *_: found, 3, background, progress=False)
+    images = errors.images
+    assert errors.amplitude == 0
+    assert np.isfinite(errors.spectra).all()
     assert images.shape == (2, np.count_nonzero(~mask))
     expected = propagated(masked, toy.spectra(), np.full((len(data), 1), 3.0))
     assert np.all(images.min(axis=1) ** 2 > 0.9 * expected[:, 0])
