@@ -10,7 +10,6 @@ from astropy.wcs import WCS
 
 from .._files import naming
 from ._on_bins import as_response, response_on_bins
-from .blur import GaussianBlur, KernelBlur
 from .exposure import checked_exposure, open_exposure, read_exposure
 from .psf import PSF
 from .response import Response
@@ -70,7 +69,7 @@ class Instrument:
         """Give the response whose channels are energy bins; see `response_on_bins`."""
         return None if self.response is None else response_on_bins(self.response, energy_edges)
 
-    def blur(self, pixels: u.Quantity | WCS) -> GaussianBlur | KernelBlur | None:
+    def blur(self, pixels: u.Quantity | WCS) -> object | None:
         """Give the blur of images, by the angle that a pixel subtends or their WCS; see `PSF.on_pixels`."""
         return None if self.psf is None else self.psf.on_pixels(pixels)
 

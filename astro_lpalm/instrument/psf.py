@@ -129,7 +129,7 @@ class PSF:
         """Whether it is a Gaussian, and no image."""
         return isinstance(self.profile, u.Quantity)
 
-    def on_pixels(self, pixels: u.Quantity | WCS) -> GaussianBlur | KernelBlur:
+    def on_pixels(self, pixels: u.Quantity | WCS) -> object:
         """Make the blur of images of a given size of pixels.
 
         An image of other pixels is brought to these: its photons are displaced by whole pixels of its own, and start
