@@ -7,6 +7,8 @@ __version__ = _version("astro_lpalm")
 
 _ROOMS = {
     "EventCube": "cube",
+    "Instrument": "instrument",
+    "PSF": "instrument",
     "Response": "instrument",
     "Separation": "results",
     "SeparationWarning": "trust",
@@ -16,6 +18,7 @@ _ROOMS = {
     "compare_models": "selection",
     "load_model": "model",
     "separate": "pipeline",
+    "simulate": "simulate",
     "train": "training",
 }
 
@@ -27,7 +30,8 @@ def __getattr__(name):
     if name not in _ROOMS:
         msg = f"module 'astro_lpalm' has no attribute {name!r}"
         raise AttributeError(msg)
-    found = getattr(_import_module(f".{_ROOMS[name]}", __name__), name)
+    room = _import_module(f".{_ROOMS[name]}", __name__)
+    found = room if name == _ROOMS[name] else getattr(room, name)
     globals()[name] = found
     return found
 

@@ -141,7 +141,7 @@ def _on_bins_of(solver, cube):
 
 
 def _forward_model(cube, background):
-    return ForwardModel(~cube.pixel_mask, background=None if background is None else background.expected(cube))
+    return ForwardModel.of(cube, background=background)
 
 
 def _numbered(images):

@@ -64,10 +64,10 @@ def package(n_events, **options):
 
 def observed(n_events):
     """Draw with everything that an observation has."""
-    from astro_lpalm.simulate import Background
+    from astro_lpalm.simulate import ParticleBackground
 
     exposure = np.linspace(0.8, 1.2, SIDE) * np.ones((SIDE, 1))
-    return package(n_events, psf=0.8 * u.arcsec, exposure_map=exposure, background=Background(1.0))
+    return package(n_events, psf=0.8 * u.arcsec, exposure_map=exposure, background=ParticleBackground(1.0))
 
 
 def measure(simulate, n_events):

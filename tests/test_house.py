@@ -26,9 +26,7 @@ ORDER = (*SHARED, *ROOMS, *DOORS)
 # (file, module imported): why it may import what lies below it.
 UPWARD = {}
 # (file, module imported): why it may import from a private module of another room.
-PRIVATE = {
-    ("results/_pha.py", "instrument._on_bins"): "to import from instrument instead, which has it too",
-}
+PRIVATE = {}
 MOST_LINES, MOST_CODE = 400, 250
 # Files that are longer, each to be shrunk.
 LONG = {"cli.py", "cube/events.py"}

@@ -45,6 +45,8 @@ print("torch" in sys.modules, "matplotlib.pyplot" in sys.modules)
 
 ROOMS = {
     "EventCube": "cube",
+    "Instrument": "instrument",
+    "PSF": "instrument",
     "Response": "instrument",
     "Separation": "results",
     "SeparationWarning": "trust",
@@ -54,13 +56,20 @@ ROOMS = {
     "compare_models": "selection",
     "load_model": "model",
     "separate": "pipeline",
+    "simulate": "simulate",
     "train": "training",
 }
 
 
 @pytest.mark.parametrize(("name", "room"), ROOMS.items())
 def test_front_door(name, room):
-    assert getattr(astro_lpalm, name) is getattr(importlib.import_module(f"astro_lpalm.{room}"), name)
+    room_itself = importlib.import_module(f"astro_lpalm.{room}")
+    assert getattr(astro_lpalm, name) is (room_itself if name == room else getattr(room_itself, name))
+
+
+def test_the_simulator_is_there_without_asking_for_it():
+    code = "import astro_lpalm; print(astro_lpalm.simulate.simulate_events.__module__)"
+    assert run(code).strip() == "astro_lpalm.simulate.observation"
 
 
 def test_front_door_shows_what_is_behind_it():

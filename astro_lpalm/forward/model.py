@@ -8,8 +8,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..cube import EventCube
+from ..instrument import Instrument
+from .background import ExpectedBackground
 from .counts import BackgroundCounts
-from .operators import Blur, Expose, Operator
+from .operators import Blur, Expose, Operator, Redistribute
 
 __all__ = ["ForwardModel", "Tile"]
 
@@ -31,7 +34,7 @@ class ForwardModel:
         Relative exposure.
     blur : object, optional
         Point spread function on these pixels: ``blur(image)`` and its adjoint ``unblur(image)``, such as
-        `~astro_lpalm.instrument.get_blur` makes.
+        `PSF.on_pixels <astro_lpalm.instrument.PSF.on_pixels>` makes.
     response : Operator, optional
         `Redistribute`, where spectra are of true energies.
     background : `BackgroundCounts`, optional
@@ -54,6 +57,69 @@ class ForwardModel:
     blur: object | None = None
     response: Operator | None = None
     background: BackgroundCounts | None = None
+
+    @classmethod
+    def of(
+        cls,
+        cube: EventCube,
+        instrument: Instrument | None = None,
+        background: ExpectedBackground | BackgroundCounts | None = None,
+    ) -> Self:
+        """Make the model of a cube's counts.
+
+        Parameters
+        ----------
+        cube : `~astro_lpalm.cube.EventCube`
+            The observation.
+        instrument : `~astro_lpalm.instrument.Instrument`, optional
+            What it does. Sources are then of the sky at full exposure, and with a response spectra of true energies.
+            The exposure is the instrument's, or the cube's own where that has none. Without an instrument sources are
+            what reaches the pixels, whatever the exposure there is.
+        background : `ExpectedBackground` or `BackgroundCounts`, optional
+            Counts that belong to no component.
+
+        Returns
+        -------
+        ForwardModel
+            Of the cube's unmasked pixels; with an exposure of the instrument, those of ``cube.with_exposure``, which
+            masks what has hardly any.
+
+        Raises
+        ------
+        ValueError
+            If the response does not cover the energies, the exposure map or the PSF does not go with the pixels, or the
+            background with the cube.
+
+        Examples
+        --------
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
+        >>> from astro_lpalm import EventCube, Instrument
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
+        >>> cube = EventCube(np.ones((2, 1, 3)), energy_edges=[1, 2, 3] * u.keV, wcs=wcs)
+        >>> model = ForwardModel.of(cube, Instrument(psf=1 * u.arcsec))
+        >>> model.expected([[1.0], [2.0]], [[0.0, 100.0, 0.0]]).round(1)
+        array([[11.1, 44.1, 11.1],
+               [22.1, 88.1, 22.1]])
+        """
+        shape = cube.data.shape[1:]
+        if instrument is not None and instrument.exposure is not None:
+            cube = cube.with_exposure(instrument.exposure_on(cube.wcs, shape))
+        if isinstance(background, ExpectedBackground):
+            background = background.expected(cube)
+        kept = ~cube.pixel_mask
+        if instrument is None:
+            return cls(kept, background=background)
+        exposure, response = cube.relative_exposure, instrument.response_on(cube.energy_edges)
+        return cls(
+            kept,
+            exposure=None if cube.exposure is None else exposure,
+            blur=instrument.blur(cube.wcs),
+            response=None if response is None else Redistribute(response),
+            background=background,
+        )
 
     @cached_property
     def sky(self) -> Operator | None:

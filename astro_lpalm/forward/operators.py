@@ -53,8 +53,8 @@ class Mix(Operator):
 
     Parameters
     ----------
-    spectra : array_like, shape (m, n)
-        The mixing matrix A.
+    spectra : array_like, shape (m, n), or (..., m, n)
+        The mixing matrix A; or a stack of them, for stacks of sources.
 
     Examples
     --------
@@ -72,7 +72,8 @@ class Mix(Operator):
 
     def adjoint(self, y: ArrayLike) -> np.ndarray:
         """Project counts, (m, t), on the spectra: (n, t)."""
-        return self.spectra.T @ np.asarray(y)
+        back = self.spectra.T if self.spectra.ndim == 2 else self.spectra.swapaxes(-1, -2)
+        return back @ np.asarray(y)
 
 
 class Redistribute(Mix):
@@ -114,7 +115,8 @@ class Blur(Operator):
     Parameters
     ----------
     kernel : object
-        With ``blur(image)`` and ``unblur(image)``, its adjoint, such as `~astro_lpalm.instrument.get_blur` gives.
+        With ``blur(image)`` and ``unblur(image)``, its adjoint, such as
+        `PSF.on_pixels <astro_lpalm.instrument.PSF.on_pixels>` makes.
     kept : array_like of bool, shape (ny, nx)
         The observed pixels, t of them: the columns of what is blurred, in C order.
     """

@@ -4,6 +4,7 @@ import re
 import warnings
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
@@ -17,10 +18,14 @@ __all__ = [
     "celestial_wcs",
     "image_cards",
     "is_structural",
+    "is_upright",
     "is_wcs_card",
     "sky_cards",
     "sky_of_image",
+    "square_pixels",
 ]
+
+_SQUARE = 1e-3  # relative: pixels whose sides differ by less, or are turned by less, count as square and upright
 
 # Everything that astropy.wcs takes from a header for the first two axes, alternate systems (the physical P) included.
 _AXES = (
@@ -260,6 +265,37 @@ def celestial_wcs(cards):
     if not wcs.has_celestial or wcs.naxis != 2 or not proj_plane_pixel_scales(wcs).all():
         return None
     return wcs
+
+
+def square_pixels(wcs, what):
+    """Give the side of square pixels.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Celestial.
+    what : str
+        What images it belongs to, for messages.
+
+    Returns
+    -------
+    side : `~astropy.units.Quantity`
+
+    Raises
+    ------
+    ValueError
+        If one side is longer than the other.
+    """
+    across, up = proj_plane_pixel_scales(wcs)
+    if abs(across - up) > _SQUARE * up:
+        msg = f"pixels of {what} are {3600 * across:.6g} x {3600 * up:.6g} arcsec; they must be square."
+        raise ValueError(msg)
+    return up * u.deg
+
+
+def is_upright(wcs):
+    """Tell whether a celestial WCS has square pixels with north up and east to the left."""
+    return bool(np.abs(wcs.pixel_scale_matrix / proj_plane_pixel_scales(wcs)[1] - np.diag([-1, 1])).max() <= _SQUARE)
 
 
 def is_wcs_card(keyword):

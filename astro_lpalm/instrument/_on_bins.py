@@ -6,7 +6,7 @@ import numpy as np
 
 from .response import Response
 
-__all__ = ["response_on_bins"]
+__all__ = ["as_response", "response_on_bins"]
 
 _NEAR = 1e-3  # of a channel's width: files hold energies in single precision
 
@@ -36,13 +36,7 @@ def response_on_bins(response, energy_edges):
     TypeError
         If ``response`` is something else.
     """
-    if isinstance(response, str | os.PathLike):
-        response = Response.read(None, response)
-    elif isinstance(response, list | tuple) and len(response) == 2:
-        response = Response.read(*response)
-    elif not isinstance(response, Response):
-        msg = f"response must be a Response, or the names of an ARF and an RMF, not {response!r}."
-        raise TypeError(msg)
+    response = as_response(response)
     channels, edges = response.channel_edges.value, energy_edges.to_value("keV")
     width = np.diff(channels)
     nearest = np.abs(channels - edges[:, np.newaxis]).argmin(axis=1)
@@ -58,3 +52,15 @@ def response_on_bins(response, energy_edges):
     high = np.minimum(channels[1:, np.newaxis], snapped[1:])
     overlap = np.maximum(high - low, 0) / width[:, np.newaxis]
     return Response(response.matrix @ overlap, response.energy_edges, energy_edges)
+
+
+def as_response(response):
+    """Take for a response whatever `response_on_bins` takes."""
+    if isinstance(response, str | os.PathLike):
+        return Response.read(None, response)
+    if isinstance(response, list | tuple) and len(response) == 2:
+        return Response.read(*response)
+    if not isinstance(response, Response):
+        msg = f"response must be a Response, or the names of an ARF and an RMF, not {response!r}."
+        raise TypeError(msg)
+    return response

@@ -10,7 +10,7 @@ from astropy.io import fits
 from .._files import check_files, complete_or_nothing, open_fits, same_file, write_fits
 from .._headers import exposure_time, header_text
 from ..grid import ebounds_hdu
-from ..instrument._on_bins import response_on_bins
+from ..instrument import response_on_bins
 from ..trust.errors import spectrum_errors
 from ._fits import observation_cards, provenance_cards
 from ._region import Spectra, spectra_of_region

@@ -7,21 +7,22 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import read_image
-from .._headers import header_text
 from .._text import kind_of, shown
 from ..data import read_components_file
-from ..grid.sky import celestial_cards, celestial_wcs
-from ..instrument import PHA, Response
+from ..grid.resample import image_unit
+from ..grid.sky import celestial_cards, celestial_wcs, is_upright, square_pixels
+from ..instrument import PHA, PSF, Response
+from ..instrument.psf import image_scale
 from ..missions import approximate_acis_response
 from ..missions.chandra import ACIS_CHANNEL
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
 from .event_list import SKY_SIZE
 from .given import checked_center, checked_pixel_scale
-from .observation import Background, Observation
+from .observation import Observation
+from .particles import ParticleBackground
 
 __all__ = ["simulate_from_file"]
 
@@ -63,7 +64,8 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
         - ``counts``: expected counts in the file's energy range, a dict by name, or the total of all, of which the
           components have shares as their images' sums are; or ``flux``, the same in photon / (cm2 s), after
           absorption. By default 1e6 counts.
-        - ``psf``: FWHM of a Gaussian (angle, arcsec), or the name of a file with an image of it.
+        - ``psf``: FWHM of a Gaussian (angle, arcsec), or the name of a file with an image of it, whose pixels are as
+          large as its header says, or else as those of the images.
         - ``exposure_map``: name of a file with an image (see `Observation`).
         - ``background``: count / s in all channels, flat in energy and on the detector, or a dict of ``rate``,
           ``spectrum`` (name of a PHA file) and ``image`` (name of a file).
@@ -291,11 +293,11 @@ class _Reader:
         )
         if wcs is None:
             return None, None
-        scale = proj_plane_pixel_scales(wcs)[1]
-        if np.abs(wcs.pixel_scale_matrix / scale - np.diag([-1, 1])).max() > 1e-3:
+        if not is_upright(wcs):
             self.fail("simulation", "the image's WCS is rotated, or its pixels are not square; give center and "
                                     "pixel_scale, which then hold without it.")  # fmt: skip
-        return wcs.pixel_to_world((shape[1] - 1) / 2, (shape[0] - 1) / 2).icrs, scale * u.deg
+        scale = square_pixels(wcs, "the image")
+        return wcs.pixel_to_world((shape[1] - 1) / 2, (shape[0] - 1) / 2).icrs, scale
 
     def images(self, names, sky, rng):
         """Read or draw the images, shape (n, ny, nx)."""
@@ -332,7 +334,11 @@ class _Reader:
     def psf(self):
         value = self.get("psf")
         if isinstance(value, str | Path):
-            return self.image("simulation.psf", value)[0]
+            image, header = self.image("simulation.psf", value)
+            try:
+                return PSF(image, image_scale(header))
+            except ValueError as error:
+                return self.fail("simulation.psf", error)
         if value is not None and not isinstance(value, u.Quantity):
             if not _is_positive(value):
                 self.fail(
@@ -347,12 +353,10 @@ class _Reader:
         if name is None:
             return None
         values, header = self.image("simulation.exposure_map", name)
-        unit = header_text(header, "BUNIT", f"'{name}'")
         try:
-            return values * u.Unit(unit)
-        except ValueError:
-            return self.fail("simulation.exposure_map", f"the unit of '{name}', BUNIT = {unit!r}, is not "
-                             "known; write s, cm2 s, or none for relative values.")  # fmt: skip
+            return values * image_unit(header, f"'{name}'")
+        except ValueError as error:
+            return self.fail("simulation.exposure_map", error)
 
     def background(self, response):
         value = self.get("background")
@@ -373,7 +377,7 @@ class _Reader:
             if "rmf" not in self.tables["response"]:  # the approximate response has not all of ACIS's channels
                 channels = np.arange(observed.n_channel + 1) * ACIS_CHANNEL
             spectrum = observed.rebin(channels, response.channel_edges, per_area=True).value
-        return Background(rate, spectrum, image)
+        return ParticleBackground(rate, spectrum, image)
 
 
 def _is_number(value):

@@ -5,17 +5,18 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.modeling import Model
 
+from ..instrument.exposure import checked_exposure
 from ..spectra import integrate
 from .event_list import SKY_PIXEL, SKY_SIZE
 
 __all__ = [
     "check_images_and_spectra",
     "checked_center",
-    "checked_exposure",
-    "checked_exposure_map",
     "checked_pixel_scale",
+    "checked_time",
     "fold_fluxes",
     "plain_values",
+    "relative_exposure",
 ]
 
 _FLUX = u.photon / (u.cm**2 * u.s)
@@ -72,7 +73,7 @@ def check_images_and_spectra(images, spectra, energies):
         raise ValueError(msg)
 
 
-def checked_exposure(exposure):
+def checked_time(exposure):
     """Give the exposure in seconds."""
     try:
         exposure = u.Quantity(exposure).to(u.s)
@@ -112,26 +113,20 @@ def checked_pixel_scale(pixel_scale, shape):
     return scale
 
 
-def checked_exposure_map(exposure_map, shape, exposure):
+def relative_exposure(exposure_map, shape, exposure):
     """Give the exposure map relative to the full exposure, or None."""
+    exposure_map = checked_exposure(exposure_map, shape, what="exposure_map", where="the images")
     if exposure_map is None:
         return None
-    exposure_map = u.Quantity(exposure_map, dtype=float)
-    if exposure_map.shape != tuple(shape):
-        msg = f"exposure_map has shape {exposure_map.shape}, but the images have {tuple(shape)}."
-        raise ValueError(msg)
-    values = exposure_map.value
-    if not np.isfinite(values).all() or values.min() < 0 or not values.any():
-        msg = "exposure_map must be finite, not negative, and not zero everywhere."
-        raise ValueError(msg)
     if exposure_map.unit.is_equivalent(u.s):
         return (exposure_map / exposure).to_value(u.dimensionless_unscaled)
+    largest = exposure_map.value.max()
     if exposure_map.unit != u.dimensionless_unscaled:
-        return values / values.max()
-    if values.max() > _MOST_EXPOSURE:
+        return exposure_map.value / largest
+    if largest > _MOST_EXPOSURE:
         msg = (
-            f"exposure_map goes up to {values.max():g} times the full exposure: it looks like one in s or cm2 s "
+            f"exposure_map goes up to {largest:g} times the full exposure: it looks like one in s or cm2 s "
             "without its unit; multiply it by that (in a file: BUNIT), or divide it by its largest value."
         )
         raise ValueError(msg)
-    return values
+    return exposure_map.value

@@ -1,7 +1,5 @@
 """Observations of known images and spectra: what is expected, and event lists drawn from it."""
 
-from dataclasses import dataclass
-
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
@@ -9,46 +7,22 @@ from astropy.wcs import WCS
 
 from .._names import check_component_names
 from ..cube import EventCube
+from ..forward import BackgroundCounts, ForwardModel
 from ..grid.energies import as_energy_edges
-from ..instrument.psf import get_blur
+from ..instrument import Instrument
 from .event_list import SKY_PIXEL, event_list, snap_to_channels
 from .given import (
     check_images_and_spectra,
     checked_center,
-    checked_exposure,
-    checked_exposure_map,
     checked_pixel_scale,
+    checked_time,
     fold_fluxes,
     plain_values,
+    relative_exposure,
 )
 from .photons import draw_events
 
-__all__ = ["Background", "Observation", "simulate_events"]
-
-
-@dataclass(frozen=True)
-class Background:
-    """Counts that do not come through the telescope: neither blurred, nor fewer where the exposure map is low.
-
-    Parameters
-    ----------
-    rate : float or `~astropy.units.Quantity`
-        Total count / s over the image and all energy bins.
-    spectrum : array_like, shape (m,), optional
-        Counts in each energy bin or channel, of which only ratios count. By default the same per keV.
-    image : array_like, shape (ny, nx), optional
-        Relative brightness. By default flat where there is any exposure.
-
-    Examples
-    --------
-    >>> from astro_lpalm.simulate import Background
-    >>> Background(0.5)
-    Background(rate=0.5, spectrum=None, image=None)
-    """
-
-    rate: float
-    spectrum: np.ndarray | None = None
-    image: np.ndarray | None = None
+__all__ = ["Observation", "simulate_events"]
 
 
 class Observation:
@@ -69,7 +43,7 @@ class Observation:
         that `~astro_lpalm.spectra.integrate` takes (a model's own amplitude does not count either).
     energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
         Edges of the bins of detected energy, where there is no response.
-    response : `~astro_lpalm.instrument.Response`, optional
+    response : `~astro_lpalm.instrument.Response`, or as `~astro_lpalm.instrument.Instrument` takes it, optional
         Its channels are the bins of detected energy.
     center : `~astropy.coordinates.SkyCoord`
         Sky position of the middle of the images.
@@ -80,11 +54,11 @@ class Observation:
     exposure_map : array_like or `~astropy.units.Quantity`, shape (ny, nx), optional
         Exposure of each pixel relative to the full one, 10 at most. A map in units of time is divided by ``exposure``,
         one in other units (cm2 s) by its largest value.
-    psf : `~astropy.units.Quantity` or array_like, optional
-        Full width at half maximum of a Gaussian point spread function, or an image of it in pixels of ``pixel_scale``
-        with sides of an odd number of pixels. The same at all energies and places. Photons that it takes beyond the
-        images are lost.
-    background : Background, optional
+    psf : `~astro_lpalm.instrument.PSF`, `~astropy.units.Quantity`, array_like, str or path, optional
+        Point spread function; or the full width at half maximum of a Gaussian, an image of it in pixels of
+        ``pixel_scale`` with sides of an odd number of pixels, or the name of a FITS image. Photons that it takes beyond
+        the images are lost.
+    background : ParticleBackground, optional
     component_names : sequence of str, optional
         By default ``component_1``, ``component_2``, ...
     name : str
@@ -130,51 +104,44 @@ class Observation:
         if (energy_edges is None) == (response is None):
             msg = "give either energy_edges, for spectra of detected energies, or response, for those of true energies."
             raise ValueError(msg)
-        self.exposure = checked_exposure(exposure)
+        instrument, self.exposure = Instrument(response=response, psf=psf), checked_time(exposure)
         self.center, self.name = checked_center(center), name
         self.pixel_scale = checked_pixel_scale(pixel_scale, np.shape(images)[1:])
         if response is None:
             images = plain_values(images, u.count, "images, without a response,")
             spectra = np.asarray(spectra, dtype=float)
         else:
-            images, spectra = fold_fluxes(images, spectra, response, self.exposure, self.pixel_scale)
-            energy_edges = response.channel_edges
+            images, spectra = fold_fluxes(images, spectra, instrument.response, self.exposure, self.pixel_scale)
+            energy_edges = instrument.response.channel_edges
         edges = as_energy_edges(energy_edges)
         self.energy_edges = snap_to_channels(edges.to_value(u.eV)) / 1e3 * u.keV
         check_images_and_spectra(images, spectra, ("energy_edges", len(edges)))
-        self.blur = get_blur(psf, self.pixel_scale.to_value(u.arcsec))
-        self.exposure_map = checked_exposure_map(exposure_map, images.shape[1:], self.exposure)
+        self.blur = instrument.blur(self.pixel_scale)
+        self.exposure_map = relative_exposure(exposure_map, images.shape[1:], self.exposure)
         names = component_names or [f"component_{k + 1}" for k in range(len(images))]
         if len(names) != len(images):
             msg = f"component_names is {names}, but there are {len(images)} images; give one name for each."
             raise ValueError(msg)
         self.n_sources = len(images)
         if background is not None:
-            image, spectrum = self._background(background, images.shape[1:])
+            exposed = np.ones(images.shape[1:], dtype=bool) if self.exposure_map is None else self.exposure_map > 0
+            image, spectrum = background.counts(self.energy_edges, self.exposure, exposed)
             images, spectra = np.concatenate([images, [image]]), np.column_stack([spectra, spectrum])
             names = [*names, "background"]
         total = spectra.sum(axis=0)
         self.component_names = check_component_names(names)
         self.images, self.spectra = images, spectra / np.where(total > 0, total, 1.0)
 
-    def _background(self, background, shape):
-        rate = float(plain_values(background.rate, u.count / u.s, "the background's rate"))
-        image, spectrum = background.image, background.spectrum
-        if image is None:
-            image = np.ones(shape) if self.exposure_map is None else np.where(self.exposure_map > 0, 1.0, 0.0)
-        spectrum = np.diff(self.energy_edges.value) if spectrum is None else np.asarray(spectrum, dtype=float)
-        image = np.asarray(image, dtype=float)
-        for what, array, expected in (("image", image, shape), ("spectrum", spectrum, (len(self.energy_edges) - 1,))):
-            if array.shape != expected:
-                msg = f"the background's {what} has shape {array.shape}; expected {expected}."
-                raise ValueError(msg)
-            if not np.isfinite(array).all() or array.min() < 0 or not array.any():
-                msg = f"the background's {what} must be finite, not negative, and not zero everywhere."
-                raise ValueError(msg)
-        if not 0 <= rate < np.inf:
-            msg = f"the background's rate is {background.rate}; give counts per second, 0 or more."
-            raise ValueError(msg)
-        return rate * self.exposure.to_value(u.s) * image / image.sum(), spectrum
+    def _forward(self, spectra):
+        # What the sky is seen through, and what comes on top of it in the bins of these spectra, which are all.
+        background = None
+        if len(self.images) > self.n_sources:
+            background = BackgroundCounts.separable(spectra[:, -1], self.images[-1].ravel())
+        kept = np.ones(self.images.shape[1:], dtype=bool)
+        return ForwardModel(kept, self.exposure_map, self.blur, background=background)
+
+    def _sky(self):
+        return self.images[: self.n_sources].reshape(self.n_sources, -1)
 
     @property
     def wcs(self):
@@ -190,11 +157,8 @@ class Observation:
     def expected_images(self):
         """Give the counts expected from each component after blur and exposure map, shape (n, ny, nx)."""
         images = self.images.copy()
-        for image in images[: self.n_sources]:
-            if self.blur is not None:
-                image[:] = np.maximum(self.blur.blur(image), 0.0)  # rounding errors go below zero
-            if self.exposure_map is not None:
-                image *= self.exposure_map
+        detected = self._forward(self.spectra).detected(self._sky())
+        images[: self.n_sources] = detected.reshape(self.n_sources, *images.shape[1:])
         return images
 
     def expected_spectra(self, energy_edges=None):
@@ -224,7 +188,8 @@ class Observation:
         cube : `~astro_lpalm.cube.EventCube`
         """
         spectra = self.expected_spectra(energy_edges)
-        data = np.tensordot(spectra, self.expected_images(), axes=1)
+        data = self._forward(spectra).expected(spectra[:, : self.n_sources], self._sky())
+        data = data.reshape(-1, *self.images.shape[1:])
         edges = self.energy_edges if energy_edges is None else energy_edges
         header = fits.Header({"OBJECT": self.name, "EXPOSURE": self.exposure.to_value(u.s)})
         return EventCube(data, energy_edges=edges, wcs=self.wcs, meta=header)
@@ -268,9 +233,9 @@ class Observation:
             If more than 1e9 events are expected.
         """
         rows = draw_events(
-            self.images, self.spectra, self.energy_edges.to_value(u.eV), n_sources=self.n_sources,
-            scale=float(self.pixel_scale / SKY_PIXEL), exposure=self.exposure.to_value(u.s),
-            exposure_map=self.exposure_map, blur=self.blur, seed=seed,
+            self.images, self.spectra, self.energy_edges.to_value(u.eV), forward=self._forward(self.spectra),
+            n_sources=self.n_sources, scale=float(self.pixel_scale / SKY_PIXEL),
+            exposure=self.exposure.to_value(u.s), seed=seed,
         )  # fmt: skip
         return event_list(rows, center=self.center, exposure=self.exposure.to_value(u.s), name=self.name)
 

@@ -15,8 +15,11 @@ _MOST = 10**9
 _OFF_THE_EDGE = 1e-4  # of a bin: so far energies keep from its edges, which single precision would round them over
 
 
-def draw_events(images, spectra, edges, *, n_sources, scale, exposure, exposure_map, blur, seed):
+def draw_events(images, spectra, edges, *, forward, n_sources, scale, exposure, seed):
     """Draw the events of Poisson processes.
+
+    Their counts in pixels and bins have the distribution of those that ``forward.draw`` gives; but a photon has a place
+    within its pixel, and a point spread function moves each on its own.
 
     Parameters
     ----------
@@ -26,16 +29,14 @@ def draw_events(images, spectra, edges, *, n_sources, scale, exposure, exposure_
         Relative expected counts in each energy bin.
     edges : `~numpy.ndarray`, shape (m + 1,)
         Edges of the bins in eV.
+    forward : `~astro_lpalm.forward.ForwardModel`
+        Of the images' pixels.
     n_sources : int
         The first so many images are blurred and have the exposure map applied, the others not.
     scale : float
         Side of the images' pixels, in sky pixels.
     exposure : float
         Seconds.
-    exposure_map : `~numpy.ndarray`, shape (ny, nx), or None
-        Relative exposure.
-    blur : object or None
-        See `astro_lpalm.instrument.psf`.
     seed : int or `numpy.random.Generator`
 
     Returns
@@ -49,6 +50,7 @@ def draw_events(images, spectra, edges, *, n_sources, scale, exposure, exposure_
         If more than 1e9 events are expected.
     """
     rng = np.random.default_rng(seed)
+    blur, exposure_map = forward.blur, forward.exposure
     most = 1.0 if exposure_map is None else exposure_map.max()
     expected = images.copy()
     expected[:n_sources] *= most  # and each photon is kept with the chance exposure_map / most

@@ -12,6 +12,7 @@ from .._memory import check_memory
 from .._names import check_component_names
 from .._text import shown
 from ..data import read_components_file
+from ..forward import Mix
 from ..sources import SourceLibrary
 from ..spectra import ModelComponent, ParametricSpectra, SpectralLibrary, SpectralPrior
 
@@ -386,7 +387,7 @@ def add_noise(A, S, snr_db, seed, *, noise="white"):
     _check_noise(noise)
     rng = np.random.default_rng(seed)
     A, S = np.asarray(A, dtype=np.float32), np.asarray(S, dtype=np.float32)
-    X = A @ S
+    X = Mix(A).forward(S)
     disturbance = rng.standard_normal(X.shape, dtype=np.float32)
     if noise == "counts":
         # The photons at an energy are in proportion to the spectra, each weighed with the strength of its source.

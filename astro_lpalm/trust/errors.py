@@ -171,23 +171,30 @@ def spectrum_errors(fit):
         Standard deviations in counts, at least that of one count; see the Notes of
         `~astro_lpalm.results.Separation.write_pha`.
     """
-    mixing, sources, expected = fit.mixing, fit.images, np.maximum(fit.expected(), 0)
+    sources = fit.images
     used = sources.any(axis=1)
-    variance = np.ones(mixing.shape)
+    variance = np.ones(fit.mixing.shape)
     if used.any():
-        solve = _least_squares(sources[used], _noise_of_sources(fit, expected)[np.ix_(used, used)])
-        propagated = sources[used].sum(axis=1) ** 2 * (expected @ (solve**2).T)
-        variance[:, used] = np.maximum(propagated, 1)
+        squares = _least_squares(sources[used], _noise_of_sources(fit)[np.ix_(used, used)]) ** 2
+        # Row by row, as everything here: counts and expected counts of all energies would be two cubes in double.
+        spread = np.array([squares @ np.maximum(expected, 0) for _, expected in fit.rows()])
+        variance[:, used] = np.maximum(sources[used].sum(axis=1) ** 2 * spread, 1)
     return np.sqrt(variance)
 
 
-def _noise_of_sources(fit, expected):
+def _noise_of_sources(fit):
     """Scalar products of the noise that the sources hold, shape (n, n).
 
     In S = P X it has the covariance P V P^T; where S is smoother than that, P X - S is the part it did not take up.
     """
-    sources, mean, solve = fit.images, expected.mean(axis=1), fit.demixing
-    left = solve @ fit.forward.net(fit.cube.matrix(), dtype=float) - sources
+    sources, solve = fit.images, fit.demixing
+    mean = np.empty(len(fit.mixing))
+    left = (solve @ fit.mixing - np.eye(len(sources))) @ sources  # and P of the residuals: together P X - S
+    for energy, (data, expected) in enumerate(fit.rows()):
+        mean[energy] = np.maximum(expected, 0).mean()
+        residual = data - expected
+        for part, weight in zip(left, solve[:, energy]):
+            part += weight * residual
     return sources.shape[1] * (solve * mean) @ solve.T - left @ left.T
 
 

@@ -32,7 +32,7 @@ from scipy.optimize import curve_fit
 import astro_lpalm
 from astro_lpalm.instrument import Response
 from astro_lpalm.missions import approximate_acis_response
-from astro_lpalm.simulate import Background, Observation
+from astro_lpalm.simulate import Observation, ParticleBackground
 from astro_lpalm.spectra import PhotoelectricAbsorption, Synchrotron, Thermal, integrate
 from astro_lpalm.trust import block_chi_square
 
@@ -91,7 +91,7 @@ layout = {
     "center": SkyCoord("15h13m47s", "-59d06m20s"),
     "pixel_scale": pixel_scale,
     "psf": 1 * u.arcsec,
-    "background": Background(0.6),  # count / s
+    "background": ParticleBackground(0.6),  # count / s
 }
 observation = Observation(sky, spectra, exposure=19 * u.ks, **layout)
 observation.draw(seed=1).writeto(folder / "evt2.fits")

@@ -28,7 +28,7 @@ import astro_lpalm
 from astro_lpalm.demo import remnant_images
 from astro_lpalm.instrument import PHA, Response
 from astro_lpalm.missions import approximate_acis_response
-from astro_lpalm.simulate import Background, Observation
+from astro_lpalm.simulate import Observation, ParticleBackground
 from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal, integrate
 
 folder = Path(mkdtemp())
@@ -55,7 +55,7 @@ sky = np.array([flux[name] * images[name] for name in models]) * u.photon / u.cm
 y, x = np.indices((size, size)) - (size - 1) / 2
 vignetting = 1 - 0.3 * ((x - 10) ** 2 + (y - 7) ** 2) / size**2
 vignetting[:, 56:58] = 0  # the gap between two chips
-particles = Background(1.0, spectrum=np.ones(len(channels) - 1))
+particles = ParticleBackground(1.0, spectrum=np.ones(len(channels) - 1))
 
 center = SkyCoord("23h23m27.8s", "+58d48m54s")
 layout = {

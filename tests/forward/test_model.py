@@ -1,9 +1,12 @@
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astro_lpalm.forward import BackgroundCounts, ForwardModel
-from astro_lpalm.instrument import get_blur
+from astro_lpalm.cube import EventCube
+from astro_lpalm.forward import BackgroundCounts, ExpectedBackground, ForwardModel
+from astro_lpalm.instrument import PSF, Instrument, Response
 
 SHAPE, M, N = (7, 9), 5, 2
 KEPT = np.ones(SHAPE, dtype=bool)
@@ -103,7 +106,7 @@ def test_blocks(sky, background):
 def test_tiles_make_up_the_whole(sky, background, side):
     A, S = sky
     exposure = np.linspace(0.1, 1, 63).reshape(SHAPE)
-    blur = get_blur(np.random.default_rng(4).random((3, 3)), 1.0)
+    blur = PSF(np.random.default_rng(4).random((3, 3))).on_pixels(1 * u.arcsec)
     model = ForwardModel(KEPT, exposure, blur, background=background)
     whole, seen = np.zeros((M, T)), np.zeros(T, dtype=int)
     for tile in model.tiles(side, halo=1):
@@ -112,3 +115,67 @@ def test_tiles_make_up_the_whole(sky, background, side):
         seen[tile.pixels[tile.core]] += 1
     assert_array_equal(seen, 1)
     assert_allclose(whole, model.expected(A, S))
+
+
+# Of a cube
+
+
+def cube(rotation=0.0, **options):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [350.8, 58.8], [5, 4]
+    wcs.wcs.cdelt = [-2 / 3600, 2 / 3600]
+    c, s = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
+    wcs.wcs.pc = [[c, -s], [s, c]]
+    data = np.random.default_rng(0).poisson(20, (M, *SHAPE))
+    return EventCube(data, energy_edges=np.arange(1, M + 2) * u.keV, wcs=wcs, mask=~KEPT, **options)
+
+
+def test_of_a_cube_alone_sources_are_what_reaches_the_pixels(sky):
+    A, S = sky
+    spectrum = ExpectedBackground(np.arange(1.0, M + 1))
+    seen = cube(exposure=np.linspace(0.1, 1, 63).reshape(SHAPE) * u.s)
+    model = ForwardModel.of(seen, background=spectrum)
+    assert_array_equal(model.kept, KEPT)
+    assert_allclose(model.expected(A, S), A @ S + spectrum.expected(seen).matrix())
+    counts = spectrum.expected(seen)
+    assert_allclose(ForwardModel.of(seen, background=counts).expected(A, S), A @ S + counts.matrix())
+
+
+def test_of_a_cube_and_an_instrument(rng):
+    response = Response(rng.random((8, 10)), np.arange(9.0) + 1, 0.5 * np.arange(11) + 1)
+    exposure = np.linspace(0.5, 1, 63).reshape(SHAPE) * 30 * u.ks
+    psf = PSF(rng.random((3, 5)), pixel_scale=2 * u.arcsec)
+    spectrum = ExpectedBackground(np.arange(1.0, M + 1))
+    model = ForwardModel.of(cube(), Instrument(response, psf, exposure), spectrum)
+    A, S = rng.random((8, N)), 100 * rng.random((N, T))
+    images = np.zeros((N, *SHAPE))
+    images[:, KEPT] = S
+    blurred = np.array([psf.on_pixels(2 * u.arcsec).blur(image)[KEPT] for image in images])
+    relative = exposure.value[KEPT] / exposure.value[KEPT].max()
+    folded = response.matrix.toarray().reshape(8, 5, 2).sum(axis=2).T @ A
+    background = np.outer(np.arange(1.0, M + 1), relative / relative.sum())  # spread as the instrument's exposure is
+    assert_allclose(model.expected(A, S), folded @ (blurred * relative) + background)
+
+
+def test_the_exposure_is_that_of_the_instrument_or_else_the_cubes():
+    exposure = np.linspace(0.1, 1, 63).reshape(SHAPE)
+    own = ForwardModel.of(cube(exposure=exposure), Instrument(psf=3 * u.arcsec))
+    assert_allclose(own.exposure[KEPT], exposure[KEPT] / exposure[KEPT].max())
+    assert_allclose(ForwardModel.of(cube(exposure=exposure), Instrument(exposure=50 * u.ks)).exposure, 1)
+    assert ForwardModel.of(cube(), Instrument(psf=3 * u.arcsec)).exposure is None
+    with pytest.warns(match="of the counts lie in pixels with less than 1 %"):
+        model = ForwardModel.of(cube(), Instrument(exposure=np.where(np.arange(9) == 5, 0, exposure)))
+    assert not model.kept[:, 5].any()
+
+
+def test_what_an_instrument_cannot_do_for_a_cube():
+    lopsided = np.random.default_rng(0).random((3, 3))
+    with pytest.raises(ValueError, match="the images are turned or mirrored against that of the psf"):
+        ForwardModel.of(cube(30.0), Instrument(psf=PSF(lopsided, 2 * u.arcsec)))
+    ForwardModel.of(cube(30.0), Instrument(psf=PSF(lopsided)))  # of the pixels' own axes
+    ForwardModel.of(cube(30.0), Instrument(psf=3 * u.arcsec))
+    with pytest.raises(ValueError, match=r"exposure has shape \(9, 7\), but the cube's images have \(7, 9\)"):
+        ForwardModel.of(cube(), Instrument(exposure=np.ones((9, 7))))
+    narrow = Response(np.ones((2, 2)), [1, 2, 3], [1, 2, 3])
+    with pytest.raises(ValueError, match="the cube has energies from 1 to 6 keV, and the response channels from 1 to"):
+        ForwardModel.of(cube(), Instrument(response=narrow))

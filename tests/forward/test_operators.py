@@ -5,13 +5,16 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 
 from astro_lpalm.forward import Blur, Expose, ForwardModel, Mix, Redistribute
-from astro_lpalm.instrument import Response, get_blur
+from astro_lpalm.instrument import PSF, Response
 
 KEPT = np.ones((9, 11), dtype=bool)
 KEPT[2, 3:6] = KEPT[7] = False
 T = np.count_nonzero(KEPT)
 RNG = np.random.default_rng(0)
 LOPSIDED = RNG.random((5, 3))  # an image of a point source that is its own mirror image would hide a wrong adjoint
+PIXEL = 1 * u.arcsec
+GAUSSIAN, IMAGE = PSF(2 * u.arcsec).on_pixels(PIXEL), PSF(LOPSIDED).on_pixels(PIXEL)
+FINER, COARSER = (PSF(LOPSIDED, scale * u.arcsec).on_pixels(PIXEL) for scale in (0.4, 1.7))
 RESPONSE = Response(csr_array(RNG.random((4, 6))), np.arange(5) + 1.0, np.arange(7) + 1.0)
 
 # Each with the number of rows that it takes.
@@ -20,11 +23,13 @@ OPERATORS = {
     "redistribute": (Redistribute(RESPONSE), 4),
     "redistribute by an array": (Redistribute(RNG.random((4, 6))), 4),
     "expose": (Expose(RNG.random(T)), 3),
-    "gaussian blur": (Blur(get_blur(2 * u.arcsec, 1.0), KEPT), 3),
-    "blur by an image": (Blur(get_blur(LOPSIDED, 1.0), KEPT), 3),
-    "blur and expose": (Expose(RNG.random(T)) @ Blur(get_blur(LOPSIDED, 1.0), KEPT), 3),
+    "gaussian blur": (Blur(GAUSSIAN, KEPT), 3),
+    "blur by an image": (Blur(IMAGE, KEPT), 3),
+    "blur by an image of finer pixels": (Blur(FINER, KEPT), 3),
+    "blur by an image of coarser pixels": (Blur(COARSER, KEPT), 3),
+    "blur and expose": (Expose(RNG.random(T)) @ Blur(IMAGE, KEPT), 3),
     "all of them": (
-        Redistribute(RESPONSE) @ Mix(RNG.random((4, 2))) @ Expose(RNG.random(T)) @ Blur(get_blur(LOPSIDED, 1.0), KEPT),
+        Redistribute(RESPONSE) @ Mix(RNG.random((4, 2))) @ Expose(RNG.random(T)) @ Blur(IMAGE, KEPT),
         2,
     ),
 }
@@ -48,15 +53,23 @@ def test_linear(operator, rows):
     assert_allclose(operator.forward(2 * x - z), 2 * operator.forward(x) - operator.forward(z), atol=1e-12)
 
 
+def test_mix_takes_stacks():
+    rng = np.random.default_rng(4)
+    A, S, Y = rng.random((5, 6, 3)), rng.random((5, 3, 8)), rng.random((5, 6, 8))
+    for a, s, y, mixed, back in zip(A, S, Y, Mix(A).forward(S), Mix(A).adjoint(Y)):
+        assert_allclose(mixed, Mix(a).forward(s))
+        assert_allclose(back, Mix(a).adjoint(y))
+
+
 def test_a_point_becomes_the_point_spread_function():
     x = np.zeros((9, 11))
     x[4, 5] = 1
     kept = np.ones_like(x, dtype=bool)
-    blurred = Blur(get_blur(LOPSIDED, 1.0), kept).forward(x.reshape(1, -1)).reshape(9, 11)
+    blurred = Blur(IMAGE, kept).forward(x.reshape(1, -1)).reshape(9, 11)
     assert_allclose(blurred[2:7, 4:7], LOPSIDED / LOPSIDED.sum(), atol=1e-15)
 
 
-@pytest.mark.parametrize("blur", [None, get_blur(LOPSIDED, 1.0)])
+@pytest.mark.parametrize("blur", [None, GAUSSIAN, IMAGE])
 @pytest.mark.parametrize("exposure", [None, RNG.random(KEPT.shape)])
 @pytest.mark.parametrize("response", [None, Redistribute(RESPONSE)])
 def test_adjoints_of_the_whole_model(blur, exposure, response):

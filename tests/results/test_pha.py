@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
 from astro_lpalm.grid import read_ebounds
-from astro_lpalm.instrument import PHA, Response
-from astro_lpalm.instrument._on_bins import response_on_bins
+from astro_lpalm.instrument import PHA, Response, response_on_bins
 from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.results import Separation
 from astro_lpalm.trust.errors import spectrum_errors

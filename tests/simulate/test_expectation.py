@@ -4,11 +4,13 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
 from scipy import ndimage, stats
 
 from astro_lpalm import EventCube
-from astro_lpalm.instrument import PHA, Response
-from astro_lpalm.simulate import Background, Observation
+from astro_lpalm.instrument import PHA, PSF, Response
+from astro_lpalm.simulate import Observation, ParticleBackground
 from astro_lpalm.spectra import EmissionLine, Synchrotron, integrate
 
 from .statistics import check_poisson, deviation
@@ -63,8 +65,18 @@ OPTIONS = {
     "exposure map": {"exposure_map": vignetting()},
     "gaussian": {"psf": 4 * u.arcsec},
     "kernel": {"psf": KERNEL},
-    "background": {"background": Background(0.05 * u.count / u.s)},
-    "all": {"exposure_map": vignetting(), "psf": 4 * u.arcsec, "background": Background(0.05)},
+    "background": {"background": ParticleBackground(0.05 * u.count / u.s)},
+    "all": {"exposure_map": vignetting(), "psf": 4 * u.arcsec, "background": ParticleBackground(0.05)},
+}
+
+# Number of events, sums of their PI and of their X, for a seed of 3.
+AS_EVER = {
+    "plain": (12087, 2958872, 49543376.5),
+    "exposure map": (10810, 2636464, 44309195.8),
+    "gaussian": (11587, 2814925, 47482582.4),
+    "kernel": (11670, 2831927, 47827571.7),
+    "background": (14605, 3559424, 59859006.7),
+    "all": (12963, 3140241, 53125023.3),
 }
 
 
@@ -88,7 +100,7 @@ def test_the_test_above_would_notice(options):
 
 
 def test_expected_cube_of_counts_by_hand():
-    background = Background(0.02, spectrum=[1, 0, 3, 0], image=np.arange(30)[:, None] * np.ones(41))
+    background = ParticleBackground(0.02, spectrum=[1, 0, 3, 0], image=np.arange(30)[:, None] * np.ones(41))
     observed = observation("counts", exposure_map=vignetting(), psf=KERNEL, background=background, exposure=20 * u.ks)
     images = [vignetting() * ndimage.convolve(40 * image, KERNEL / 12, mode="constant") for image in blobs()]
     spectra = np.array([[0.4, 0.1], [0.3, 0.1], [0.2, 0.0], [0.1, 0.8]])
@@ -186,7 +198,9 @@ def test_position_of_a_lopsided_kernel():
 
 def test_background_keeps_out_of_gaps_and_is_not_vignetted():
     dark = {"images": np.zeros((1, *SHAPE)), "spectra": [[1.0]], "energy_edges": [1, 2] * u.keV}
-    observed = Observation(**dark, background=Background(1.0), exposure_map=vignetting(), psf=9 * u.arcsec, **WHERE)
+    observed = Observation(
+        **dark, background=ParticleBackground(1.0), exposure_map=vignetting(), psf=9 * u.arcsec, **WHERE
+    )
     expected = np.full(SHAPE, 50_000 / (30 * 39))
     expected[:, 11:13] = 0
     np.testing.assert_allclose(observed.expected_cube().data[0], expected)
@@ -195,7 +209,7 @@ def test_background_keeps_out_of_gaps_and_is_not_vignetted():
 
 def test_default_background_is_flat_in_energy():
     dark = {"images": np.zeros((1, *SHAPE)), "spectra": np.ones((3, 1)), "energy_edges": [1, 2, 4, 8] * u.keV}
-    observed = Observation(**dark, background=Background(1.0), **WHERE)
+    observed = Observation(**dark, background=ParticleBackground(1.0), **WHERE)
     np.testing.assert_allclose(observed.spectra[:, 1], [1 / 7, 2 / 7, 4 / 7])
 
 
@@ -236,9 +250,36 @@ def test_real_background_spectrum(shared_data):
     folder = shared_data / "responses"
     response, observed = Response.read(folder / "3c273.arf", folder / "3c273.rmf"), PHA.read(folder / "3c273_bg.pi")
     dark = Observation(np.zeros((1, 4, 4)), MODELS[:1], response=response, **WHERE,
-                       background=Background(0.2, observed.counts.value))  # fmt: skip
+                       background=ParticleBackground(0.2, observed.counts.value))  # fmt: skip
     found = np.bincount(dark.draw(0)["EVENTS"].data["pi"], minlength=1025)[1:]
     expected = 10_000 * observed.counts.value / observed.counts.value.sum()
     assert not found[expected == 0].any()
     sure = expected > 5
     assert stats.chi2.sf(np.sum((found - expected)[sure] ** 2 / expected[sure]), sure.sum()) > 0.001
+
+
+def test_the_instrument_by_its_files(tmp_path):
+    response = acis()
+    response.write(tmp_path / "a.arf", tmp_path / "a.rmf")
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.6 / 3600, 0.6 / 3600]
+    fits.writeto(tmp_path / "psf.fits", KERNEL, wcs.to_header())
+    images = 2e-6 * blobs() * FLUX
+    named = Observation(images, MODELS, response=(tmp_path / "a.arf", tmp_path / "a.rmf"), psf=tmp_path / "psf.fits",
+                        **WHERE)  # fmt: skip
+    same = Observation(images, MODELS, response=response, psf=PSF(KERNEL, 0.6 * u.arcsec), **WHERE)
+    np.testing.assert_allclose(named.expected_cube().data, same.expected_cube().data, rtol=1e-6, atol=1e-12)
+    check_poisson(bin_again(named.draw(0), CUBE_EDGES).data, named.expected_cube(CUBE_EDGES).data)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_same_events_as_ever_for_a_seed(options):
+    events = observation("counts", **OPTIONS[options]).draw(seed=3)["EVENTS"].data
+    assert (len(events), int(events["pi"].sum()), round(float(events["x"].sum(dtype=float)), 1)) == AS_EVER[options]
+
+
+def test_what_is_expected_has_no_rounding_below_zero():
+    point = np.zeros((1, *SHAPE))
+    point[0, 3, 4] = 1e5
+    observed = Observation(point, [[1.0]], [1, 2] * u.keV, psf=KERNEL, **WHERE)
+    assert observed.expected_cube().data.min() == 0

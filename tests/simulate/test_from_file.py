@@ -104,6 +104,22 @@ OPTIONS = {
 }
 
 
+def test_the_image_of_a_psf_has_the_pixels_that_its_header_tells(write, tmp_path):
+    image = np.zeros((9, 9))
+    image[4, 8] = 1  # four pixels to the right, of 0.5 arcsec each: one of the images'
+    cards = {"CTYPE1": "X", "CTYPE2": "Y", "CDELT1": 0.5, "CDELT2": 0.5, "CUNIT1": "arcsec", "CUNIT2": "arcsec"}
+    fits.writeto(tmp_path / "fine.fits", image, fits.Header(cards))
+    shifts = [
+        simulate_from_file(write(), seed=3, psf=psf)[1].images["line"].data
+        for psf in (tmp_path / "fine.fits", 1e-3 * u.arcsec)
+    ]
+    np.testing.assert_allclose(shifts[0][:, 1:], shifts[1][:, :-1], atol=1e-3 * shifts[1].max())
+    cards["CDELT2"] = 0.4
+    fits.writeto(tmp_path / "oblong.fits", image, fits.Header(cards))
+    with pytest.raises(ValueError, match="simulation.psf: pixels of the psf.s image are 0.5 x 0.4 arcsec"):
+        simulate_from_file(write(), psf=tmp_path / "oblong.fits")
+
+
 @pytest.mark.parametrize("options", OPTIONS)
 def test_events_are_those_of_the_truth(write, options):
     simulation = SIMULATION.replace("[simulation]", f"[simulation]\n{OPTIONS[options]}")

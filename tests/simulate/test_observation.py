@@ -12,7 +12,7 @@ from scipy import stats
 
 from astro_lpalm import EventCube
 from astro_lpalm.instrument import Response
-from astro_lpalm.simulate import Background, simulate_events
+from astro_lpalm.simulate import ParticleBackground, simulate_events
 from astro_lpalm.spectra import Synchrotron
 
 CENTER = SkyCoord(350.866, 58.815, unit="deg")
@@ -218,12 +218,21 @@ ONE = {"images": np.ones((1, 4, 4)), "spectra": np.ones((2, 1)), "energy_edges":
         ({"exposure_map": -np.ones((4, 4))}, "exposure_map must be finite, not negative"),
         ({"exposure_map": np.full((4, 4), 3e7)}, r"goes up to 3e\+07 times the full exposure: it looks"),
         ({"psf": 0.5}, "give the FWHM of a Gaussian as an angle"),
-        ({"background": Background(-1)}, "the background's rate is -1; give counts per second, 0 or more"),
-        ({"background": Background(1 * u.keV)}, "the background's rate must be in ct / s"),
-        ({"background": Background(1, spectrum=[1])}, r"background's spectrum has shape \(1,\); expected \(2,\)"),
-        ({"background": Background(1, spectrum=[0, 0])}, "background's spectrum must be finite, not negative, and not"),
-        ({"background": Background(1, image=np.ones(4))}, r"background's image has shape \(4,\); expected \(4, 4\)"),
-        ({"background": Background(1), "component_names": ["Background"]}, "must differ in more than case"),
+        ({"background": ParticleBackground(-1)}, "the background's rate is -1; give counts per second, 0 or more"),
+        ({"background": ParticleBackground(1 * u.keV)}, "the background's rate must be in ct / s"),
+        (
+            {"background": ParticleBackground(1, spectrum=[1])},
+            r"background's spectrum has shape \(1,\); expected \(2,\)",
+        ),
+        (
+            {"background": ParticleBackground(1, spectrum=[0, 0])},
+            "background's spectrum must be finite, not negative, and not",
+        ),
+        (
+            {"background": ParticleBackground(1, image=np.ones(4))},
+            r"background's image has shape \(4,\); expected \(4, 4\)",
+        ),
+        ({"background": ParticleBackground(1), "component_names": ["Background"]}, "must differ in more than case"),
         ({"component_names": ["one", "two"]}, "but there are 1 images; give one name for each"),
         ({"component_names": ["a b"]}, "component name 'a b' cannot name"),
         ({"energy_edges": None}, "give either energy_edges, .* or response"),
