@@ -52,9 +52,9 @@ def to_ndcube(data):
     Returns
     -------
     ``ndcube.NDCube``
-        With the mask and uncertainty of ``data``. Of a cube the WCS is `EventCube.wcs3d`, with a third axis of energy
-        (in J, which the standard prescribes), and the mask has the shape of the data; the edges of the bins are also
-        in ``meta["energy_edges"]``.
+        With the mask and uncertainty of ``data``. Of a cube the WCS is `~astro_lpalm.cube.EventCube.wcs3d`, with a
+        third axis of energy (in J, which the standard prescribes), and the mask has the shape of the data; the edges
+        of the bins are also in ``meta["energy_edges"]``.
 
     Raises
     ------
