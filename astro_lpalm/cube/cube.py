@@ -343,7 +343,7 @@ class EventCube(CubeIO, NDData):
         Parameters
         ----------
         energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
-            New edges, each of which is an edge of this cube (to a millionth of a bin); the range may be narrower.
+            New edges, each of which is an edge of this cube (to a thousandth of a bin); the range may be narrower.
 
         Returns
         -------
