@@ -3,11 +3,11 @@
     python benchmarks/coverage.py [--seeds 20] [--worlds separate casa ...] [--counts 300 30] [--resamplings N]
 
 Skies are those of cases/worlds.py beside ASTRO_LPALM_DATA, their counts drawn again with this package's spectra for
-parameters that are drawn evenly within their ranges, and separated with snr-acis as users do. For the fluxes of components,
-the bins of their spectra, the pixels of their images and the parameters, the shares of truths within 1 and 1.96 stated
-standard deviations (or the 68 % interval, of parameters) are printed, which should be 0.683 and 0.950, with the mean and
-the scatter of the pulls. Spectra's bins below a thousandth of the peak, and the parameters that are said to be undecided,
-are left out.
+parameters that are drawn evenly within their ranges, and separated with snr-acis as users do. For the fluxes of
+components, the bins of their spectra, the pixels of their images and the parameters, the shares of truths within 1 and
+1.96 stated standard deviations (or the 68 % interval, of parameters) are printed, which should be 0.683 and 0.950, with
+the mean and the scatter of the pulls. Bins of spectra below a thousandth of the peak, and the parameters that are said
+to be undecided, are left out.
 """
 
 import argparse
@@ -75,10 +75,8 @@ def show(title, kept):
         values = np.concatenate([each[kind] for each in kept])
         shares = [np.mean(np.abs(values) < limit) for limit in (1.0, 1.96)]
         typical = values[np.abs(values) < 1e3]
-        print(
-            f"{title:34s} {kind:11s} {shares[0]:.3f} {shares[1]:.3f}  pulls {typical.mean():+.2f} +- {typical.std():.2f}",
-            flush=True,
-        )
+        pull = f"{typical.mean():+.2f} +- {typical.std():.2f}"
+        print(f"{title:34s} {kind:11s} {shares[0]:.3f} {shares[1]:.3f}  pulls {pull}", flush=True)
 
 
 if __name__ == "__main__":
