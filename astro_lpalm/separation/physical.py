@@ -13,6 +13,7 @@ _TINY = 1e-12
 _LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
 _UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
 _AT_LIMIT = 1e-6
+_N_AVERAGED = 500
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class PhysicalFit:
     undecided : `~numpy.ndarray` of bool, shape (p,)
         Whether the data say so little that the range decides the error.
     spectra : `~numpy.ndarray`, shape (m, n)
-        Of unit sum.
+        Of unit sum: the mean of those that the errors of the parameters leave possible. Where there are many counts
+        they are those of ``theta``; where there are few, the likeliest ones lie in a corner of the ranges too often.
     spectra_covariance : `~numpy.ndarray`, shape (n, m, m)
     directions : `~numpy.ndarray`, shape (p, m, n)
         How the spectra move, together, by one standard deviation along each principal axis of the covariance.
@@ -233,9 +235,7 @@ class _Blocks:
         A, D, floor = self.expected(x)
         positive, _ = profile_sources(self.Y, A, floor)
         L = np.maximum(A @ positive + floor, _TINY)
-        inner = np.einsum("ik,ib,il->bkl", A, 1.0 / L, A, optimize=True)
-        inverse = np.linalg.pinv(inner, hermitian=True)
-        S = np.einsum("bkl,lb->kb", inverse, A.T @ ((self.Y - floor) / L))
+        inverse, S = self._least_squares(A, floor, L)
         residual = (self.Y - floor - A @ S) / L
         gradient = -np.einsum("ik,ikp->p", residual @ S.T, D)
         if self.free:
@@ -243,6 +243,10 @@ class _Blocks:
         _, cross, outer = self._fisher(A, D, S, L)
         precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
         return S, gradient, precision, inverse, cross
+
+    def _least_squares(self, A, floor, L):
+        inverse = np.linalg.pinv(np.einsum("ik,ib,il->bkl", A, 1.0 / L, A, optimize=True), hermitian=True)
+        return inverse, np.einsum("bkl,lb->kb", inverse, A.T @ ((self.Y - floor) / L))
 
     def _fisher(self, A, D, S, L):
         # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
@@ -259,16 +263,18 @@ class _Blocks:
         """Gather what is known at the end."""
         A, D, floor = self.expected(x)
         positive, value = profile_sources(self.Y, A, floor)
-        L = A @ positive + floor
+        L = np.maximum(A @ positive + floor, _TINY)
         S, gradient, precision, inverse, cross = self.free_sources(x)
         draws = cut_normal(x, gradient, precision, bounds)
         covariance = np.atleast_2d(np.cov(draws.T))
+        p = len(x) - self.free
+        spectra = self.model.spectra(draws[:: max(len(draws) // _N_AVERAGED, 1), :p]).mean(axis=0)
+        fluxes = self._least_squares(spectra, floor, L)[1].sum(axis=1)
         # where parameters are wrong, the sources are too: they follow by -inverse cross^T
-        fluxes = S.sum(axis=1)
         follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
         noise = inverse.sum(axis=0)
         flux_covariance = noise + follow @ covariance @ follow.T
-        p, slopes = len(x) - self.free, np.append(self.model.slopes(x[: len(x) - self.free]), [1.0] * self.free)
+        slopes = np.append(self.model.slopes(x[:p]), [1.0] * self.free)
         own = covariance[:p, :p]
         spectra_covariance = np.einsum("ikp,pq,jkq->kij", D, own, D, optimize=True)
         moves = A.T[:, :, np.newaxis] * follow[:, np.newaxis] + np.pad(
@@ -294,7 +300,7 @@ class _Blocks:
             value_covariance=own * np.outer(slopes[:p], slopes[:p]),
             at_limit=(x[:p] - bounds[0, :p] < _AT_LIMIT * span) | (bounds[1, :p] - x[:p] < _AT_LIMIT * span),
             undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,
-            spectra=A,
+            spectra=spectra,
             spectra_covariance=spectra_covariance,
             directions=np.einsum("ikp,pq->qik", D, axes * np.sqrt(np.maximum(widths, 0.0))),
             fluxes=fluxes,
