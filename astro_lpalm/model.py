@@ -18,9 +18,10 @@ from ._names import check_component_names
 from .data import packaged_files
 from .forward import check_data
 from .grid import ebounds_hdu, read_ebounds
+from .instrument import response_on_bins
 from .separation import UnrolledPALM
 from .separation import refine as refine_spectra
-from .spectra import ParametricSpectra, SpectralPrior
+from .spectra import ParametricSpectra, SpectralLibrary, SpectralPrior
 
 __all__ = ["Model", "load_model", "packaged_models"]
 
@@ -49,6 +50,8 @@ class Model:
         What is known of each component's spectra, for the refinement.
     physics : `~astro_lpalm.spectra.ParametricSpectra`, optional
         Spectra as functions of the components' physical parameters, for their fit.
+    components_file : str
+        The text of the components file that it was trained on, to be had for another response (`through`).
     history : list of dict, optional
         A row of figures for each epoch of the training.
     description : dict, optional
@@ -70,6 +73,7 @@ class Model:
         energy_edges=None,
         prior=None,
         physics=None,
+        components_file="",
         history=(),
         description=None,
         name="unnamed",
@@ -82,6 +86,7 @@ class Model:
         self.energy_edges = energy_edges
         self.prior = None if prior is None else prior.astype(np.float32)
         self.physics = physics
+        self.components_file = components_file
         self.history = list(history)
         self.description = dict(description or {})
         self.name = name
@@ -171,6 +176,40 @@ class Model:
         twin.network = deepcopy(self.network).to(device)
         return twin
 
+    def through(self, response):
+        """Give the same model for another response: what is known of the spectra is made anew.
+
+        The network stays, so that the spectra it starts from are those of the response that it was trained for; the
+        refinement and the fit of the physical parameters, which have the last word, are those of the given one.
+
+        Parameters
+        ----------
+        response : `~astro_lpalm.instrument.Response`
+            Rebinned to the model's energies, if need be.
+
+        Returns
+        -------
+        `Model`
+
+        Raises
+        ------
+        ValueError
+            If the model does not keep its components file, that names other files, or the response does not cover the
+            energies.
+        """
+        if not self.components_file:
+            msg = (
+                f"the model {self.name!r} does not keep the components file it was trained on, so it cannot be had for "
+                "another response; train it with that one, and leave the response out."
+            )
+            raise ValueError(msg)
+        response = response_on_bins(response, self.energy_edges)
+        library = SpectralLibrary.from_text(self.components_file, response=response)
+        twin = copy(self)
+        twin.prior = library.statistics(self.prior.spread.shape[1]).astype(np.float32)
+        twin.physics = ParametricSpectra.from_library(library)
+        return twin
+
     @property
     def snr_range(self):
         """Lowest and highest signal-to-noise ratio (dB) that it was trained for, or None."""
@@ -237,6 +276,9 @@ class Model:
             hdus.append(ebounds_hdu(self.energy_edges))
         if self.physics is not None:
             hdus += self.physics.to_hdus()
+        if self.components_file:
+            lines = Table({"LINE": self.components_file.split("\n")})
+            hdus.append(fits.BinTableHDU(lines, name="COMPONENTS_FILE"))
         for name, value in self.network.state_dict().items():
             hdu = fits.ImageHDU(np.atleast_1d(value.detach().cpu().numpy()), name=f"WEIGHT_{name}")
             hdu.header["WEIGHT"] = (name, "name of this parameter in the network")
@@ -331,10 +373,15 @@ class Model:
             energy_edges=read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
             prior=prior,
             physics=ParametricSpectra.from_hdulist(hdulist) if "PARAMETERS" in hdulist else None,
+            components_file=_text(hdulist["COMPONENTS_FILE"]) if "COMPONENTS_FILE" in hdulist else "",
             history=history,
             description={key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
             name=header_text(header, "MODEL", "its header"),
         )
+
+
+def _text(hdu):
+    return "\n".join(str(line) for line in hdu.data["LINE"])
 
 
 def _described(network):

@@ -26,6 +26,7 @@ def separate(
     cube_hdu,
     model,
     *,
+    instrument=None,
     background=None,
     transform="starlet",
     refine=True,
@@ -58,6 +59,10 @@ def separate(
         The observation: counts, (energy, y, x).
     model : `~astro_lpalm.model.Model`, str, path or solver
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
+    instrument : `~astro_lpalm.instrument.Instrument`, optional
+        What the observation's instrument did: its response, for which the model's components are made anew
+        (`Model.through <astro_lpalm.model.Model.through>`), and its exposure map, in place of the cube's. Images are as
+        the point spread function blurs them.
     background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
@@ -106,6 +111,8 @@ def separate(
     separator = Separator(transform=transform, refine=refine, n_resamplings=n_resamplings, seed=seed)
     solver = _as_solver(model, device)
     cube = _on_bins_of(solver, as_cube(cube_hdu))
+    if instrument is not None:
+        cube, solver = _observed_with(instrument, cube, solver)
     background = as_background(background, cube)
     forward, free = _forward_model(cube, background), background is not None and background.free
     solution = separator.find(cube, solver, forward, free=free)
@@ -138,6 +145,20 @@ def _on_bins_of(solver, cube):
     cube = cube if edges is None else cube.rebin(edges)
     _warn_of_empty_bins(cube)
     return cube
+
+
+def _observed_with(instrument, cube, solver):
+    if instrument.exposure is not None:
+        cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.data.shape[1:]))
+    if instrument.response is not None:
+        if not hasattr(solver, "through"):
+            msg = (
+                f"instrument has a response, but a {type(solver).__name__} has no method through(response) that would "
+                "make its spectra for it; leave the response out."
+            )
+            raise TypeError(msg)
+        solver = solver.through(instrument.response)
+    return cube, solver
 
 
 def _forward_model(cube, background):

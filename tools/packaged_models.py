@@ -22,7 +22,7 @@ def make(name, path, *, only_tables):
     training_set, training = TrainingSet.from_file(name, seed=0, **settings)
     if only_tables:
         model = load_model(name)
-        model.physics = training_set.physics
+        model.physics, model.components_file = training_set.physics, training_set.library.text
     else:
         model = train(training_set, seed=0, **training)
         model.name = name

@@ -14,6 +14,7 @@ _LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
 _UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
 _AT_LIMIT = 1e-6
 _N_AVERAGED = 500
+_CLEAR = 5.0  # standard deviations above which a chi-square is no chance
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class PhysicalFit:
     theta : `~numpy.ndarray`, shape (p,)
         Scaled parameters of the largest likelihood, 0 to 1.
     covariance : `~numpy.ndarray`, shape (p, p)
-        Of the scaled parameters: of the normal distribution of the likelihood's curvature, cut at the ranges.
+        Of the scaled parameters: of the normal distribution of the likelihood's curvature, cut at the ranges. Like
+        all errors it is multiplied by ``goodness``, where that is clearly above one: what no parameters can fit they
+        cannot be known better than.
     values, errors : `~numpy.ndarray`, shape (p,)
         The parameters in their units, and their standard deviations.
     intervals : `~numpy.ndarray`, shape (2, p)
@@ -111,9 +114,10 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
     counts : array_like, shape (m, b)
         Summed over each block.
     model : object
-        ``spectra(theta)`` gives (m, n) of unit sum, ``jacobian(theta)`` the same and its derivatives (m, n, p), for
-        scaled parameters within ``bounds`` (2, p); ``values(theta)`` and ``slopes(theta)`` their physical values
-        and what these change by. Such as `~astro_lpalm.spectra.ParametricSpectra`.
+        ``spectra(theta)`` gives (..., m, n) of unit sum for theta (..., p), ``jacobian(theta)`` those of one theta and
+        their derivatives (m, n, p), for scaled parameters within ``bounds`` (2, p); ``values(theta)`` and
+        ``slopes(theta)`` their physical values and what these change by. Such as
+        `~astro_lpalm.spectra.ParametricSpectra`.
     start : array_like, shape (p,) or (k, p), optional
         Scaled parameters to start from; the best end of several is taken. By default the middle of the ranges.
     background : array_like, shape (m, b), optional
@@ -265,14 +269,19 @@ class _Blocks:
         positive, value = profile_sources(self.Y, A, floor)
         L = np.maximum(A @ positive + floor, _TINY)
         S, gradient, precision, inverse, cross = self.free_sources(x)
-        draws = cut_normal(x, gradient, precision, bounds)
+        dof = max(self.Y.size - S.size - len(x), 1)
+        chi_square = (self.Y - L) ** 2 / L * self.Y.size / dof
+        # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
+        excess = float(chi_square.mean())
+        excess = excess if excess > 1 + _CLEAR * np.sqrt(2 / dof) else 1.0
+        draws = cut_normal(x, gradient / excess, precision / excess, bounds)
         covariance = np.atleast_2d(np.cov(draws.T))
         p = len(x) - self.free
         spectra = self.model.spectra(draws[:: max(len(draws) // _N_AVERAGED, 1), :p]).mean(axis=0)
         fluxes = self._least_squares(spectra, floor, L)[1].sum(axis=1)
         # where parameters are wrong, the sources are too: they follow by -inverse cross^T
         follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
-        noise = inverse.sum(axis=0)
+        noise = excess * inverse.sum(axis=0)
         flux_covariance = noise + follow @ covariance @ follow.T
         slopes = np.append(self.model.slopes(x[:p]), [1.0] * self.free)
         own = covariance[:p, :p]
@@ -286,8 +295,7 @@ class _Blocks:
         sources = np.zeros((len(S), len(filled)))
         sources[:, filled] = positive
         ends = np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)
-        chi_square = (self.Y - L) ** 2 / np.maximum(L, _TINY) * self.Y.size / max(self.Y.size - S.size - len(x), 1)
-        parts = np.einsum("ik,kb->kib", A, positive) / np.maximum(L, _TINY)
+        parts = np.einsum("ik,kb->kib", A, positive) / L
         weights = parts.sum(axis=(1, 2))
         own_misfit = (parts * chi_square).sum(axis=(1, 2)) / np.maximum(weights, _TINY)
         widths, axes = np.linalg.eigh(own)

@@ -63,7 +63,7 @@ class SpectraSettings:
     components: list
 
 
-def read_spectra_settings(components_toml, *, energy_edges=None):
+def read_spectra_settings(components_toml, *, energy_edges=None, response=None):
     """Read and check the parts of a components file that describe spectra.
 
     The tables ``[training]``, ``[simulation]`` and ``[components.source]`` are left to their own readers.
@@ -74,6 +74,8 @@ def read_spectra_settings(components_toml, *, energy_edges=None):
         A TOML file, or the name of a packaged one. Names of files in it are relative to its directory.
     energy_edges : `~astropy.units.Quantity`, optional
         Energy bins to use instead of the file's, shape (m + 1,).
+    response : Response, optional
+        To use instead of the file's; its channels are the energy bins.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def read_spectra_settings(components_toml, *, energy_edges=None):
     'acis-i'
     """
     path, content = read_components_file(components_toml)
-    return _Reader(path).settings(content, energy_edges)
+    return _Reader(path).settings(content, energy_edges, response)
 
 
 class _Reader:
@@ -143,20 +145,27 @@ class _Reader:
         except (OSError, ValueError) as error:
             return self.fail(key, error, kind=OSError if isinstance(error, OSError) else ValueError)
 
-    def settings(self, content, energy_edges):
+    def settings(self, content, energy_edges, given):
         keys = ("energy", "response", "absorption", "components", "training", "simulation")
         self.table(content, "top level", keys, ("energy", "response", "components"))
+        if given is None:
+            edges, response, *names = self.response(content, energy_edges)
+        else:
+            edges, response, names = given.channel_edges.to_value(u.keV), given, (None, None, None)
+        nh = None
+        if "absorption" in content:
+            value = self.table(content["absorption"], "absorption", ("nh",), ("nh",))["nh"]
+            nh = self.prior("absorption.nh", value, PhotoelectricAbsorption.nh.bounds)
+        return SpectraSettings(edges, response, *names, nh, self.components(content["components"]))
+
+    def response(self, content, energy_edges):
         instrument, arf, rmf = self.response_names(content["response"])
         whole = None if rmf is None else self.read("response", Response.read, arf, rmf)
         key, edges = self.energy_edges(content["energy"], whole)
         if energy_edges is not None:
             key, edges = "energy_edges, given in place of the file's", check_energy_edges(energy_edges)
         response = self.rebinned(key, edges, whole) if instrument is None else self.approximate(edges, instrument)
-        nh = None
-        if "absorption" in content:
-            value = self.table(content["absorption"], "absorption", ("nh",), ("nh",))["nh"]
-            nh = self.prior("absorption.nh", value, PhotoelectricAbsorption.nh.bounds)
-        return SpectraSettings(edges, response, instrument, arf, rmf, nh, self.components(content["components"]))
+        return edges, response, instrument, arf, rmf
 
     def response_names(self, content):
         response = self.table(content, "response", ("instrument", "arf", "rmf"))

@@ -1,5 +1,9 @@
 """Libraries of template spectra: what the columns of A may look like."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
@@ -37,6 +41,8 @@ class SpectralLibrary:
         Folds the models into the bins of ``energy_edges``, which are its channels; not needed for samples.
     nh : Prior, optional
         Column density in 1e22 / cm2, drawn once for all components of a mixing matrix.
+    text : str, optional
+        The components file that says all this, to be made again for another response (`from_text`).
 
     Raises
     ------
@@ -59,7 +65,7 @@ class SpectralLibrary:
     (10, 65, 4)
     """
 
-    def __init__(self, components, energy_edges, *, response=None, nh=None):
+    def __init__(self, components, energy_edges, *, response=None, nh=None, text=""):
         edges = check_energy_edges(energy_edges)
         self.components = list(components)
         self.component_names = [component.name for component in self.components]
@@ -81,7 +87,7 @@ class SpectralLibrary:
                 )
                 raise ValueError(msg)
         self.energy_edges = edges * u.keV
-        self.response = response
+        self.response, self.text = response, text
         self._fine = None if response is None else _refined(response)
         bounds = PhotoelectricAbsorption.nh.bounds
         nh = Prior(0.0, 0.0) if nh is None else nh
@@ -130,7 +136,47 @@ class SpectralLibrary:
         if start.startswith((b"SIMPLE  =", b"\x1f\x8b")):  # FITS, or gzip
             return cls._from_templates(path, energy_edges)
         settings = read_spectra_settings(path, energy_edges=energy_edges)
-        return cls(settings.components, settings.energy_edges, response=settings.response, nh=settings.nh)
+        text = path.read_text(encoding="utf-8-sig")
+        return cls(settings.components, settings.energy_edges, response=settings.response, nh=settings.nh, text=text)
+
+    @classmethod
+    def from_text(cls, text, *, response):
+        """Make the library that a components file says, for another response.
+
+        Parameters
+        ----------
+        text : str
+            What is in the file.
+        response : Response
+            In place of the file's. Its channels are the energy bins.
+
+        Returns
+        -------
+        library : SpectralLibrary
+
+        Raises
+        ------
+        ValueError
+            If the text is no components file, or names other files, which are not at hand.
+
+        Examples
+        --------
+        >>> from astro_lpalm.missions import approximate_acis_response
+        >>> from astro_lpalm.spectra import SpectralLibrary
+        >>> text = SpectralLibrary.from_file("snr-acis").text
+        >>> SpectralLibrary.from_text(text, response=approximate_acis_response([1, 2, 4, 7], "acis-i"))
+        <SpectralLibrary: synchrotron, thermal, iron_red, iron_blue; 3 bins, 1 to 7 keV>
+        """
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "components.toml"
+            path.write_text(text, encoding="utf-8")
+            try:
+                settings = read_spectra_settings(path, response=response)
+            except (OSError, ValueError) as error:
+                said = str(error).replace(str(path), path.name).replace(f"{directory}{os.sep}", "")
+                msg = f"the components cannot be made for another response: {said}"
+                raise ValueError(msg) from error
+        return cls(settings.components, settings.energy_edges, response=response, nh=settings.nh, text=text)
 
     @classmethod
     def _from_templates(cls, path, energy_edges):

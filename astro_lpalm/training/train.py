@@ -328,6 +328,7 @@ class _Run:
             energy_edges=self.set.energy_edges,
             prior=self.set.prior,
             physics=self.set.physics,
+            components_file="" if self.set.library is None else self.set.library.text,
             history=self.history,
             description=(self.set.description or {}) | settings,
         )
