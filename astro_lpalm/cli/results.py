@@ -32,7 +32,7 @@ def _plot(options):
 def _plot_options(command):
     command.add_argument("file", help="file that 'separate' or 'train' wrote")
     add_output(command, "picture to write, such as components.png")
-    command.add_argument("--panels", nargs="+", choices=("images", "composite", "misfit", "spectra"),
+    command.add_argument("--panels", nargs="+", choices=("images", "composite", "misfit", "spectra", "parameters"),
                          help="what to draw of components (default: all)", metavar="PANEL")  # fmt: skip
     command.add_argument("--width", type=quantity(u.mm), default=180 * u.mm,
                          help="of the figure (mm; default: 180, a journal's page; a column has 88)")  # fmt: skip

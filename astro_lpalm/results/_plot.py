@@ -4,17 +4,19 @@ import astropy.units as u
 import numpy as np
 from matplotlib.figure import Figure
 
+from ._plot_parameters import draw_parameters, parameter_columns
 from ._plot_sky import draw_composite, draw_image, draw_misfit
 from ._plot_spectra import draw_spectra, legend_rows
 
 __all__ = ["plot_separation"]
 
-PANELS = ("images", "composite", "misfit", "spectra")
+PANELS = ("images", "composite", "misfit", "spectra", "parameters")
 
 # Inches, at the size at which the figure is printed.
 _LEFT, _RIGHT, _TOP, _BOTTOM, _COLUMN_GAP = 0.72, 0.12, 0.08, 0.4, 0.14
 _HEADER, _SKY_LABELS, _TALLEST = 0.46, 0.36, 3.2  # above and below an image, and the height of one
 _LEGEND_ROW, _SPECTRUM, _RESIDUAL = 0.155, 1.9, 0.7
+_GAP = 0.12  # around the parameters
 _SMALLEST_IMAGE, _FEWEST_GAPS = 1.15, 1.5
 
 
@@ -32,7 +34,10 @@ def plot_separation(separation, figure=None, panels=None, width=180 * u.mm):
     row = _HEADER + image * aspect
     rows_of_legend = legend_rows(separation.names, inner)
     spectra = rows_of_legend * _LEGEND_ROW + 0.06 + _SPECTRUM + _RESIDUAL + _BOTTOM if "spectra" in panels else 0
-    total = _TOP + n_rows * row + (_SKY_LABELS if sky else 0) + spectra
+    with_parameters = "parameters" in panels and separation.parameters is not None
+    columns, parameters = parameter_columns(separation.parameters, inner) if with_parameters else (0, 0.0)
+    parameters += _GAP if with_parameters else 0.0
+    total = _TOP + n_rows * row + (_SKY_LABELS if sky else 0) + spectra + parameters
     if figure is None:
         figure = Figure(figsize=(width, total))
 
@@ -49,10 +54,16 @@ def plot_separation(separation, figure=None, panels=None, width=180 * u.mm):
         outer = {"left": at_column == 0, "bottom": at_column == 0 and index + n_columns >= len(sky)}
         draw(axes, outer=outer, size=(image, image * aspect))
     if "spectra" in panels:
-        top = total - _BOTTOM - _RESIDUAL - _SPECTRUM
+        top = total - parameters - _BOTTOM - _RESIDUAL - _SPECTRUM
         upper = figure.add_axes(place(_LEFT, top, inner, _SPECTRUM))
         lower = figure.add_axes(place(_LEFT, top + _SPECTRUM + 0.05, inner, _RESIDUAL - 0.05), sharex=upper)
         draw_spectra(separation, upper, lower, rows_of_legend)
+    if with_parameters:
+        draw_parameters(
+            separation,
+            figure.add_axes(place(_RIGHT, total - parameters, width - 2 * _RIGHT, parameters - _GAP)),
+            columns,
+        )
     return figure
 
 

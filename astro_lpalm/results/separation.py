@@ -430,7 +430,8 @@ class Separation:
             A file to save the figure in, at 300 dots an inch; its ending gives the format.
         panels : sequence of str or None
             Which to draw, all by default: "images"; "composite", the three components with most counts, each in the
-            colour of its spectrum; "misfit", where on the sky the model fails; "spectra", with residuals.
+            colour of its spectrum; "misfit", where on the sky the model fails; "spectra", with residuals;
+            "parameters", where there are any, each within its range.
         width : `~astropy.units.Quantity`
             Of a new figure, which is made as high as it needs: 180 mm is that of a journal's page, 88 mm that of a
             column.

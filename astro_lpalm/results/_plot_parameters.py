@@ -1,0 +1,49 @@
+"""Panel of a Separation's figure that has the physical parameters."""
+
+import numpy as np
+
+from ._plot_spectra import COLORS, FONT
+
+__all__ = ["draw_parameters", "parameter_columns"]
+
+_NARROWEST, _ROW = 2.9, 0.165  # inches: a column of parameters, and the height of each
+_NAME, _RANGE = 0.41, 0.24  # parts of a column: names, and the ranges between them and the values
+_UNITS = {"1e+22 / cm2": r"$10^{22}$ cm$^{-2}$", "km / s": "km/s"}
+
+
+def parameter_columns(parameters, width):
+    """Find in how many columns parameters go into this width (inches), and how high that is."""
+    columns = max(1, int(width / _NARROWEST))
+    return columns, -(-len(parameters) // columns) * _ROW
+
+
+def draw_parameters(separation, axes, columns):
+    """Draw each parameter within its range: a bar for its 68 % interval, open and grey where the range decides it."""
+    table = separation.parameters
+    rows = -(-len(table) // columns)
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.axis("off")
+    colors = dict(zip(separation.names, COLORS * (1 + len(separation.names) // len(COLORS))))
+    for number, row in enumerate(table):
+        column, y = divmod(number, rows)
+        color = "0.6" if row["undecided"] else colors.get(row["component"], "0.0")
+        value, low, high = (float(row[key]) for key in ("value", "error_low", "error_high"))
+        start, span = float(row["low"]), float(row["high"]) - float(row["low"])
+        left = column + _NAME
+        places = left + _RANGE * (np.array([value - low, value, value + high]) - start) / span
+        axes.plot([left, left + _RANGE], [y, y], color="0.85", linewidth=2.5, solid_capstyle="butt", zorder=1)
+        axes.plot(places[[0, 2]], [y, y], color=color, linewidth=2.5, solid_capstyle="butt", zorder=2)
+        filled = "white" if row["at_limit"] else color
+        axes.plot(places[1], y, "o", markersize=3, color=color, markerfacecolor=filled, zorder=3)
+        look = {"va": "center_baseline", "fontsize": FONT - 0.5, "color": "0.4" if row["undecided"] else "black"}
+        axes.text(left - 0.02, y, f"{row['component']} {row['parameter']}", ha="right", **look)
+        axes.text(left + _RANGE + 0.02, y, _value_with_errors(value, low, high, str(row["unit"])), ha="left", **look)
+
+
+def _value_with_errors(value, low, high, unit):
+    # As many digits as the smaller error has two of.
+    least = min(each for each in (low, high, abs(value) or 1.0) if each > 0) if low or high else abs(value) or 1.0
+    digits = max(0, 1 - int(np.floor(np.log10(least))))
+    shown = rf"${value:.{digits}f}_{{-{low:.{digits}f}}}^{{+{high:.{digits}f}}}$"
+    return f"{shown} {_UNITS.get(unit, unit)}".rstrip()

@@ -1,0 +1,170 @@
+"""The fit of physical parameters as the last step of a separation, and the errors that come with it."""
+
+from copy import copy
+
+import astropy.units as u
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from astro_lpalm import EventCube, Instrument, Response, Separation, load_model, separate
+from astro_lpalm.forward import ExpectedBackground
+from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.separation import GMCA
+from astro_lpalm.trust import SeparationWarning
+
+from . import toy
+
+EDGES = np.linspace(0.5, 7, 66) * u.keV
+SIDE = 40
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("pwn-acis")
+
+
+def images(overlap):
+    """Two images of 4e4 and 8e4 counts; of the first, a part lies where the second is."""
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    shell = np.exp(-0.5 * ((np.hypot(x, y) - 14) / 2) ** 2)
+    middle = np.exp(-(x**2 + y**2) / 50)
+    shell, middle = shell / shell.sum(), middle / middle.sum()
+    return np.stack([4e4 * ((1 - overlap) * shell + overlap * middle), 8e4 * middle])
+
+
+def observe(physics, theta, overlap=0.5, seed=0, background=0.0, **kwargs):
+    expected = np.einsum("ik,kyx->iyx", physics.spectra(theta), images(overlap)) + background
+    wcs = toy.wcs()
+    return EventCube(np.random.default_rng(seed).poisson(expected), energy_edges=EDGES, wcs=wcs, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def theta(model):
+    return np.full(len(model.physics.parameters), 0.45)
+
+
+@pytest.fixture(scope="module")
+def result(model, theta):
+    return separate(observe(model.physics, theta), model)
+
+
+def test_fluxes_are_right_where_components_overlap(model, theta):
+    pulls = []
+    for seed in range(6):
+        found = separate(observe(model.physics, theta, seed=seed), model).diagnostics
+        pulls.append((found["counts"].value - [4e4, 8e4]) / found["counts_err"].value)
+    assert np.abs(np.mean(pulls)) < 1
+    assert 0.4 < np.std(pulls) < 1.8
+    assert np.all(found["counts_err"].value < 2e3)
+
+
+def test_parameters_are_a_table(result, model, theta):
+    table = result.parameters
+    assert list(table["component"][:2]) == ["all", "nonthermal"]
+    assert list(table["parameter"]) == [each.name for each in model.physics.parameters]
+    truth = model.physics.values(theta)
+    pull = (table["value"] - truth) / (0.5 * (table["error_low"] + table["error_high"]))
+    decided = ~(table["undecided"] | table["at_limit"])
+    assert decided.sum() >= 3
+    assert np.all(np.abs(pull[decided]) < 4)
+    assert np.all((table["low"] <= table["value"]) & (table["value"] <= table["high"]))
+
+
+def test_spectra_and_images_have_errors(result):
+    assert_allclose(result.diagnostics["goodness"], 1, atol=0.15)
+    for name in result.names:
+        spectrum, error = result.spectra[name].value, result.spectra[f"{name}_err"].value
+        covariance = result.covariance[name]
+        assert_allclose(np.sqrt(np.maximum(np.diag(covariance), 1)), error)
+        assert_allclose(covariance, covariance.T)
+        (row,) = result.diagnostics[result.diagnostics["component"] == name]
+        assert_allclose(row["counts_err"].value, np.sqrt(covariance.sum()))
+        # Bins go together: the error of the sum is far from that of independent bins.
+        assert row["counts_err"].value > 1.5 * np.sqrt(np.sum(error**2))
+        assert np.all(error < 0.5 * spectrum.max())
+        image = result.images[name]
+        assert np.all(image.uncertainty.array > 0)
+    truth = images(0.5)
+    pulls = [(result.images[name].data - each) / result.images[name].uncertainty.array
+             for name, each in zip(result.names, truth)]  # fmt: skip
+    assert 0.7 < np.std(pulls) < 1.2
+
+
+def test_drawn_photons_agree_with_the_curvature(result, model):
+    drawn = separate(result.cube, model, n_resamplings=30, progress=False)
+    assert_array_equal(drawn.mixing, result.mixing)
+    assert_allclose(drawn.diagnostics["counts_err"], result.diagnostics["counts_err"], rtol=0.4)
+    for name in result.names:
+        ratio = drawn.spectra[f"{name}_err"].value / result.spectra[f"{name}_err"].value
+        assert 0.6 < np.median(ratio) < 1.6
+
+
+def test_files_keep_all_of_it(result, tmp_path):
+    result.write(tmp_path / "components.fits")
+    again = Separation.read(tmp_path / "components.fits")
+    assert again.parameters.colnames == result.parameters.colnames
+    for name in result.parameters.colnames:
+        assert_array_equal(again.parameters[name], result.parameters[name])
+    for name in result.names:
+        assert_array_equal(again.covariance[name], result.covariance[name])
+    assert_allclose(again.diagnostics["counts_err"], result.diagnostics["counts_err"])
+    assert_array_equal(again.diagnostics["goodness"], result.diagnostics["goodness"])
+
+
+def test_amplitude_of_the_background_is_fitted_together(model, theta):
+    level = 10.0 * np.diff(EDGES.value)[:, np.newaxis, np.newaxis] / 6.5
+    cube = observe(model.physics, theta, background=1.3 * level)
+    background = ExpectedBackground(np.full(65, SIDE**2 * 10.0 / 65), free=True)
+    figures = separate(cube, model, background=background).diagnostics.meta
+    error = figures["background_amplitude_error"]
+    assert abs(figures["background_amplitude"] - 1.3) < 4 * error
+    assert 0 < error < 0.1
+
+
+def test_spectra_that_no_parameters_give_have_larger_errors(model, theta, result):
+    spectra = model.physics.spectra(theta) * (1 + 0.3 * np.sin(np.arange(65) / 2))[:, np.newaxis]
+    expected = np.einsum("ik,kyx->iyx", spectra, images(0.5))
+    cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=EDGES, wcs=toy.wcs())
+    with pytest.warns(SeparationWarning):
+        off = separate(cube, model)
+    assert off.diagnostics["goodness"].max() > 1.5
+    assert np.all(off.diagnostics["counts_err"] > 1.1 * result.diagnostics["counts_err"])
+
+
+def test_another_response_makes_the_spectra_anew(model, theta):
+    like = approximate_acis_response(EDGES, "acis-s")
+    middle = 0.5 * (like.energy_edges[1:] + like.energy_edges[:-1]).to_value(u.keV)
+    area = 1 + 0.6 * np.sin(2 * middle)  # which no parameters can imitate
+    response = Response(like.matrix * area[:, np.newaxis], like.energy_edges, like.channel_edges)
+    there = model.through(response)
+    assert there.component_names == model.component_names
+    cube = observe(there.physics, theta, overlap=0.2)
+    found = separate(cube, model, instrument=Instrument(response=response))
+    assert_allclose(found.diagnostics["counts"].value, [4e4, 8e4], rtol=0.1)
+    assert_allclose(found.diagnostics["goodness"], 1, atol=0.2)
+    with pytest.warns(SeparationWarning):
+        wrong = separate(cube, model)
+    assert wrong.diagnostics["goodness"].max() > 1.5
+
+
+def test_exposure_of_the_instrument_is_the_cubes(model, theta):
+    cube = observe(model.physics, theta)
+    exposure = np.ones((SIDE, SIDE)) * 3e4 * u.s
+    with_instrument = separate(cube, model, instrument=Instrument(exposure=exposure))
+    assert_array_equal(with_instrument.cube.exposure, exposure)
+    assert_array_equal(with_instrument.sources, separate(cube.with_exposure(exposure), model).sources)
+
+
+def test_response_for_a_solver_without_models(model):
+    cube = observe(model.physics, np.full(len(model.physics.parameters), 0.5))
+    instrument = Instrument(response=approximate_acis_response(EDGES))
+    with pytest.raises(TypeError, match=r"a GMCA has no method through\(response\).*leave the response out"):
+        separate(cube, GMCA(2), instrument=instrument)
+
+
+def test_response_for_a_model_without_its_components_file(model):
+    bare = copy(model)
+    bare.components_file = ""
+    with pytest.raises(ValueError, match="does not keep the components file it was trained on"):
+        bare.through(approximate_acis_response(EDGES))
