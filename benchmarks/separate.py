@@ -30,9 +30,9 @@ BACKGROUND = 5e3  # counts at each energy of a flat one, a twentieth of all
 
 
 def make_cube(size, model, background=0.0):
-    """Make counts of a remnant with the model's mean spectra, and as many of a flat background at every energy."""
+    """Make counts of a remnant with spectra of the model's, and as many of a flat background at every energy."""
     S = remnant_sources(model.component_names, size, COUNTS, 0)
-    A = model.prior.mean.T / model.prior.mean.sum(axis=1)
+    A = model.physics.spectra(np.full(len(model.physics.parameters), 0.5))
     expected = np.tensordot(A, S, 1) + background / size**2
     return cube_of(np.random.default_rng(0).poisson(expected), model.energy_edges)
 
