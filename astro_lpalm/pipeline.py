@@ -13,7 +13,7 @@ from .cube.event_checks import describe_empty_bins
 from .forward import ExpectedBackground, ForwardModel
 from .instrument import PHA
 from .model import load_model
-from .results import Separation, parameter_table
+from .results import Separation, component_exposures, parameter_table
 from .separator import Separator
 from .trust import SeparationWarning, diagnose
 
@@ -136,8 +136,14 @@ def separate(
         spectra_uncertainty=errors.spectra,
         image_uncertainty=errors.images,
         covariance=errors.covariance,
-        parameters=None if solution.physical is None else parameter_table(solution.physical, solver.physics),
+        parameters=_parameters(solution, solver),
     )
+
+
+def _parameters(solution, solver):
+    if solution.physical is None:
+        return None
+    return parameter_table(solution.physical, solver.physics, component_exposures(solution.fit))
 
 
 def _on_bins_of(solver, cube):

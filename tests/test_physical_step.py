@@ -168,3 +168,30 @@ def test_response_for_a_model_without_its_components_file(model):
     bare.components_file = ""
     with pytest.raises(ValueError, match="does not keep the components file it was trained on"):
         bare.through(approximate_acis_response(EDGES))
+
+
+def test_amplitudes_and_fluxes_follow_from_the_exposure(model, theta):
+    # Half of the field has half of the exposure: its photons count twice.
+    relative = np.ones((SIDE, SIDE))
+    relative[:, : SIDE // 2] = 0.5
+    expected = np.einsum("ik,kyx->iyx", model.physics.spectra(theta), images(0.2)) * relative
+    data, full = np.random.default_rng(0).poisson(expected), 2e4
+    rates = model.physics.rates(theta).sum(axis=0)
+    truth = np.array([4e4, 8e4]) / rates / full
+    fluxes = truth * model.physics.energy_flux(theta)
+    for exposure, meta in ((relative * full * u.s, {}), (relative, {"EXPOSURE": full})):
+        cube = EventCube(data, energy_edges=EDGES, wcs=toy.wcs(), exposure=exposure, meta=meta)
+        table = separate(cube, model).parameters
+        for what, values in (("amplitude", truth), ("flux", fluxes)):
+            rows = table[table["parameter"] == what]
+            assert list(rows["component"]) == ["nonthermal", "thermal"]
+            error = 0.5 * (rows["error_low"] + rows["error_high"])
+            assert np.all(np.abs(rows["value"] - values) < 4 * error)
+            assert np.all(error < 0.2 * values)
+    assert [u.Unit(unit) for unit in table[-4:]["unit"]] == [
+        u.photon / (u.keV * u.cm**2 * u.s), u.erg / (u.cm**2 * u.s), 1e14 / u.cm**5, u.erg / (u.cm**2 * u.s),
+    ]  # fmt: skip
+
+
+def test_without_an_exposure_time_there_are_no_fluxes(result):
+    assert not {"amplitude", "flux"} & set(result.parameters["parameter"])

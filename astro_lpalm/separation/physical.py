@@ -50,6 +50,10 @@ class PhysicalFit:
         With what the parameters and the split of overlapping components leave open.
     counts_covariance : `~numpy.ndarray`, shape (n, m, m)
         Of each component's counts in the energy bins, ``fluxes * spectra``.
+    draws : `~numpy.ndarray`, shape (N, p)
+        Scaled parameters that the errors leave possible.
+    flux_draws : `~numpy.ndarray`, shape (N, n)
+        Fluxes that go with them.
     sources : `~numpy.ndarray`, shape (n, b)
         Counts of each component in each block, not negative.
     background_amplitude, background_error : float
@@ -79,6 +83,8 @@ class PhysicalFit:
     fluxes: np.ndarray
     flux_covariance: np.ndarray
     counts_covariance: np.ndarray
+    draws: np.ndarray
+    flux_draws: np.ndarray
     sources: np.ndarray
     background_amplitude: float
     background_error: float
@@ -277,7 +283,8 @@ class _Blocks:
         draws = cut_normal(x, gradient / excess, precision / excess, bounds)
         covariance = np.atleast_2d(np.cov(draws.T))
         p = len(x) - self.free
-        spectra = self.model.spectra(draws[:: max(len(draws) // _N_AVERAGED, 1), :p]).mean(axis=0)
+        few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
+        spectra = self.model.spectra(few[:, :p]).mean(axis=0)
         fluxes = self._least_squares(spectra, floor, L)[1].sum(axis=1)
         # where parameters are wrong, the sources are too: they follow by -inverse cross^T
         follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
@@ -314,6 +321,8 @@ class _Blocks:
             fluxes=fluxes,
             flux_covariance=flux_covariance,
             counts_covariance=counts_covariance,
+            draws=few[:, :p],
+            flux_draws=fluxes + (few - few.mean(axis=0)) @ follow.T + _normal_draws(noise, len(few)),
             sources=sources,
             background_amplitude=float(x[-1]) if self.free else 1.0,
             background_error=float(np.sqrt(covariance[-1, -1])) if self.free else 0.0,
@@ -323,6 +332,11 @@ class _Blocks:
             n_iter=n_iter,
             converged=converged,
         )
+
+
+def _normal_draws(covariance, n):
+    values, vectors = np.linalg.eigh(covariance)
+    return np.random.default_rng(0).standard_normal((n, len(values))) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
 
 
 def _only(inner, cross, free):

@@ -8,7 +8,8 @@ from .emulator import SpectrumEmulator
 from .integration import integrate
 from .library import SpectralLibrary
 from .line import EmissionLine
-from .parametric import FreeParameter, ParametricSpectra
+from .parameters import FreeParameter
+from .parametric import ParametricSpectra
 from .prior import SpectralPrior
 from .priors import Prior
 from .synchrotron import Synchrotron, SynchrotronRolloff
