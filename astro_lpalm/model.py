@@ -18,10 +18,9 @@ from ._names import check_component_names
 from .data import packaged_files
 from .forward import check_data
 from .grid import ebounds_hdu, read_ebounds
-from .instrument import response_on_bins
 from .separation import UnrolledPALM
 from .separation import refine as refine_spectra
-from .spectra import ParametricSpectra, SpectralLibrary, SpectralPrior
+from .spectra import ParametricSpectra, ResponseErrors, SpectralLibrary, SpectralPrior
 
 __all__ = ["Model", "load_model", "packaged_models"]
 
@@ -176,16 +175,17 @@ class Model:
         twin.network = deepcopy(self.network).to(device)
         return twin
 
-    def through(self, response):
-        """Give the same model for another response: what is known of the spectra is made anew.
+    def through(self, instrument):
+        """Give the same model for an instrument: what is known of the spectra is made anew for its response.
 
         The network stays, so that the spectra it starts from are those of the response that it was trained for; the
         refinement and the fit of the physical parameters, which have the last word, are those of the given one.
 
         Parameters
         ----------
-        response : `~astro_lpalm.instrument.Response`
-            Rebinned to the model's energies, if need be.
+        instrument : `~astro_lpalm.instrument.Instrument`
+            Its response is rebinned to the model's energies, if need be; the errors of it that are known are fitted
+            together with the physical parameters. Nothing else of it has a part in spectra.
 
         Returns
         -------
@@ -195,19 +195,29 @@ class Model:
         ------
         ValueError
             If the model does not keep its components file, that names other files, or the response does not cover the
-            energies.
+            energies; or if it has no physical parameters to fit errors of the response with.
         """
-        if not self.components_file:
-            msg = (
-                f"the model {self.name!r} does not keep the components file it was trained on, so it cannot be had for "
-                "another response; train it with that one, and leave the response out."
-            )
-            raise ValueError(msg)
-        response = response_on_bins(response, self.energy_edges)
-        library = SpectralLibrary.from_text(self.components_file, response=response)
         twin = copy(self)
-        twin.prior = library.statistics(self.prior.spread.shape[1]).astype(np.float32)
-        twin.physics = ParametricSpectra.from_library(library)
+        if instrument.response is not None:
+            if not self.components_file:
+                msg = (
+                    f"the model {self.name!r} does not keep the components file it was trained on, so it cannot be had "
+                    "for another response; train it with that one, and leave the response out."
+                )
+                raise ValueError(msg)
+            response = instrument.response_on(self.energy_edges)
+            library = SpectralLibrary.from_text(self.components_file, response=response)
+            twin.prior = library.statistics(self.prior.spread.shape[1]).astype(np.float32)
+            twin.physics = ParametricSpectra.from_library(library)
+        if instrument.gain_error or instrument.area_error:
+            if twin.physics is None:
+                msg = (
+                    f"the model {self.name!r} has no physical parameters, so errors of the response cannot be fitted "
+                    "together with them; leave gain_error and area_error out."
+                )
+                raise ValueError(msg)
+            gain, area = instrument.gain_error, instrument.area_error
+            twin.physics = ResponseErrors(twin.physics, self.energy_edges, gain=gain, area=area)
         return twin
 
     @property

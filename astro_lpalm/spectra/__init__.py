@@ -12,6 +12,7 @@ from .parameters import FreeParameter
 from .parametric import ParametricSpectra
 from .prior import SpectralPrior
 from .priors import Prior
+from .response_errors import ResponseErrors
 from .synchrotron import Synchrotron, SynchrotronRolloff
 from .table_model import TableModel, read_table_model
 from .thermal import Thermal
@@ -28,6 +29,7 @@ __all__ = [
     "ParametricSpectra",
     "PhotoelectricAbsorption",
     "Prior",
+    "ResponseErrors",
     "SampleComponent",
     "SpectraSettings",
     "SpectralLibrary",
