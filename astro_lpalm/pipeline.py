@@ -13,7 +13,7 @@ from .cube.event_checks import describe_empty_bins
 from .forward import ExpectedBackground, ForwardModel
 from .instrument import PHA
 from .model import load_model
-from .results import Separation, parameter_table
+from .results import Separation, component_exposures, parameter_table
 from .separator import Separator
 from .trust import SeparationWarning, diagnose
 
@@ -61,8 +61,9 @@ def separate(
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
     instrument : `~astro_lpalm.instrument.Instrument`, optional
         What the observation's instrument did: its response, for which the model's components are made anew
-        (`Model.through <astro_lpalm.model.Model.through>`), and its exposure map, in place of the cube's. Images are as
-        the point spread function blurs them.
+        (`Model.through <astro_lpalm.model.Model.through>`), the errors of it, which are fitted together with the
+        physical parameters, and its exposure map, in place of the cube's. Images are as the point spread function
+        blurs them.
     background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
@@ -136,8 +137,14 @@ def separate(
         spectra_uncertainty=errors.spectra,
         image_uncertainty=errors.images,
         covariance=errors.covariance,
-        parameters=None if solution.physical is None else parameter_table(solution.physical, solver.physics),
+        parameters=_parameters(solution, solver),
     )
+
+
+def _parameters(solution, solver):
+    if solution.physical is None:
+        return None
+    return parameter_table(solution.physical, solver.physics, component_exposures(solution.fit))
 
 
 def _on_bins_of(solver, cube):
@@ -150,14 +157,14 @@ def _on_bins_of(solver, cube):
 def _observed_with(instrument, cube, solver):
     if instrument.exposure is not None:
         cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.data.shape[1:]))
-    if instrument.response is not None:
+    if instrument.response is not None or instrument.gain_error or instrument.area_error:
         if not hasattr(solver, "through"):
             msg = (
-                f"instrument has a response, but a {type(solver).__name__} has no method through(response) that would "
-                "make its spectra for it; leave the response out."
+                f"instrument has a response, or errors of it, but a {type(solver).__name__} has no method "
+                "through(instrument) that would make its spectra for it; leave these out."
             )
             raise TypeError(msg)
-        solver = solver.through(instrument.response)
+        solver = solver.through(instrument)
     return cube, solver
 
 

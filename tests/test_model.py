@@ -211,7 +211,7 @@ def test_signal_to_noise_ratio_without_noise(model):
 def test_too_few_counts_for_the_spectra(monkeypatch):
     model, X = load_model("snr-acis"), np.zeros((65, 400))
     X[[10, 20], [30, 333]] = 1
-    monkeypatch.setattr("astro_lpalm.model.refine_spectra", refusing)
+    monkeypatch.setattr("astro_lpalm.model.model.refine_spectra", refusing)
     with pytest.raises(ValueError, match="too little in the data to find 4 spectra"):
         model.separate(X)
 
@@ -421,7 +421,7 @@ def test_of_many_pixels_the_network_sees_some(monkeypatch):
     S = rng.laplace(size=(4, 6000)) * (rng.random((4, 6000)) < 0.2)
     X = A @ S + 0.01 * rng.standard_normal((len(A), 6000))
     every = model.separate(X)
-    monkeypatch.setattr("astro_lpalm.model._ENOUGH_TO_START", 2000)
+    monkeypatch.setattr("astro_lpalm.model.model._ENOUGH_TO_START", 2000)
     some = model.separate(X)
     np.testing.assert_allclose(some.spectra, every.spectra, atol=1e-4)
     assert some.sources.shape == (4, 6000)

@@ -137,7 +137,7 @@ def test_another_response_makes_the_spectra_anew(model, theta):
     middle = 0.5 * (like.energy_edges[1:] + like.energy_edges[:-1]).to_value(u.keV)
     area = 1 + 0.6 * np.sin(2 * middle)  # which no parameters can imitate
     response = Response(like.matrix * area[:, np.newaxis], like.energy_edges, like.channel_edges)
-    there = model.through(response)
+    there = model.through(Instrument(response=response))
     assert there.component_names == model.component_names
     cube = observe(there.physics, theta, overlap=0.2)
     found = separate(cube, model, instrument=Instrument(response=response))
@@ -159,7 +159,7 @@ def test_exposure_of_the_instrument_is_the_cubes(model, theta):
 def test_response_for_a_solver_without_models(model):
     cube = observe(model.physics, np.full(len(model.physics.parameters), 0.5))
     instrument = Instrument(response=approximate_acis_response(EDGES))
-    with pytest.raises(TypeError, match=r"a GMCA has no method through\(response\).*leave the response out"):
+    with pytest.raises(TypeError, match=r"a GMCA has no method through\(instrument\).*leave these out"):
         separate(cube, GMCA(2), instrument=instrument)
 
 
@@ -167,4 +167,66 @@ def test_response_for_a_model_without_its_components_file(model):
     bare = copy(model)
     bare.components_file = ""
     with pytest.raises(ValueError, match="does not keep the components file it was trained on"):
-        bare.through(approximate_acis_response(EDGES))
+        bare.through(Instrument(response=approximate_acis_response(EDGES)))
+
+
+def test_amplitudes_and_fluxes_follow_from_the_exposure(model, theta):
+    # Half of the field has half of the exposure: its photons count twice.
+    relative = np.ones((SIDE, SIDE))
+    relative[:, : SIDE // 2] = 0.5
+    expected = np.einsum("ik,kyx->iyx", model.physics.spectra(theta), images(0.2)) * relative
+    data, full = np.random.default_rng(0).poisson(expected), 2e4
+    rates = model.physics.rates(theta).sum(axis=0)
+    truth = np.array([4e4, 8e4]) / rates / full
+    fluxes = truth * model.physics.energy_flux(theta)
+    for exposure, meta in ((relative * full * u.s, {}), (relative, {"EXPOSURE": full})):
+        cube = EventCube(data, energy_edges=EDGES, wcs=toy.wcs(), exposure=exposure, meta=meta)
+        table = separate(cube, model).parameters
+        for what, values in (("amplitude", truth), ("flux", fluxes)):
+            rows = table[table["parameter"] == what]
+            assert list(rows["component"]) == ["nonthermal", "thermal"]
+            error = 0.5 * (rows["error_low"] + rows["error_high"])
+            assert np.all(np.abs(rows["value"] - values) < 4 * error)
+            assert np.all(error < 0.2 * values)
+    assert [u.Unit(unit) for unit in table[-4:]["unit"]] == [
+        u.photon / (u.keV * u.cm**2 * u.s), u.erg / (u.cm**2 * u.s), 1e14 / u.cm**5, u.erg / (u.cm**2 * u.s),
+    ]  # fmt: skip
+
+
+def test_without_an_exposure_time_there_are_no_fluxes(result):
+    assert not {"amplitude", "flux"} & set(result.parameters["parameter"])
+
+
+def test_errors_of_the_response_widen_those_of_the_fluxes(model, theta, result):
+    known = Instrument(gain_error=0.003, area_error=0.03)
+    wider = separate(result.cube, model, instrument=known)
+    assert list(wider.parameters["component"]).count("response") == 6
+    assert np.all(wider.diagnostics["counts_err"] > 1.02 * result.diagnostics["counts_err"])
+    rows = wider.parameters[wider.parameters["component"] == "response"]
+    assert np.all(np.abs(rows["value"]) < 3 * np.array([0.003] + 5 * [0.03]))
+    assert np.all(rows["error_low"] + rows["error_high"] < 2.2 * np.array([0.003] + 5 * [0.03]))
+
+
+def test_a_gain_that_is_off_is_found(model, theta):
+    # Photons 0.5 % too high in energy, more than any parameter can hide: counts of narrow bins, moved and binned.
+    off = 0.005
+    fine = np.repeat(model.physics.spectra(theta) @ [4e4, 8e4], 20) / 20
+    places = np.linspace(0.5, 7, 65 * 20 + 1)
+    cumulative = np.append(0, np.cumsum(fine))
+    moved = np.diff(np.interp(EDGES.value / (1 + off), places, cumulative))
+    shape = np.exp(-((np.indices((SIDE, SIDE)) - SIDE / 2) ** 2).sum(axis=0) / 100)
+    shape /= shape.sum()
+    data = np.random.default_rng(0).poisson(moved[:, np.newaxis, np.newaxis] * shape * 10)
+    cube = EventCube(data, energy_edges=EDGES, wcs=toy.wcs())
+    found = separate(cube, model, instrument=Instrument(gain_error=0.005))
+    (row,) = found.parameters[found.parameters["parameter"] == "gain"]
+    # Within the bins, up to 30 times wider than the shift, the counts are even here, and smooth for the fit.
+    assert abs(row["value"] - off) < 0.3 * off
+    assert row["error_low"] < 1e-3
+
+
+def test_errors_of_the_response_without_physical_parameters(model):
+    bare = copy(model)
+    bare.physics = None
+    with pytest.raises(ValueError, match="has no physical parameters, so errors of the response"):
+        bare.through(Instrument(gain_error=0.003))

@@ -16,6 +16,8 @@ from .response import Response
 
 __all__ = ["Instrument"]
 
+_LARGEST_ERROR = 0.1  # of a response that is known at all
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Instrument:
@@ -34,6 +36,10 @@ class Instrument:
     exposure : `~astropy.units.Quantity`, array_like, image HDU, str or path, optional
         Exposure map: a FITS image, which goes to a cube's pixels by its WCS, or an array on them; or one number, which
         holds for all. A time, an effective area times a time, or relative numbers without a unit.
+    gain_error, area_error : float
+        How well the response is known: standard deviations of the relative errors of energies and of the effective
+        area, at each of five energies. A fit of physical parameters takes them into account
+        (`~astro_lpalm.spectra.ResponseErrors`). Chandra's calibration claims 0.003 and 0.03.
 
     Attributes
     ----------
@@ -59,8 +65,14 @@ class Instrument:
     response: Response | tuple | str | os.PathLike | None = None
     psf: PSF | u.Quantity | np.ndarray | str | os.PathLike | None = None
     exposure: u.Quantity | np.ndarray | fits.ImageHDU | str | os.PathLike | None = None
+    gain_error: float = 0.0
+    area_error: float = 0.0
 
     def __post_init__(self):
+        for name in ("gain_error", "area_error"):
+            if not 0 <= getattr(self, name) <= _LARGEST_ERROR:
+                msg = f"{name} is {getattr(self, name)!r}, but must be a relative error from 0 to {_LARGEST_ERROR:g}."
+                raise ValueError(msg)
         for name, checked in (("response", as_response), ("psf", PSF.of), ("exposure", _as_exposure)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked(getattr(self, name)))

@@ -1,7 +1,7 @@
 """What a separation gives: component images and spectra, residuals, diagnostics, their files and their figure."""
 
-from ._parameters import parameter_table
+from ._parameters import component_exposures, parameter_table
 from ._pha import pha_files
 from .separation import Separation
 
-__all__ = ["Separation", "parameter_table", "pha_files"]
+__all__ = ["Separation", "component_exposures", "parameter_table", "pha_files"]

@@ -1,20 +1,25 @@
 """Physical parameters as a table."""
 
+import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 
-__all__ = ["parameter_table"]
+from .._headers import exposure_time
+
+__all__ = ["component_exposures", "parameter_table"]
 
 _SHARED = "all"  # components, as the absorption is
 
 
-def parameter_table(physical, physics):
+def parameter_table(physical, physics, exposures=None):
     """Tabulate the physical parameters of a separation.
 
     Parameters
     ----------
     physical : `~astro_lpalm.separation.PhysicalFit`
     physics : `~astro_lpalm.spectra.ParametricSpectra`
+    exposures : array_like, shape (n,), optional
+        Exposure time of each component (s); see `component_exposures`.
 
     Returns
     -------
@@ -22,25 +27,78 @@ def parameter_table(physical, physics):
         A row for each parameter that has a range: ``component`` ("all" for the absorption), ``parameter``, ``value``,
         ``error_low`` and ``error_high`` (distances to the ends of the 68 % interval), ``unit``, ``low`` and ``high``
         (its range), ``at_limit`` (whether the value is an end of the range) and ``undecided`` (whether the data say so
-        little that the range decides). Plain numbers, as the units differ from row to row.
+        little that the range decides). Plain numbers, as the units differ from row to row. With exposure times two
+        more of each component, which have no range: ``amplitude``, in the unit of its model, and ``flux``, the energy
+        flux before absorption in the band of the energy bins.
     """
-    each = physics.parameters
     low, high = physical.intervals
-    table = QTable(
-        {
-            "component": [parameter.component or _SHARED for parameter in each],
-            "parameter": [parameter.name for parameter in each],
-            "value": physical.values,
-            # The interval is that of what is possible: at a limit, the likeliest value may lie outside.
-            "error_low": np.maximum(physical.values - low, 0.0),
-            "error_high": np.maximum(high - physical.values, 0.0),
-            "unit": [parameter.unit for parameter in each],
-            "low": [parameter.low for parameter in each],
-            "high": [parameter.high for parameter in each],
-            "at_limit": physical.at_limit,
-            "undecided": physical.undecided,
-        }
-    )
+    rows = [
+        (
+            each.component or _SHARED,
+            each.name,
+            value,
+            value - start,
+            end - value,
+            each.unit,
+            each.low,
+            each.high,
+            *flags,
+        )
+        for each, value, start, end, *flags in zip(
+            physics.parameters, physical.values, low, high, physical.at_limit, physical.undecided
+        )
+    ]
+    if exposures is not None:
+        rows += _brightness(physical, physics, np.asarray(exposures, dtype=float))
+    names = "component", "parameter", "value", "error_low", "error_high", "unit", "low", "high", "at_limit", "undecided"
+    table = QTable(rows=rows, names=names)
+    for name in ("error_low", "error_high"):
+        # The interval is that of what is possible: at a limit, the likeliest value may lie outside.
+        table[name] = np.maximum(table[name], 0.0)
     for name in ("value", "error_low", "error_high", "low", "high"):
         table[name].info.format = ".4g"
     return table
+
+
+def component_exposures(fit):
+    """Find the exposure time that each component's photons had.
+
+    Parameters
+    ----------
+    fit : `~astro_lpalm.forward.Fit`
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n,), or None
+        In seconds: where the exposure differs between pixels, the mean over the component's photons before the
+        exposure took its part. None where the header has no exposure time and the cube no map of it.
+    """
+    cube = fit.cube
+    if cube.exposure is not None and cube.exposure.unit.is_equivalent(u.s):
+        full = cube.exposure.to_value(u.s).max()
+    elif "EXPOSURE" in cube.meta:
+        full = exposure_time(cube.meta, "the cube's header")
+    else:
+        return None
+    counts = fit.images.sum(axis=1, dtype=float)
+    emitted = (fit.images / cube.relative_exposure[fit.forward.kept]).sum(axis=1, dtype=float)
+    there = (counts > 0) & (emitted > 0)
+    return full * np.where(there, counts / np.where(there, emitted, 1.0), 1.0)
+
+
+def _brightness(physical, physics, exposures):
+    # Of the parameters that are possible, each has its own counts for a unit of amplitude: errors go together.
+    best = physical.theta[np.newaxis]
+    rate, rates = (physics.rates(theta).sum(axis=-2) * exposures for theta in (best, physical.draws))
+    flux, fluxes = (physics.energy_flux(theta) for theta in (best, physical.draws))
+    value, draws = physical.fluxes / rate[0], physical.flux_draws / rates
+    rows = []
+    for k, name in enumerate(physics.component_names):
+        for what, unit, middle, drawn in (
+            ("amplitude", physics.amplitude_units[k], value[k], draws[:, k]),
+            ("flux", "erg / (s cm2)", value[k] * flux[0, k], draws[:, k] * fluxes[:, k]),
+        ):
+            if np.isfinite(middle):
+                start, end = np.quantile(drawn, [0.1587, 0.8413])
+                rows.append((name, what, middle, middle - start, end - middle, unit, np.nan, np.nan, False, False))
+    return rows

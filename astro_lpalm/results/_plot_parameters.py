@@ -1,5 +1,6 @@
 """Panel of a Separation's figure that has the physical parameters."""
 
+import astropy.units as u
 import numpy as np
 
 from ._plot_spectra import COLORS, FONT
@@ -8,6 +9,7 @@ __all__ = ["draw_parameters", "parameter_columns"]
 
 _NARROWEST, _ROW = 2.9, 0.165  # inches: a column of parameters, and the height of each
 _NAME, _RANGE = 0.41, 0.24  # parts of a column: names, and the ranges between them and the values
+_TINY = 1e-300
 _UNITS = {"1e+22 / cm2": r"$10^{22}$ cm$^{-2}$", "km / s": "km/s"}
 
 
@@ -29,21 +31,31 @@ def draw_parameters(separation, axes, columns):
         column, y = divmod(number, rows)
         color = "0.6" if row["undecided"] else colors.get(row["component"], "0.0")
         value, low, high = (float(row[key]) for key in ("value", "error_low", "error_high"))
-        start, span = float(row["low"]), float(row["high"]) - float(row["low"])
-        left = column + _NAME
-        places = left + _RANGE * (np.array([value - low, value, value + high]) - start) / span
-        axes.plot([left, left + _RANGE], [y, y], color="0.85", linewidth=2.5, solid_capstyle="butt", zorder=1)
-        axes.plot(places[[0, 2]], [y, y], color=color, linewidth=2.5, solid_capstyle="butt", zorder=2)
-        filled = "white" if row["at_limit"] else color
-        axes.plot(places[1], y, "o", markersize=3, color=color, markerfacecolor=filled, zorder=3)
+        left = middle = column + _NAME
+        if np.isfinite(row["low"]):
+            start, span = float(row["low"]), float(row["high"]) - float(row["low"])
+            places = left + _RANGE * (np.array([value - low, value, value + high]) - start) / span
+            axes.plot([left, left + _RANGE], [y, y], color="0.85", linewidth=2.5, solid_capstyle="butt", zorder=1)
+            axes.plot(places[[0, 2]], [y, y], color=color, linewidth=2.5, solid_capstyle="butt", zorder=2)
+            middle = left + _RANGE + 0.02
+            filled = "white" if row["at_limit"] else color
+            axes.plot(places[1], y, "o", markersize=3, color=color, markerfacecolor=filled, zorder=3)
         look = {"va": "center_baseline", "fontsize": FONT - 0.5, "color": "0.4" if row["undecided"] else "black"}
         axes.text(left - 0.02, y, f"{row['component']} {row['parameter']}", ha="right", **look)
-        axes.text(left + _RANGE + 0.02, y, _value_with_errors(value, low, high, str(row["unit"])), ha="left", **look)
+        axes.text(middle, y, _value_with_errors(value, low, high, str(row["unit"])), ha="left", **look)
 
 
 def _value_with_errors(value, low, high, unit):
-    # As many digits as the smaller error has two of.
-    least = min(each for each in (low, high, abs(value) or 1.0) if each > 0) if low or high else abs(value) or 1.0
+    # As many digits as the smaller error has two of; powers of ten before the unit.
+    power = int(np.floor(np.log10(max(abs(value), low, high, _TINY))))
+    power = 0 if -3 < power < 5 else power
+    value, low, high = (each / 10.0**power for each in (value, low, high))
+    least = min((each for each in (low, high) if each > 0), default=abs(value) or 1.0)
     digits = max(0, 1 - int(np.floor(np.log10(least))))
-    shown = rf"${value:.{digits}f}_{{-{low:.{digits}f}}}^{{+{high:.{digits}f}}}$"
-    return f"{shown} {_UNITS.get(unit, unit)}".rstrip()
+    shown = rf"{value:.{digits}f}_{{-{low:.{digits}f}}}^{{+{high:.{digits}f}}}"
+    scale = rf"\,10^{{{power}}}" if power else ""
+    return f"${shown}{scale}$ {_UNITS.get(unit, _in_words(unit))}".rstrip()
+
+
+def _in_words(unit):
+    return u.Unit(unit).to_string("latex_inline") if unit else ""

@@ -50,6 +50,10 @@ class PhysicalFit:
         With what the parameters and the split of overlapping components leave open.
     counts_covariance : `~numpy.ndarray`, shape (n, m, m)
         Of each component's counts in the energy bins, ``fluxes * spectra``.
+    draws : `~numpy.ndarray`, shape (N, p)
+        Scaled parameters that the errors leave possible.
+    flux_draws : `~numpy.ndarray`, shape (N, n)
+        Fluxes that go with them.
     sources : `~numpy.ndarray`, shape (n, b)
         Counts of each component in each block, not negative.
     background_amplitude, background_error : float
@@ -79,6 +83,8 @@ class PhysicalFit:
     fluxes: np.ndarray
     flux_covariance: np.ndarray
     counts_covariance: np.ndarray
+    draws: np.ndarray
+    flux_draws: np.ndarray
     sources: np.ndarray
     background_amplitude: float
     background_error: float
@@ -117,7 +123,8 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
         ``spectra(theta)`` gives (..., m, n) of unit sum for theta (..., p), ``jacobian(theta)`` those of one theta and
         their derivatives (m, n, p), for scaled parameters within ``bounds`` (2, p); ``values(theta)`` and
         ``slopes(theta)`` their physical values and what these change by. Such as
-        `~astro_lpalm.spectra.ParametricSpectra`.
+        `~astro_lpalm.spectra.ParametricSpectra`. Optionally, ``penalty(theta)`` gives the value, gradient and curvature
+        (p,) of minus the logarithm of what is known of the parameters beforehand.
     start : array_like, shape (p,) or (k, p), optional
         Scaled parameters to start from; the best end of several is taken. By default the middle of the ranges.
     background : array_like, shape (m, b), optional
@@ -189,7 +196,9 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
         found, derivatives = model.jacobian(theta)
         residual, D = found - A, derivatives.reshape(-1, len(theta))
         weighted = D * weights.reshape(-1, 1)
-        return 0.5 * np.sum(weights * residual**2), residual.ravel() @ weighted, D.T @ weighted, None
+        more, slope, bend = _penalty(model, theta)
+        value = 0.5 * np.sum(weights * residual**2) + more
+        return value, residual.ravel() @ weighted + slope, D.T @ weighted + np.diag(bend), None
 
     low, high = np.asarray(model.bounds, dtype=float)
     x = 0.5 * (low + high) if start is None else np.clip(start, low, high)
@@ -219,7 +228,12 @@ class _Blocks:
         inner, cross, outer = self._fisher(A, D, S, L)
         inner, cross = _only(inner, cross, S.T > 0)
         curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
-        return value, gradient, curvature, S
+        more, slope, bend = self.penalty(x)
+        return value + more, gradient + slope, curvature + np.diag(bend), S
+
+    def penalty(self, x):
+        value, *others = _penalty(self.model, x[: len(x) - self.free])
+        return value, *(np.append(each, [0.0] * self.free) for each in others)
 
     def settle(self, x, bounds, n_rounds):
         """Go on by weighted least squares with sources free in sign; give where it ends, rounds, and whether it did."""
@@ -246,7 +260,8 @@ class _Blocks:
             gradient = np.append(gradient, -np.sum(residual * self.background))
         _, cross, outer = self._fisher(A, D, S, L)
         precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
-        return S, gradient, precision, inverse, cross
+        _, slope, bend = self.penalty(x)
+        return S, gradient + slope, precision + np.diag(bend), inverse, cross
 
     def _least_squares(self, A, floor, L):
         inverse = np.linalg.pinv(np.einsum("ik,ib,il->bkl", A, 1.0 / L, A, optimize=True), hermitian=True)
@@ -277,7 +292,8 @@ class _Blocks:
         draws = cut_normal(x, gradient / excess, precision / excess, bounds)
         covariance = np.atleast_2d(np.cov(draws.T))
         p = len(x) - self.free
-        spectra = self.model.spectra(draws[:: max(len(draws) // _N_AVERAGED, 1), :p]).mean(axis=0)
+        few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
+        spectra = self.model.spectra(few[:, :p]).mean(axis=0)
         fluxes = self._least_squares(spectra, floor, L)[1].sum(axis=1)
         # where parameters are wrong, the sources are too: they follow by -inverse cross^T
         follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
@@ -314,6 +330,8 @@ class _Blocks:
             fluxes=fluxes,
             flux_covariance=flux_covariance,
             counts_covariance=counts_covariance,
+            draws=few[:, :p],
+            flux_draws=fluxes + (few - few.mean(axis=0)) @ follow.T + _normal_draws(noise, len(few)),
             sources=sources,
             background_amplitude=float(x[-1]) if self.free else 1.0,
             background_error=float(np.sqrt(covariance[-1, -1])) if self.free else 0.0,
@@ -323,6 +341,18 @@ class _Blocks:
             n_iter=n_iter,
             converged=converged,
         )
+
+
+def _penalty(model, theta):
+    """Value, gradient and curvature (p,) of what a model knows of its parameters beforehand."""
+    if not hasattr(model, "penalty"):
+        return 0.0, np.zeros(len(theta)), np.zeros(len(theta))
+    return model.penalty(theta)
+
+
+def _normal_draws(covariance, n):
+    values, vectors = np.linalg.eigh(covariance)
+    return np.random.default_rng(0).standard_normal((n, len(values))) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
 
 
 def _only(inner, cross, free):

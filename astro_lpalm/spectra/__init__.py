@@ -8,9 +8,11 @@ from .emulator import SpectrumEmulator
 from .integration import integrate
 from .library import SpectralLibrary
 from .line import EmissionLine
-from .parametric import FreeParameter, ParametricSpectra
+from .parameters import FreeParameter
+from .parametric import ParametricSpectra
 from .prior import SpectralPrior
 from .priors import Prior
+from .response_errors import ResponseErrors
 from .synchrotron import Synchrotron, SynchrotronRolloff
 from .table_model import TableModel, read_table_model
 from .thermal import Thermal
@@ -27,6 +29,7 @@ __all__ = [
     "ParametricSpectra",
     "PhotoelectricAbsorption",
     "Prior",
+    "ResponseErrors",
     "SampleComponent",
     "SpectraSettings",
     "SpectralLibrary",

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astro_lpalm import load_model
 from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.spectra import (
     EmissionLine,
@@ -177,3 +178,17 @@ def test_samples_have_no_parameters():
     samples = SpectralLibrary.from_arrays({"flat": np.ones((2, 3))}, [1, 2, 3, 4])
     with pytest.raises(ValueError, match="component 'flat' is made of samples, so it has no parameters"):
         ParametricSpectra.from_library(samples)
+
+
+def test_energy_flux_is_that_of_the_model_before_absorption():
+    library = SpectralLibrary.from_file("pwn-acis")
+    exact = ParametricSpectra.from_library(library)
+    emulated = load_model("pwn-acis").physics
+    rng = np.random.default_rng(0)
+    theta = rng.random((5, len(exact.parameters)))
+    np.testing.assert_allclose(emulated.energy_flux(theta), exact.energy_flux(theta), rtol=1e-2)
+    index = exact.values(theta)[:, [each.name for each in exact.parameters].index("photon_index")]
+    power = 2 - index  # of the integral of E E^-index
+    keV = (7.0**power - 0.5**power) / power
+    np.testing.assert_allclose(exact.energy_flux(theta)[:, 0], keV * 1.602176634e-9, rtol=2e-3)
+    assert emulated.amplitude_units == exact.amplitude_units

@@ -1,0 +1,278 @@
+"""Model: a trained network and what is known of its components."""
+
+from copy import copy, deepcopy
+
+import numpy as np
+import torch
+
+from .._names import check_component_names
+from ..forward import check_data
+from ..separation import UnrolledPALM
+from ..separation import refine as refine_spectra
+from ..spectra import ParametricSpectra, ResponseErrors, SpectralLibrary
+from ._file import fingerprint, read_model, write_model
+
+__all__ = ["Model"]
+
+# More pixels than this do not change where the refinement of all of them ends.
+_ENOUGH_TO_START = 20_000
+
+
+class Model:
+    """A trained network, the energies and components it was trained for, and what is known of the components.
+
+    Parameters
+    ----------
+    network : object
+        A `~astro_lpalm.separation.UnrolledPALM`, or anything with ``separate(X) -> Factorization`` for X of shape
+        (m, t). Where it can, it also has ``separate(X, spectra)`` for known spectra, ``n_energies``, ``measure``
+        as that class has it (for `snr_db`), ``state_dict`` (for `checksum`) and ``to`` (for another device).
+    component_names : sequence of str
+        In the order of the columns of A.
+    energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
+        Edges of the energy bins, where the training set knew them.
+    prior : `~astro_lpalm.spectra.SpectralPrior`, optional
+        What is known of each component's spectra, for the refinement.
+    physics : `~astro_lpalm.spectra.ParametricSpectra`, optional
+        Spectra as functions of the components' physical parameters, for their fit.
+    components_file : str
+        The text of the components file that it was trained on, to be had for another response (`through`).
+    history : list of dict, optional
+        A row of figures for each epoch of the training.
+    description : dict, optional
+        FITS keywords and values that tell how the model was made.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> load_model("snr-acis").component_names
+    ('synchrotron', 'thermal', 'iron_red', 'iron_blue')
+    """
+
+    def __init__(
+        self,
+        network,
+        *,
+        component_names,
+        energy_edges=None,
+        prior=None,
+        physics=None,
+        components_file="",
+        history=(),
+        description=None,
+        name="unnamed",
+    ):
+        if not callable(getattr(network, "separate", None)) or isinstance(network, type):
+            msg = f"network is {network!r}, but must be an object with a method separate(X) that gives a Factorization."
+            raise TypeError(msg)
+        self.network = network
+        self.component_names = check_component_names(component_names)
+        self.energy_edges = energy_edges
+        self.prior = None if prior is None else prior.astype(np.float32)
+        self.physics = physics
+        self.components_file = components_file
+        self.history = list(history)
+        self.description = dict(description or {})
+        self.name = name
+
+    def __repr__(self):
+        parts = [", ".join(self.component_names)]
+        if self.energy_edges is not None:
+            low, high = self.energy_edges[0], self.energy_edges[-1]
+            parts.append(f"{len(self.energy_edges) - 1} energies from {low:g} to {high:g}")
+        elif (n_energies := getattr(self.network, "n_energies", None)) is not None:
+            parts.append(f"{n_energies} energies")
+        if self.physics is not None:
+            parts.append(f"{len(self.physics.parameters)} physical parameters")
+        parts.append(_described(self.network))
+        return f"<Model {self.name!r}: {'; '.join(parts)}>"
+
+    @property
+    def checksum(self):
+        """Sixteen hexadecimal digits that tell one set of weights from another; empty if no ``state_dict`` has them."""
+        if not hasattr(self.network, "state_dict"):
+            return ""
+        return fingerprint(self.network)
+
+    def separate(self, X, spectra=None, *, refine=True, device=None):
+        """Separate a matrix.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, t)
+            Data, m energies by t pixels.
+        spectra : array_like, shape (m, n), optional
+            The known spectra, for a network that was trained to need them.
+        refine : bool
+            Whether the spectra that the network found are refined (`astro_lpalm.separation.refine`). Of many pixels,
+            the network then sees 20,000, evenly spread: all have their say in the refinement.
+        device : str or `torch.device`, optional
+            Where the network runs, by default where it is.
+
+        Returns
+        -------
+        `~astro_lpalm.separation.Factorization`
+
+        Raises
+        ------
+        ValueError
+            If X does not have the energies of the model, is not finite, or has fewer counts than it takes.
+        """
+        model = self if device is None else self.to(device)
+        if spectra is not None:
+            return model.network.separate(X, spectra)
+        if not refine:
+            return model.network.separate(X)
+        X, _ = check_data(X)
+        try:
+            return refine_spectra(X, model.start(X), self.prior)
+        except np.linalg.LinAlgError as error:
+            msg = f"there is too little in the data to find {len(self.component_names)} spectra by: a few counts only?"
+            raise ValueError(msg) from error
+
+    def start(self, X, *, thinned=True):
+        """Find the network's own spectra, which the refinement begins with.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, t)
+        thinned : bool
+            Whether, of many pixels, the network sees 20,000 only, evenly spread: all have their say in the refinement.
+
+        Returns
+        -------
+        `~astro_lpalm.separation.Factorization`
+        """
+        X, _ = check_data(X)
+        stride = -(-X.shape[1] // _ENOUGH_TO_START) if thinned else 1
+        return self.network.separate(np.ascontiguousarray(X[:, ::stride]))
+
+    def to(self, device):
+        """Give the same model with its network on another device; a ValueError if the network cannot move."""
+        if not hasattr(self.network, "to"):
+            msg = f"the network, of class {_described(self.network)}, has no method to(device); leave the device out."
+            raise ValueError(msg)
+        twin = copy(self)
+        twin.network = deepcopy(self.network).to(device)
+        return twin
+
+    def through(self, instrument):
+        """Give the same model for an instrument: what is known of the spectra is made anew for its response.
+
+        The network stays, so that the spectra it starts from are those of the response that it was trained for; the
+        refinement and the fit of the physical parameters, which have the last word, are those of the given one.
+
+        Parameters
+        ----------
+        instrument : `~astro_lpalm.instrument.Instrument`
+            Its response is rebinned to the model's energies, if need be; the errors of it that are known are fitted
+            together with the physical parameters. Nothing else of it has a part in spectra.
+
+        Returns
+        -------
+        `Model`
+
+        Raises
+        ------
+        ValueError
+            If the model does not keep its components file, that names other files, or the response does not cover the
+            energies; or if it has no physical parameters to fit errors of the response with.
+        """
+        twin = copy(self)
+        if instrument.response is not None:
+            if not self.components_file:
+                msg = (
+                    f"the model {self.name!r} does not keep the components file it was trained on, so it cannot be had "
+                    "for another response; train it with that one, and leave the response out."
+                )
+                raise ValueError(msg)
+            response = instrument.response_on(self.energy_edges)
+            library = SpectralLibrary.from_text(self.components_file, response=response)
+            twin.prior = library.statistics(self.prior.spread.shape[1]).astype(np.float32)
+            twin.physics = ParametricSpectra.from_library(library)
+        if instrument.gain_error or instrument.area_error:
+            if twin.physics is None:
+                msg = (
+                    f"the model {self.name!r} has no physical parameters, so errors of the response cannot be fitted "
+                    "together with them; leave gain_error and area_error out."
+                )
+                raise ValueError(msg)
+            gain, area = instrument.gain_error, instrument.area_error
+            twin.physics = ResponseErrors(twin.physics, self.energy_edges, gain=gain, area=area)
+        return twin
+
+    @property
+    def snr_range(self):
+        """Lowest and highest signal-to-noise ratio (dB) that it was trained for, or None."""
+        limits = tuple(self.description.get(key) for key in ("SNR_LOW", "SNR_HIGH"))
+        return None if None in limits else limits
+
+    def snr_db(self, X):
+        """Measure the signal-to-noise ratio of data, which the model was trained for a range of.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, t)
+
+        Returns
+        -------
+        float or None
+            ``20 log10(||A S|| / ||N||)`` in decibels, N being white noise of the variance that the m - n directions of
+            the least power have; from -40 to 160. None if the network has no ``measure``.
+        """
+        X, _ = check_data(X)
+        if not hasattr(self.network, "measure"):
+            return None
+        scale, noise = (float(each) for each in self.network.measure(torch.from_numpy(X)[None]))
+        power = len(X) * noise**2
+        return 10.0 * float(np.log10(max(scale**2 / max(power, 1e-16 * scale**2, np.finfo(float).tiny) - 1.0, 1e-4)))
+
+    def write(self, path, *, overwrite=False):
+        """Write the model to one FITS file.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+        overwrite : bool
+
+        Raises
+        ------
+        OSError
+            If the file exists and may not be overwritten, or cannot be written.
+        ValueError
+            If the network is not an `~astro_lpalm.separation.UnrolledPALM` of updates that have names, or spectra of
+            ``physics`` are not tabulated: a file has no place for classes, which would have to be unpickled.
+        """
+        write_model(self, path, overwrite=overwrite)
+
+    @classmethod
+    def read(cls, path):
+        """Read a model that `write` wrote.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+
+        Returns
+        -------
+        `Model`
+
+        Raises
+        ------
+        OSError
+            If the file is not FITS, is damaged or truncated.
+        ValueError
+            If it is not a model, or one of another version of the format.
+        """
+        return cls(**read_model(path))
+
+
+def _described(network):
+    # The settings of ours, the class of any other.
+    if type(network) is not UnrolledPALM:
+        return type(network).__qualname__
+    settings = network.settings.items()
+    return ", ".join(
+        f"{key}={value.__qualname__ if isinstance(value, type) else repr(value)}" for key, value in settings
+    )
