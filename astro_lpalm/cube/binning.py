@@ -11,8 +11,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from .._files import naming
 from .._headers import exposure_time, header_number, header_text
 from ..grid.sky import celestial_wcs, image_cards, is_wcs_card, sky_cards, sky_of_image
+from .counting import count_events
 from .event_checks import warn_of_bins
-from .events import count_events, read_events
+from .events import read_events
 from .observations import field_of, move_events, say_where
 from .region import mask_outside, read_region
 from .selection import choose_grid, warn_of_stripes
