@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from astro_lpalm import cli
+from astro_lpalm.cli import main
+from astro_lpalm.cli.reproduce import NAMES
 from astro_lpalm.model import Model
 from astro_lpalm.reproduce import EXPERIMENTS, Workspace, experiment, format_table, workspace
 from astro_lpalm.separation import nmse
@@ -48,7 +49,7 @@ def finished(small, data, tmp_path_factory):
     """Everything, quick, as the command line does it."""
     output = tmp_path_factory.mktemp("parent") / "output"
     arguments = ["reproduce", "all", "--data", str(data), "-o", str(output), "--quick", "--quiet"]
-    assert cli.main(arguments) == 0
+    assert main(arguments) == 0
     return output
 
 
@@ -63,7 +64,7 @@ def times(folder):
 
 
 def test_the_paper_s_figures():
-    assert tuple(EXPERIMENTS) == cli._EXPERIMENTS
+    assert tuple(EXPERIMENTS) == NAMES
     for name, figures in PAPER.items():
         rows = EXPERIMENTS[name].rows
         column = f"{EXPERIMENTS[name].figure}_median"
@@ -120,7 +121,7 @@ def test_what_is_done_is_not_done_again(copy, data, small, monkeypatch, capsys):
     monkeypatch.setattr(workspace, "train", fail)
     monkeypatch.setattr(experiment._Part, "measure", fail)
     monkeypatch.setattr(experiment, "save_figure", lambda *args, **kwargs: None)  # drawing takes longest
-    assert cli.main(["reproduce", "all", "--data", str(data), "-o", str(copy), "--quick"]) == 0
+    assert main(["reproduce", "all", "--data", str(data), "-o", str(copy), "--quick"]) == 0
     out, _ = capsys.readouterr()
     for name, chosen in EXPERIMENTS.items():
         assert f"{chosen.title} (quick: few epochs and samples)" in out
@@ -184,7 +185,7 @@ def test_an_interrupted_training_leaves_a_checkpoint(data, small, tmp_path, monk
 )
 def test_other_settings_are_an_error(finished, data, small, capsys, options, message):
     before = times(finished)
-    assert cli.main(["reproduce", "table1", "--data", str(data), "-o", str(finished), *options]) == 1
+    assert main(["reproduce", "table1", "--data", str(data), "-o", str(finished), *options]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("astro-lpalm reproduce: '")

@@ -1,0 +1,121 @@
+"""``astro-lpalm plot``, ``spectra`` and ``info``: what was written, to look at and to go on with."""
+
+from pathlib import Path
+
+import astropy.units as u
+
+from .arguments import add_output, quantity
+from .outputs import check_outputs
+
+__all__ = ["COMMANDS", "print_diagnostics"]
+
+
+def _plot(options):
+    """Draw component images and spectra, or the history of a model's training."""
+    from .._files import open_fits
+
+    check_outputs(options, reads=[options.file], writes={"--output": options.output}, fits=False)
+    with open_fits(options.file, headers_only=True) as hdulist:
+        is_model = hdulist[0].header.get("CONTENT") == "astro_lpalm model"
+    if is_model:
+        from ..model import Model
+        from ..training import plot_history
+
+        plot_history(Model.read(options.file), options.output, overwrite=options.overwrite)
+    else:
+        from ..results import Separation
+
+        how = {"panels": options.panels, "width": options.width}
+        Separation.read(options.file).plot(options.output, overwrite=options.overwrite, **how)
+
+
+def _plot_options(command):
+    command.add_argument("file", help="file that 'separate' or 'train' wrote")
+    add_output(command, "picture to write, such as components.png")
+    command.add_argument("--panels", nargs="+", choices=("images", "composite", "misfit", "spectra"),
+                         help="what to draw of components (default: all)", metavar="PANEL")  # fmt: skip
+    command.add_argument("--width", type=quantity(u.mm), default=180 * u.mm,
+                         help="of the figure (mm; default: 180, a journal's page; a column has 88)")  # fmt: skip
+
+
+def _spectra(options):
+    """Write component spectra as PHA files, for Sherpa or XSPEC."""
+    from .._files import complete_or_nothing
+    from ..results import Separation, pha_files
+
+    if options.arf is not None and options.rmf is None:
+        msg = f"--arf {options.arf} needs --rmf, the redistribution matrix that goes with it."
+        raise ValueError(msg)
+    result = Separation.read(options.file)
+    response = None if options.rmf is None else (options.arf, options.rmf)
+    spectra = pha_files(result.names, options.output)[: None if response else -2]
+    reads = [options.file, options.arf, options.rmf, options.region]
+    writes = {"--table": options.table} | {path.name: path for path in spectra}
+    check_outputs(options, reads, writes, fits=False)
+    paths = result.write_pha(options.output, response=response, region=options.region, overwrite=options.overwrite)
+    if options.table is not None:
+        everywhere = ~result.cube.pixel_mask
+        table = result.region_spectra(everywhere if options.region is None else options.region)
+        with complete_or_nothing(options.table, overwrite=options.overwrite) as path:
+            table.write(path, format="ascii.ecsv", overwrite=True)
+    if not options.quiet:
+        print("\n".join(str(path) for path in paths))
+
+
+def _spectra_options(command):
+    command.add_argument("file", help="file that 'separate' wrote")
+    add_output(command, "directory for files called <name>.pha, or the beginning of their names, OUTPUT_<name>.pha")
+    command.add_argument("--arf", help="effective area of the observation (with --rmf)")
+    command.add_argument("--rmf", help="its redistribution matrix; written with the spectra, in their energy bins")
+    command.add_argument("--region", help="DS9 or CIAO region file; spectra of this part of the sky")
+    command.add_argument("--table", type=Path, metavar="FILE", help="ECSV file to write a table to as well: data, "
+                         "residuals, each component alone (PHA files of a region add the residuals)")  # fmt: skip
+
+
+def _info(options):
+    """Say what is in a cube, a model, or a file of components."""
+    from .._files import open_fits
+    from ..cube import EventCube
+    from ..model import Model, load_model, packaged_models
+    from ..results import Separation
+
+    if options.file in packaged_models():
+        print(_describe_model(load_model(options.file)))
+        return
+    with open_fits(options.file, headers_only=True) as hdulist:
+        content = hdulist[0].header.get("CONTENT")
+        names = {hdu.name for hdu in hdulist}
+    if content == "astro_lpalm model":
+        print(_describe_model(Model.read(options.file)))
+    elif {"SPECTRA", "DIAGNOSTICS"} <= names:
+        result = Separation.read(options.file)
+        print(result)
+        print_diagnostics(result)
+    else:
+        print(EventCube.read(options.file))
+
+
+def print_diagnostics(result):
+    """Print the diagnostics of a separation, and what holds for all of it."""
+    print("\n".join(result.diagnostics.pformat(max_lines=-1, max_width=-1)))
+    meta = result.diagnostics.meta.items()
+    print(", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in meta))
+
+
+def _describe_model(model):
+    lines = [repr(model), f"fingerprint of the weights: {model.checksum}"]
+    lines += [f"{key} = {value}" for key, value in model.description.items()]
+    if model.history:
+        best = min(model.history, key=lambda row: row["validation_loss"])
+        lines.append(
+            f"median NMSE on validation examples, without refinement: sources {best['nmse_s']:.2e}, "
+            f"spectra {best['nmse_a']:.2e} (epoch {best['epoch']} of {len(model.history)})"
+        )
+    return "\n".join(lines)
+
+
+def _info_options(command):
+    command.add_argument("file", help="a file, or the name of a packaged model")
+
+
+COMMANDS = {"plot": (_plot, _plot_options), "spectra": (_spectra, _spectra_options), "info": (_info, _info_options)}

@@ -1,0 +1,58 @@
+"""``astro-lpalm separate``."""
+
+from .arguments import add_output, check_device
+from .outputs import check_outputs
+from .results import print_diagnostics
+
+__all__ = ["COMMANDS"]
+
+
+def _separate(options):
+    """Separate a cube into component images and spectra."""
+    from ..data import packaged_files
+    from ..pipeline import separate
+
+    model = packaged_files(".fits").get(options.model, options.model)
+    check_outputs(options, reads=[options.cube, model, options.background], writes={"--output": options.output})
+    check_device(options.device)
+    result = separate(
+        options.cube, options.model, background=_background(options), transform=options.transform,
+        refine=not options.no_refine, n_resamplings=options.resamplings, seed=options.seed, device=options.device,
+        progress=not options.quiet,
+    )  # fmt: skip
+    result.write(options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print_diagnostics(result)
+
+
+def _background(options):
+    if options.background is None:
+        if options.background_scale is not None or options.free_background:
+            msg = "--background-scale and --free-background need --background, the file that it is in."
+            raise ValueError(msg)
+        return None
+    from ..cube import EventCube
+    from ..pipeline import read_background
+
+    how = {"scale": options.background_scale, "free": options.free_background}
+    return read_background(options.background, EventCube.read(options.cube), **how)
+
+
+def _separate_options(command):
+    command.add_argument("cube", help="cube file")
+    command.add_argument("model", help="model file, or name of a packaged model")
+    add_output(command, "FITS file to write the components to")
+    command.add_argument("--transform", default="starlet", help="starlet, or a wavelet such as db4 or db4-stationary")
+    command.add_argument("--background", metavar="FILE", help="cube of a blank field, or PHA file, to take away")
+    command.add_argument("--background-scale", type=float, help="factor for it (default: ratio of exposures and areas)")
+    command.add_argument("--free-background", action="store_true", help="fit its amplitude")
+    command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
+    command.add_argument(
+        "--resamplings", type=int, default=0, metavar="N",
+        help="draw the photons N times again for the uncertainty of spectra and images (50 is plenty; default: none)",
+    )  # fmt: skip
+    command.add_argument("--seed", type=int, default=0, help="of the resampling (default %(default)s)")
+    command.add_argument("--device", help="where the network runs, such as cuda (default: cpu)")
+
+
+COMMANDS = {"separate": (_separate, _separate_options)}
