@@ -8,7 +8,7 @@ from ..grid.channels import check_energy_edges
 from ..instrument.response import Response
 from .mission import Mission
 
-__all__ = ["ACIS", "approximate_acis_response"]
+__all__ = ["ACIS", "HRC", "approximate_acis_response"]
 
 ACIS_CHANNEL = 14.6 * u.eV
 """Width of a PI channel of Chandra's ACIS: channel c holds (c - 1) to c times this energy."""
@@ -26,10 +26,20 @@ ACIS = Mission(
     overflow=ACIS_OVERFLOW,
     needs_telescope=False,
     flags_are_bad=True,
+    flag_remedy="with CIAO by dmcopy 'evt.fits[EVENTS][status=0,grade=0,2,3,4,6]'",
+    sky_pixel=0.492 * u.arcsec,
     # CIAO gives BACKSCAL as a fraction of the whole sky image, of 8192 x 8192 pixels of 0.492 arcsec.
     backscal_area=(8192 * 0.492 * u.arcsec) ** 2,
 )
 """Chandra's ACIS, whose PI channels CIAO makes from energies."""
+
+HRC = Mission(
+    name="Chandra HRC",
+    telescope="CHANDRA",
+    instruments=("HRC",),
+    no_energies="its pulse heights hardly depend on the energy (Chandra Proposers' Observatory Guide, chapter 7)",
+)
+"""Chandra's HRC, which has next to no energy resolution."""
 
 # FWHM (eV) of a monochromatic line at 1.49 and 5.9 keV. acis-s: the back-illuminated S3, Chandra Proposers' Observatory
 # Guide, chapter 6. acis-i: front-illuminated, corrected for charge transfer inefficiency; there it grows with the
