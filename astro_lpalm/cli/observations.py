@@ -15,12 +15,12 @@ def _bin(options):
     """Bin an event list, or several, into a cube of counts."""
     from ..cube import EventCube
 
-    others = (*(options.exposure or ()), options.region, options.mask, options.like)
+    others = (*(options.exposure or ()), options.region, options.mask, options.like, options.ebounds)
     check_outputs(options, reads=(*options.events, *others), writes={"--output": options.output})
     names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region",
-             "mask")  # fmt: skip
+             "mask", "ebounds", "channel_energy")  # fmt: skip
     chosen = {name: getattr(options, name) for name in names}
-    for name in ("energy", "energy_edges", "size"):
+    for name in ("energy", "energy_edges", "size", "channel_energy"):
         if chosen[name] is not None:
             chosen[name] = u.Quantity(chosen[name])
     chosen["like"] = None if options.like is None else EventCube.read(options.like)
@@ -37,7 +37,9 @@ def _bin_options(command):
     command.add_argument("--energy", nargs=2, type=kev, metavar=("LOW", "HIGH"), help="range (keV; default: 0.5 7)")
     command.add_argument("--n-energy", type=int, help="number of equal energy bins (default: 65)")
     command.add_argument("--energy-edges", nargs="+", type=kev, help="edges of the energy bins (keV)")
-    command.add_argument("--bin-factor", type=float, help="sky pixels to the side of an image pixel (default: 1)")
+    command.add_argument("--bin-factor", type=float,
+                         help="sky pixels to the side of an image pixel (default: the "
+                         "mission's, mostly 1)")  # fmt: skip
     command.add_argument("--pixel-scale", type=arcsec, help="side of an image pixel (arcsec)")
     command.add_argument("--bounds", nargs=4, type=float, metavar=("X0", "X1", "Y0", "Y1"),
                          help="range in sky pixels (default: that of the selected events)")  # fmt: skip
@@ -48,6 +50,10 @@ def _bin_options(command):
     command.add_argument("--exposure", nargs="+", metavar="FILE",
                          help="exposure map, a FITS image on any celestial WCS; one for each event list")  # fmt: skip
     command.add_argument("--like", metavar="CUBE", help="cube file whose pixels and energy bins are taken")
+    command.add_argument("--ebounds", metavar="FILE", help="RMF, or PHA file that names one, with the energies of PI "
+                         "channels (default: the mission's)")  # fmt: skip
+    command.add_argument("--channel-energy", nargs="+", type=kev, metavar="ENERGY", help="width of a PI channel, or "
+                         "where channel 0 begins and the width (keV)")  # fmt: skip
 
 
 def _simulate(options):

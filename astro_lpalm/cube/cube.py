@@ -127,6 +127,8 @@ class EventCube(NDData):
         mask=None,
         exposure=None,
         like=None,
+        ebounds=None,
+        channel_energy=None,
     ):
         """Count the events of a list, or of several, into a cube.
 
@@ -134,7 +136,8 @@ class EventCube(NDData):
         ----------
         events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`, or list of these
             The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
-            of its PI channel (of a known mission), and an overflow channel is left out. An event that TNULL says
+            of its PI channel (of a known mission), and an overflow channel is left out. Without X and Y, RA and DEC
+            are projected on the plane that touches the sky in ``center``, or the pointing. An event that TNULL says
             to have no energy or position is left out too. Of several tables of events the first is read, with a
             warning; give the HDUs as a list to add them up. Several observations,
             whatever their aim points and roll angles, go onto the tangent plane of the first, or that of ``like``;
@@ -146,8 +149,9 @@ class EventCube(NDData):
         energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
             Edges of the energy bins, instead of ``energy`` and ``n_energy``.
         bin_factor : float, optional
-            Side of a pixel in sky pixels of the list; 1 if not given. A list with whole numbers for positions needs a
-            whole number.
+            Side of a pixel in sky pixels of the list; the mission's if not given, which is 1 but where sky pixels are
+            far smaller than the telescope can tell apart (XMM-Newton, eROSITA: 80; ROSAT: 15). A list with whole
+            numbers for positions needs a whole number.
         pixel_scale : `~astropy.units.Quantity`, optional
             Side of a pixel as an angle, instead of ``bin_factor``.
         bounds : tuple of 4 float, optional
@@ -168,6 +172,12 @@ class EventCube(NDData):
         like : EventCube, optional
             A cube whose pixels the new one gets, and whose energy bins, where no others are asked for: of a blank
             field, for instance, or of another instrument.
+        ebounds : str or `os.PathLike`, optional
+            An RMF, or a PHA file that names one, whose EBOUNDS tells the energies of PI channels, in place of the
+            mission's and of ENERGY.
+        channel_energy : `~astropy.units.Quantity`, optional
+            The same as a scale: width of a channel, channel 0 beginning at 0; or where channel 0 begins, and the
+            width.
 
         Returns
         -------
@@ -224,10 +234,11 @@ class EventCube(NDData):
         if like is not None and energy is n_energy is energy_edges is None:
             energy_edges = like.energy_edges
         edges = choose_energy_edges(energy, n_energy, energy_edges)
+        channels = {"ebounds": ebounds, "channel_energy": channel_energy}
         where = {"bin_factor": bin_factor, "pixel_scale": pixel_scale, "bounds": bounds, "center": center, "size": size}
 
         def cubes():
-            for counts, outside, header, of_this in bin_events(events, edges, where, region, exposure, like):
+            for counts, outside, header, of_this in bin_events(events, edges, where, region, exposure, like, channels):
                 wcs = celestial_wcs(celestial_cards(header))
                 cube = cls(counts, energy_edges=edges, wcs=wcs, mask=outside, meta=header)
                 yield cube if of_this is None else cube.with_exposure(of_this)

@@ -8,15 +8,18 @@ import numpy as np
 from astropy.io import fits
 
 from .._headers import header_number
-from ..missions import find
+from ..missions import Mission, find, given_channels
 from .event_checks import good_times, warn_of_flags, warn_of_times
 from .event_energies import check_energy_columns, event_energies
+from .event_positions import PLANE_COLUMNS, project, sky_columns
 from .event_table import check_numbers, describe_table, find_column, opened_table, read_columns, without_value
 
 __all__ = ["EventList", "read_events"]
 
 # Events handled at once: temporaries stay in the processor's cache.
 _CHUNK = 1 << 15
+
+_READ = ("X", "Y", "RA", "DEC", "ENERGY", "PI", "TIME", "CCD_ID")
 
 # Floating-point positions of fewer events may be whole numbers by chance, or by somebody's hand.
 _FEWEST_WHOLE = 100
@@ -45,6 +48,8 @@ class EventList:
         Their positions in the table, from 1.
     where : str
         How to call the list in messages.
+    mission : `~astro_lpalm.missions.Mission` or None
+        What it is from, where that is known.
     moved : bool
         Whether the positions are in the sky pixels of another observation.
     """
@@ -59,6 +64,7 @@ class EventList:
     names: tuple
     columns: tuple
     where: str
+    mission: Mission | None = None
     moved: bool = False
 
     def chunks(self):
@@ -132,17 +138,22 @@ class EventList:
         return (low[0], high[0], low[1], high[1]) if np.isfinite(low).all() else None
 
 
-def read_events(events):
+def read_events(events, *, ebounds=None, channel_energy=None, center=None):
     """Read what a cube needs of an event list.
 
     Parameters
     ----------
     events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`
-        An event list with columns X, Y and ENERGY or PI, in any order and case. Without ENERGY, the energy of an
-        event is the centre of its PI channel, as the mission defines them (see
+        An event list with columns X and Y, or else RA and DEC, and ENERGY or PI, in any order and case. Without
+        ENERGY, the energy of an event is the centre of its PI channel, as the mission defines them (see
         `astro_lpalm.missions`), and an overflow channel has none.
         Of several tables of events the first is read. Of a single table HDU, the primary header and the good time
         intervals are not known.
+    ebounds, channel_energy
+        Energies of PI channels in place of the mission's, and of ENERGY, as `~astro_lpalm.missions.given_channels`
+        takes them.
+    center : `~astropy.coordinates.SkyCoord`, optional
+        Where the plane touches the sky that RA and DEC are projected on; the pointing if not given.
 
     Returns
     -------
@@ -156,51 +167,49 @@ def read_events(events):
     TypeError
         If ``events`` is something else.
     ValueError
-        If there is no event table, no X or Y, or they are no numbers; no energy, and no PI of an instrument that is
+        If there is no event table, no position, or they are no numbers; no energy, and no PI of an instrument that is
         known; no event, or an energy that is NaN or negative.
 
     Warns
     -----
     `~astropy.utils.exceptions.AstropyUserWarning`
-        If there are other tables of events, events outside the good time intervals or with status bits set, or an
-        energy column without a unit.
+        If there are other tables of events, events outside the good time intervals or with bits set that flag bad
+        ones, or an energy column without a unit.
     """
     path = events if isinstance(events, str | os.PathLike) else None
     with opened_table(events) as (table, hdulist, where):
         header, names, units = describe_table(table, hdulist, where)
-        found = {key: find_column(names, key) for key in ("X", "Y", "ENERGY", "PI", "TIME", "CCD_ID", "STATUS")}
-        mission = find(header, where)
-        _check_columns(found, names, mission, header, where)
+        mission = given_channels(find(header, where), ebounds, channel_energy)
+        flags = "STATUS" if mission is None or not mission.flags_are_bad else mission.flag_column
+        found = {key: find_column(names, key) for key in (*_READ, flags)}
+        sky = sky_columns(found, names, where)
+        if ebounds is not None or channel_energy is not None:
+            found["ENERGY"] = None
+        check_energy_columns(found["ENERGY"] is not None, found["PI"] is not None, names, mission, header, where)
         intervals = good_times(hdulist, where) if found["TIME"] else []
-        kinds = ["X", "Y", "ENERGY" if found["ENERGY"] else "PI"]
-        judged = (["TIME", "CCD_ID"] if intervals else []) + ["STATUS"]
+        kinds = [*sky, "ENERGY" if found["ENERGY"] else "PI"]
+        judged = (["TIME", "CCD_ID"] if intervals else []) + [flags]
         kinds += [key for key in judged if found[key]]
         columns = dict(zip(kinds, read_columns(table, [found[key] for key in kinds], path, where)))
         missing = {key: without_value(table, found[key], columns[key], where) for key in kinds[:3]}
-    if len(columns["X"]) == 0:
+    if len(columns[sky[0]]) == 0:
         msg = f"{where} holds no events."
         raise ValueError(msg)
     check_numbers({found[key]: columns[key] for key in kinds[:3]}, where)
     warn_of_times(columns.get("TIME"), columns.get("CCD_ID"), intervals, header, where)
-    warn_of_flags(columns.get("STATUS"), mission, header, where)
-    x, y = (
-        columns[key] if missing[key] is None else np.where(missing[key], np.nan, columns[key]) for key in ("X", "Y")
-    )
+    warn_of_flags(columns.get(flags), flags, mission, header, where)
+    x, y = (columns[key] if missing[key] is None else np.where(missing[key], np.nan, columns[key]) for key in sky)
+    names_of_sky = found[sky[0]], found[sky[1]]
+    numbers = tuple(names.index(name) + 1 for name in names_of_sky)
+    if sky[0] == "RA":
+        x, y, header = project(x, y, [units[name] for name in names_of_sky], header, mission, center, where)
+        numbers, names_of_sky = PLANE_COLUMNS, ("x", "y")
     kind = kinds[2]
     energy, unit = event_energies(columns[kind], missing[kind], kind, units[found[kind]], mission, where)
     # With energies at hand PI need not be read: these events are the ones above its last but one channel.
-    has_channels = found["PI"] is not None and mission is not None
+    has_channels = found["PI"] is not None and mission is not None and not mission.no_energies
     overflow = (mission.overflow_energy.to_value(unit), mission.overflow) if has_channels else (np.inf, None)
-    sky = found["X"], found["Y"]
-    return EventList(x, y, energy, unit, *overflow, header, sky, tuple(names.index(n) + 1 for n in sky), where)
-
-
-def _check_columns(found, names, mission, header, where):
-    listing = f"its columns are {', '.join(names)}."
-    if found["X"] is None or found["Y"] is None:
-        msg = f"{where} has no sky coordinates X and Y: {listing}"
-        raise ValueError(msg)
-    check_energy_columns(found["ENERGY"] is not None, found["PI"] is not None, names, mission, header, where)
+    return EventList(x, y, energy, unit, *overflow, header, names_of_sky, numbers, where, mission)
 
 
 def _all_whole(values):

@@ -99,7 +99,7 @@ def choose_grid(
         If the arguments contradict each other, lack a unit or are out of range, or the region lies off the image.
     """
     sky_pixel = proj_plane_pixel_scales(sky_wcs) * u.deg
-    bin_factor = _bin_factor(bin_factor, pixel_scale, sky_pixel[0])
+    bin_factor = _bin_factor(bin_factor, pixel_scale, sky_pixel[0], events[0].mission)
     if bounds is not None:
         if center is not None or size is not None:
             msg = "give either bounds or center and size, not both."
@@ -110,14 +110,15 @@ def choose_grid(
     return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
 
 
-def _bin_factor(bin_factor, pixel_scale, sky_pixel):
+def _bin_factor(bin_factor, pixel_scale, sky_pixel, mission):
     if bin_factor is not None and pixel_scale is not None:
         msg = "give either bin_factor or pixel_scale, not both."
         raise ValueError(msg)
     if pixel_scale is not None:
         # Rounded, so that a whole number of sky pixels stays one on its way through angles.
         return round(float(_angle(pixel_scale, "pixel_scale", (1,))[0] / sky_pixel.to_value(u.deg)), 9)
-    bin_factor = 1.0 if bin_factor is None else bin_factor
+    if bin_factor is None:
+        return 1.0 if mission is None else float(mission.bin_factor)
     if not isinstance(bin_factor, Real) or not 0 < bin_factor < np.inf:
         msg = f"bin_factor={bin_factor!r} must be a positive number of sky pixels; pixel_scale takes an angle."
         raise ValueError(msg)

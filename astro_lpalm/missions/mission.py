@@ -72,8 +72,8 @@ class Mission:
     ...     last_channel=4095,
     ...     channel_width=6 * u.eV,
     ... )
-    >>> print(sxi.energies([0, 500]))
-    [0.003 3.003] keV
+    >>> print(sxi.energies([100, 500]))
+    [0.603 3.003] keV
     >>> sxi.matches({"TELESCOP": "HITOMI", "INSTRUME": "SXI"})
     True
     """

@@ -41,7 +41,7 @@ def find(header, where: str = "the header") -> Mission | None:
     Returns
     -------
     mission : Mission or None
-        The first of `known_missions` that matches; None where none does.
+        Of `known_missions` the one that matches, that of another package before our own; None where none does.
 
     Warns
     -----
@@ -61,7 +61,7 @@ def find(header, where: str = "the header") -> Mission | None:
     >>> print(find({"TELESCOP": "EP", "INSTRUME": "WXT"}))
     None
     """
-    return next((mission for mission in known_missions() if mission.matches(header, where)), None)
+    return next((mission for mission in reversed(known_missions()) if mission.matches(header, where)), None)
 
 
 @cache
