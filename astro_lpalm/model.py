@@ -16,8 +16,9 @@ from ._files import open_fits, write_fits
 from ._headers import header_number, header_text
 from ._names import check_component_names
 from .data import packaged_files
+from .forward import check_data
 from .grid import ebounds_hdu, read_ebounds
-from .separation import UnrolledPALM, check_data
+from .separation import UnrolledPALM
 from .separation import refine as refine_spectra
 from .spectra import SpectralPrior
 

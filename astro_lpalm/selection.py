@@ -9,6 +9,7 @@ from scipy.special import xlogy
 
 from .forward import count_blocks
 from .grid.energies import describe_grid
+from .grid.nesting import difference
 from .model import Model
 from .pipeline import as_background, as_cube, separate
 from .separation import poisson_sources
@@ -83,10 +84,11 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
             warnings.simplefilter("ignore", SeparationWarning)  # the table says which are bad
             result = separate(seen, model, **options)
         edges = result.cube.energy_edges if edges is None else edges
-        if not np.array_equal(edges, result.cube.energy_edges):
+        if differs := difference(result.cube.energy_edges.value, edges.value, same=True):
             msg = (
                 f"model {name!r} has {describe_grid(result.cube.energy_edges)}, but {next(iter(models))!r} has "
-                f"{describe_grid(edges)}: likelihoods compare only on the same bins; train both models on these."
+                f"{describe_grid(edges)}, {differs}: likelihoods compare only on the same bins; train both models on "
+                "these."
             )
             raise ValueError(msg)
         X = held.rebin(edges).matrix()

@@ -10,7 +10,6 @@ import warnings
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
 from astro_lpalm import EventCube, load_model
@@ -18,7 +17,6 @@ from astro_lpalm._files import write_fits
 from astro_lpalm.cube.region import read_region
 from astro_lpalm.instrument import PHA, Response
 from astro_lpalm.results import Separation
-from astro_lpalm.simulate import simulate_events
 from astro_lpalm.spectra import SpectralLibrary, read_table_model
 from astro_lpalm.training.checkpoint import read_checkpoint, write_checkpoint
 
@@ -29,26 +27,8 @@ from .spectra.table_files import make_table, ramp
 BLOCK, CARD = 2880, 80
 DOCUMENTED = (OSError, ValueError, TypeError)
 IDENTITY = {"seed": 1}
-CENTER = SkyCoord(350.866, 58.815, unit="deg")
 REGION = 'fk5\ncircle(350.866,58.815,8")\n-box(23:23:27.8,+58:48:54,3",4",20)\nphysical; ellipse(4096,4097,5,3,10)\n'
-COMPONENTS = """
-[energy]
-range = [1.0, 4.0]
-n_bins = 12
-[response]
-instrument = "acis-s"
-[[components]]
-name = "soft"
-model = "Synchrotron"
-[components.parameters]
-photon_index = [3.5, 4.5]
-[[components]]
-name = "line"
-model = "EmissionLine"
-[components.parameters]
-energy = 1.85
-sigma = 1000.0
-"""
+LINE = '[[components]]\nname = "line"\nmodel = "EmissionLine"\n[components.parameters]\nenergy = 1.85\nsigma = 1000.0\n'
 VALUES = (
     "", "'20000.0'", "'text'", "'unfinished", "unquoted", "nan", "-inf", "1.5e-03", "1e400", "T", "(1, 2)", "0", "-1",
     "1", "2", "7", "999", "1000000000", "1099511627776", "9223372036854775807", "1E-30", "-32", "'2A'", "'1PE(9)'",
@@ -71,9 +51,7 @@ def make_files(folder):
     Separation(cube, toy.spectra(), sources, list(toy.NAMES)).write(folder / "result.fits")
     toy.model().write(folder / "model.fits")
     write_checkpoint(folder / "training.ckpt", {"a": np.arange(6.0).reshape(2, 3), "b": np.float32(2)}, IDENTITY)
-    events = simulate_events(
-        toy.images() / 50, toy.spectra(), toy.EDGES, center=CENTER, pixel_scale=1 * u.arcsec, seed=0
-    )
+    events = toy.events(share=0.02)
     write_fits(events, folder / "events.fits")
     arrays = {"soft": np.abs(np.random.default_rng(1).normal(5, 1, (4, 12))), "hard": np.ones((3, 12))}
     SpectralLibrary.from_arrays(arrays, toy.EDGES).write(folder / "library.fits", n=5)
@@ -92,7 +70,7 @@ def make_files(folder):
             continue
         files[f"{kind}, bare"] = path.with_name(f"{path.stem}_bare{path.suffix}")
         files[f"{kind}, bare"].write_bytes(_without_checksums(path.read_bytes()))
-    for kind, text in (("region", REGION), ("components", COMPONENTS)):
+    for kind, text in (("region", REGION), ("components", toy.COMPONENTS + LINE)):
         files[kind] = folder / (kind + {"region": ".reg", "components": ".toml"}[kind])
         files[kind].write_text(text)
     return files

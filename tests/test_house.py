@@ -1,7 +1,8 @@
-"""The house keeps its order: who imports whom, how long files are, and what each room is for. Nothing is run."""
+"""The house keeps its order: who imports whom, how long files are, and what each room is for."""
 
 import ast
 import graphlib
+import importlib
 import io
 import re
 import tokenize
@@ -10,21 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "astro_lpalm"
+MAP = ROOT.parent / "CONTRIBUTING.md"
 FILES = sorted(ROOT.rglob("*.py"))
+ROOMS = [
+    name.removesuffix("/").removesuffix(".py")
+    for name in re.findall(r"^\| `(\w+(?:/|\.py))`", MAP.read_text(encoding="utf-8"), re.MULTILINE)
+]
+DOORS = "__init__", "__main__"  # they lead to any room
 
-# What every room may use, in the order in which these may use each other.
-SHARED = (
-    "_headers", "_text", "_names", "_progress", "_memory", "_shell", "_fits_scan", "_fits", "_files", "_toml", "data",
-)  # fmt: skip
-ROOMS = (
-    "grid", "instrument", "missions", "cube", "transforms", "spectra", "sources", "forward", "separation", "model",
-    "training", "trust", "results", "separator", "pipeline", "simulate", "selection", "demo", "reproduce", "cli",
-)  # fmt: skip
-DOORS = "__init__", "__main__"  # the front doors, which lead to any room
-ORDER = (*SHARED, *ROOMS, *DOORS)
-
-# (file, module imported): why it may import what lies below it.
-UPWARD = {}
 # (file, module imported): why it may import from a private module of another room.
 PRIVATE = {
     ("results/_pha.py", "instrument._on_bins"): "to import from instrument instead, which has it too",
@@ -58,26 +52,29 @@ def imports(path):
                 yield from [([*module, name], []) for name in names] if not module else [(module, names)]
 
 
-# Imported by a method when it is called: the bridge makes cubes, and a cube offers it.
-LATER = {"cube.cube": {"cube.bridges"}}
+def room_of(path):
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def place(room):
+    """Where a room is on the map; above all are the files that any may use, below all the doors."""
+    return len(ROOMS) if room in DOORS else -1 if room.startswith("_") else ROOMS.index(room)
 
 
 def across(path):
     """Give (module, names) of what a file imports from other rooms; the version is nobody's."""
-    own = path.relative_to(ROOT).with_suffix("").parts[0]
+    own = room_of(path)
     return [(module, names) for module, names in imports(path) if module and module[0] not in (own, "__version__")]
 
 
-def test_every_room_has_a_place_in_the_order():
-    found = {path.relative_to(ROOT).with_suffix("").parts[0] for path in FILES}
-    assert found == set(ORDER)
+def test_the_map_shows_every_room_once():
+    assert sorted(ROOMS) == sorted({room_of(path) for path in FILES if not room_of(path).startswith("_")})
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_room_imports_only_rooms_above_it(path):
-    own = ORDER.index(path.relative_to(ROOT).with_suffix("").parts[0])
-    upward = {(name_of(path), ".".join(module)) for module, _ in across(path) if ORDER.index(module[0]) > own}
-    assert upward <= set(UPWARD)
+    own = place(room_of(path))
+    assert [".".join(module) for module, _ in across(path) if place(module[0]) > own] == []
 
 
 def test_modules_do_not_import_each_other_in_circles():
@@ -91,7 +88,7 @@ def test_modules_do_not_import_each_other_in_circles():
             # What a package is asked for may be a module of it.
             parts = {f"{module}.{name}" for name in names} & modules
             wanted |= parts or ({module} & modules)
-        graph[own] = wanted - {own} - LATER.get(own, set())
+        graph[own] = wanted - {own}
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(modules)
 
 
@@ -99,7 +96,7 @@ def test_modules_do_not_import_each_other_in_circles():
 def test_no_private_name_crosses_a_room(path):
     private = set()
     for module, names in across(path):
-        parts = [*module[1:], *names] if module[0] in SHARED else [*module, *names]
+        parts = [*module[1:], *names]
         if any(part.startswith("_") for part in parts):
             private.add((name_of(path), ".".join(module)))
     assert private <= set(PRIVATE)
@@ -145,6 +142,14 @@ def test_a_room_says_what_it_is_for_and_what_it_shows(path):
     for node in stars:
         module = path.parent.joinpath(*node.module.split("."))
         assert shows(parse(module.with_suffix(".py") if not module.is_dir() else module / "__init__.py"))
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if (ROOT / room).is_dir()])
+def test_what_a_room_shows_is_there_once_and_described(room):
+    module = importlib.import_module(f"astro_lpalm.{room}")
+    assert len(module.__all__) == len(set(module.__all__))
+    shown = [getattr(module, name) for name in module.__all__]
+    assert [each for each in shown if callable(each) and not each.__doc__] == []
 
 
 def shows(tree):

@@ -3,15 +3,46 @@
 import astropy.units as u
 import numpy as np
 import torch
+from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
 from astro_lpalm import EventCube
 from astro_lpalm.model import Model
 from astro_lpalm.separation import UnrolledPALM
+from astro_lpalm.simulate import simulate_events
 from astro_lpalm.spectra import SpectralPrior
 
 EDGES = np.linspace(1, 4, 13) * u.keV
 NAMES = ("soft", "hard")
+CENTER = SkyCoord(350.866, 58.815, unit="deg")
+COMPONENTS = """
+[energy]
+range = [1.0, 4.0]
+n_bins = 12
+[response]
+instrument = "acis-s"
+[[components]]
+name = "soft"
+model = "Synchrotron"
+[components.parameters]
+photon_index = [3.5, 4.5]
+[components.source]
+fraction = 0.5
+shape = 0.5
+[[components]]
+name = "hard"
+model = "Synchrotron"
+[components.parameters]
+photon_index = [0.5, 1.0]
+[components.source]
+fraction = 0.5
+shape = 0.5
+[training]
+n_samples = 40
+n_pixels = 60
+epochs = 2
+batch_size = 6
+"""
 
 
 def spectra(n=2, m=12):
@@ -49,6 +80,11 @@ def cube(n=2, seed=0, **options):
     if seed is not None:
         data = np.random.default_rng(seed).poisson(data).astype(np.int32)
     return EventCube(data, **{"energy_edges": EDGES, "wcs": wcs()} | options)
+
+
+def events(share=1.0):
+    """Event list of the photons of `images` with `spectra`, or of a share of them."""
+    return simulate_events(images() * share, spectra(), EDGES, center=CENTER, pixel_scale=1 * u.arcsec, seed=0)
 
 
 def prior(n=2, rank=2):

@@ -37,9 +37,8 @@ def _bin_options(command):
     command.add_argument("--energy", nargs=2, type=kev, metavar=("LOW", "HIGH"), help="range (keV; default: 0.5 7)")
     command.add_argument("--n-energy", type=int, help="number of equal energy bins (default: 65)")
     command.add_argument("--energy-edges", nargs="+", type=kev, help="edges of the energy bins (keV)")
-    command.add_argument("--bin-factor", type=float,
-                         help="sky pixels to the side of an image pixel (default: the "
-                         "mission's, mostly 1)")  # fmt: skip
+    command.add_argument("--bin-factor", type=float, help="sky pixels to the side of an image pixel (of XMM-Newton and "
+                         "eROSITA 80, of ROSAT 15; default: 1)")  # fmt: skip
     command.add_argument("--pixel-scale", type=arcsec, help="side of an image pixel (arcsec)")
     command.add_argument("--bounds", nargs=4, type=float, metavar=("X0", "X1", "Y0", "Y1"),
                          help="range in sky pixels (default: that of the selected events)")  # fmt: skip

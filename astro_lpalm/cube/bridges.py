@@ -1,49 +1,13 @@
 """Cubes and component images as objects of gammapy and ndcube, and back; both packages are optional."""
 
-from importlib import import_module
-
 import astropy.units as u
 import numpy as np
 from astropy.nddata import NDData
 
 from .cube import EventCube
+from .exports import to_gammapy, to_ndcube
 
 __all__ = ["from_gammapy", "from_ndcube", "to_gammapy", "to_ndcube"]
-
-
-def to_gammapy(data):
-    """Make a gammapy map.
-
-    Parameters
-    ----------
-    data : `~astro_lpalm.cube.EventCube` or `~astropy.nddata.NDData`
-        A cube, or an image with a celestial WCS such as those of `~astro_lpalm.results.Separation.images`.
-
-    Returns
-    -------
-    ``gammapy.maps.WcsNDMap``
-        With an axis ``energy`` if ``data`` is a cube; NaN in masked pixels, as maps have no mask.
-
-    Raises
-    ------
-    ImportError
-        If gammapy is not installed.
-
-    Examples
-    --------
-    >>> from astro_lpalm.cube.bridges import to_gammapy
-    >>> maps = {name: to_gammapy(image) for name, image in result.images.items()}  # doctest: +SKIP
-    """
-    maps = _load("gammapy.maps")
-    ny, nx = data.data.shape[-2:]
-    axes = None
-    if isinstance(data, EventCube):
-        axes = [maps.MapAxis.from_energy_edges(data.energy_edges, name="energy")]
-    values = np.array(data.data, dtype=float)
-    if data.mask is not None:
-        values[np.broadcast_to(data.mask, values.shape)] = np.nan
-    geom = maps.WcsGeom(wcs=data.wcs, npix=(nx, ny), axes=axes)
-    return maps.WcsNDMap(geom, data=values, unit=data.unit or "", meta=dict(data.meta or {}))
 
 
 def from_gammapy(gammapy_map):
@@ -82,35 +46,6 @@ def from_gammapy(gammapy_map):
     meta = gammapy_map.meta or None
     edges = geom.axes[0].edges
     return EventCube(data, energy_edges=edges, wcs=geom.wcs, mask=mask if mask.any() else None, meta=meta)
-
-
-def to_ndcube(data):
-    """Make an NDCube.
-
-    Parameters
-    ----------
-    data : `~astro_lpalm.cube.EventCube` or `~astropy.nddata.NDData`
-        As `to_gammapy` takes it.
-
-    Returns
-    -------
-    ``ndcube.NDCube``
-        With the mask and uncertainty of ``data``. Of a cube the WCS is `EventCube.wcs3d`, with a third axis of energy
-        (in J, which the standard prescribes), and the mask has the shape of the data; the edges of the bins are also
-        in ``meta["energy_edges"]``.
-
-    Raises
-    ------
-    ImportError
-        If ndcube is not installed.
-    """
-    ndcube = _load("ndcube")
-    wcs, mask, meta = data.wcs, data.mask, dict(data.meta or {})
-    if isinstance(data, EventCube):
-        wcs = data.wcs3d
-        mask = None if mask is None else np.broadcast_to(mask, data.data.shape)
-        meta["energy_edges"] = data.energy_edges
-    return ndcube.NDCube(data.data, wcs=wcs, unit=data.unit, mask=mask, uncertainty=data.uncertainty, meta=meta)
 
 
 def from_ndcube(cube):
@@ -155,12 +90,3 @@ def _edges_of(wcs, n):
     except (IndexError, u.UnitsError) as error:
         msg = "the third axis of the NDCube's WCS is not one of energy; give meta['energy_edges'], a Quantity."
         raise ValueError(msg) from error
-
-
-def _load(name):
-    try:
-        return import_module(name)
-    except ImportError as error:
-        package = name.split(".")[0]
-        msg = f"this needs {package}, which cannot be imported ({error}): pip install 'astro_lpalm[bridges]'."
-        raise ImportError(msg) from error

@@ -7,6 +7,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from ..grid.energies import describe_grid
+from ..grid.nesting import difference, find_edges
 from ..instrument.exposure import unexposed
 
 __all__ = ["check_values", "checked_mask", "checked_wcs", "native", "nested_edges", "warn_of_lost_counts"]
@@ -73,17 +74,14 @@ def checked_wcs(wcs):
 
 
 def nested_edges(new, old):
-    """Find each of the new edges of energy bins (keV) among the old: their indices, to a millionth of a bin."""
-    distance = np.abs(old.value[:, np.newaxis] - new.value)
-    nearest = distance.argmin(axis=0)
-    tolerance = 1e-6 * np.diff(old.value).min()
-    if (distance.min(axis=0) > tolerance).any() or (np.diff(nearest) == 0).any():
+    """Find each of the new edges of energy bins (keV) among the old: their indices."""
+    if differs := difference(new.value, old.value):
         msg = (
-            f"the energy grids do not nest: the cube has {describe_grid(old)}, asked for were {describe_grid(new)}. "
-            "Every new edge must be one of the cube's; make the cube again with these energy_edges."
+            f"the energy grids do not nest: the cube has {describe_grid(old)}, asked for were {describe_grid(new)}, of "
+            f"which {differs}. Every new edge must be one of the cube's; make the cube again with these energy_edges."
         )
         raise ValueError(msg)
-    return nearest
+    return find_edges(new.value, old.value)[0]
 
 
 def warn_of_lost_counts(cube, exposure):

@@ -7,22 +7,19 @@ import numpy as np
 from astropy.nddata import NDData
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from .._files import naming, open_fits, write_fits
+from .._files import naming
 from ..grid.energies import as_energy_edges, describe_grid
-from ..grid.sky import celestial_cards, celestial_wcs
 from ..instrument.exposure import checked_exposure, read_exposure
-from .binning import bin_events, is_several
 from .checks import check_values, checked_mask, checked_wcs, native, nested_edges, warn_of_lost_counts
 from .coordinates import celestial_header, full_wcs, moved_coordinates, whole_slices
-from .images import cube_hdulist, read_image
+from .exports import to_ndcube
+from .io import CubeIO
 from .masking import read_mask
-from .observations import add_up, merge_headers
-from .selection import choose_energy_edges
 
 __all__ = ["EventCube"]
 
 
-class EventCube(NDData):
+class EventCube(CubeIO, NDData):
     """Counts on a grid of energies and sky pixels.
 
     Parameters
@@ -110,281 +107,6 @@ class EventCube(NDData):
         # A header is changed by hand: it belongs to one cube alone, as does the WCS.
         super().__init__(data, mask=mask, wcs=checked_wcs(wcs).deepcopy(), meta=copy.deepcopy(meta), unit=u.count)
 
-    @classmethod
-    def from_events(
-        cls,
-        events,
-        *,
-        energy=None,
-        n_energy=None,
-        energy_edges=None,
-        bin_factor=None,
-        pixel_scale=None,
-        bounds=None,
-        center=None,
-        size=None,
-        region=None,
-        mask=None,
-        exposure=None,
-        like=None,
-        ebounds=None,
-        channel_energy=None,
-    ):
-        """Count the events of a list, or of several, into a cube.
-
-        Parameters
-        ----------
-        events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`, or list of these
-            The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
-            of its PI channel (of a known mission), and an overflow channel is left out. Without X and Y, RA and DEC
-            are projected on the plane that touches the sky in ``center``, or the pointing. An event that TNULL says
-            to have no energy or position is left out too. Of several tables of events the first is read, with a
-            warning; give the HDUs as a list to add them up. Several observations,
-            whatever their aim points and roll angles, go onto the tangent plane of the first, or that of ``like``;
-            `merge` adds them up.
-        energy : `~astropy.units.Quantity`, shape (2,), optional
-            Lowest and highest energy; 0.5 to 7 keV if not given.
-        n_energy : int, optional
-            Number of equal energy bins; 65 if not given.
-        energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
-            Edges of the energy bins, instead of ``energy`` and ``n_energy``.
-        bin_factor : float, optional
-            Side of a pixel in sky pixels of the list; the mission's if not given, which is 1 but where sky pixels are
-            far smaller than the telescope can tell apart (XMM-Newton, eROSITA: 80; ROSAT: 15). A list with whole
-            numbers for positions needs a whole number.
-        pixel_scale : `~astropy.units.Quantity`, optional
-            Side of a pixel as an angle, instead of ``bin_factor``.
-        bounds : tuple of 4 float, optional
-            x0, x1, y0, y1, the edges of the image in sky pixels, counted from 1 as FITS does. As with CIAO's
-            ``[bin x=x0:x1:b]``, pixel edges lie at x0, x0 + b, ..., and columns of whole numbers have their first
-            and last values for bounds. Where b does not divide the width, the last pixel ends beyond x1.
-        center : `~astropy.coordinates.SkyCoord`, optional
-            Centre of the image, together with ``size`` instead of ``bounds``. Where positions are whole numbers, the
-            image begins at the nearest edge between two sky pixels.
-        size : `~astropy.units.Quantity`, optional
-            Side of the image, or its width and height, as angles; rounded up to whole pixels.
-        region : str, `os.PathLike`, `~regions.Region` or list of `~regions.Region`, optional
-            A DS9 or CIAO region file, or shapes. Pixels whose centres lie outside are masked, and events outside
-            are not counted. Exclusions hold whatever their order. Pixel shapes are in sky pixels of the list.
-        mask, exposure
-            As `with_mask` and `with_exposure` take them; of several observations ``exposure`` is a list, with one
-            for each.
-        like : EventCube, optional
-            A cube whose pixels the new one gets, and whose energy bins, where no others are asked for: of a blank
-            field, for instance, or of another instrument.
-        ebounds : str or `os.PathLike`, optional
-            An RMF, or a PHA file that names one, whose EBOUNDS tells the energies of PI channels, in place of the
-            mission's and of ENERGY.
-        channel_energy : `~astropy.units.Quantity`, optional
-            The same as a scale: width of a channel, channel 0 beginning at 0; or where channel 0 begins, and the
-            width.
-
-        Returns
-        -------
-        cube : EventCube
-            Of 32-bit integers; its sum is the number of selected events. The log (level INFO) says how many events
-            were left out and why.
-
-        Raises
-        ------
-        FileNotFoundError, OSError
-            If a file does not exist, is not FITS or is truncated.
-        TypeError
-            If ``events`` or ``region`` is of an unsuitable type.
-        ValueError
-            If arguments contradict each other or lack a unit, a column or its coordinates are missing, there are no
-            energies and the channels are not those of an instrument that is known, an energy is NaN or negative, the
-            region is off the image, no event is selected, or the cube is too large for memory.
-
-        Warns
-        -----
-        `~astropy.utils.exceptions.AstropyUserWarning`
-            If a list speaks against what is done with it: events outside its good time intervals or with STATUS bits
-            set, bins outside the energies that it was filtered to, ENERGY without a unit (which its values tell), more
-            than one table of events, pixels that cut through whole sky pixels; or if lists are of different fields, or
-            one observation is given twice.
-
-        Notes
-        -----
-        Without ``bounds`` or ``center``, the image is the list's own (TLMIN and TLMAX of X and Y), cropped to the
-        bounding box of the region or, without one, to the events within the energy range.
-
-        A bin or a pixel contains its lower edge and not its upper one, as in CIAO's filters.
-
-        Examples
-        --------
-        >>> import astropy.units as u
-        >>> from astropy.io import fits
-        >>> from astro_lpalm import EventCube
-        >>> x = fits.Column("X", "E", coord_type="RA---TAN", coord_ref_value=350.85, coord_ref_point=4096.5,
-        ...                 coord_inc=-1.3667e-4, coord_unit="deg", array=[4096.2, 4096.4, 4098.0])
-        >>> y = fits.Column("Y", "E", coord_type="DEC--TAN", coord_ref_value=58.81, coord_ref_point=4096.5,
-        ...                 coord_inc=1.3667e-4, coord_unit="deg", array=[4097.0, 4097.1, 4096.0])
-        >>> energy = fits.Column("ENERGY", "E", unit="eV", array=[1820, 6700, 900])
-        >>> table = fits.BinTableHDU.from_columns([x, y, energy], name="EVENTS")
-        >>> cube = EventCube.from_events(table, energy=(0.5, 7) * u.keV, n_energy=2, bounds=(4095, 4099, 4095, 4099))
-        >>> cube.data.sum(axis=(1, 2))
-        array([2, 1])
-        >>> cube.data.shape
-        (2, 4, 4)
-        """
-        if like is not None and not isinstance(like, EventCube):
-            msg = f"like must be an EventCube, not {type(like).__name__}; EventCube.read reads one from a file."
-            raise TypeError(msg)
-        if like is not None and energy is n_energy is energy_edges is None:
-            energy_edges = like.energy_edges
-        edges = choose_energy_edges(energy, n_energy, energy_edges)
-        channels = {"ebounds": ebounds, "channel_energy": channel_energy}
-        where = {"bin_factor": bin_factor, "pixel_scale": pixel_scale, "bounds": bounds, "center": center, "size": size}
-
-        def cubes():
-            for counts, outside, header, of_this in bin_events(events, edges, where, region, exposure, like, channels):
-                wcs = celestial_wcs(celestial_cards(header))
-                cube = cls(counts, energy_edges=edges, wcs=wcs, mask=outside, meta=header)
-                yield cube if of_this is None else cube.with_exposure(of_this)
-
-        cube = cls.merge(cubes()) if is_several(events) else next(cubes())
-        return cube if mask is None else cube.with_mask(mask)
-
-    @classmethod
-    def merge(cls, cubes):
-        """Add up cubes of several observations.
-
-        Parameters
-        ----------
-        cubes : iterable of EventCube
-            On the same pixels and energy bins: those of ``from_events(..., like=the first)``.
-
-        Returns
-        -------
-        cube : EventCube
-            Counts and exposures are sums, relative exposures being multiplied by the exposure time (EXPOSURE) first.
-            Pixels that are masked in one cube add nothing to either, so that another fills its gaps; without
-            exposures they are masked in the sum. The header has what is common to all, the sums of EXPOSURE,
-            LIVETIME and ONTIME, and a HISTORY.
-
-        Raises
-        ------
-        ValueError
-            If there is no cube, pixels or energies differ, or some have exposures and others do not, or in other
-            units.
-
-        Examples
-        --------
-        >>> from astro_lpalm import EventCube
-        >>> first = EventCube.from_events("obs1_evt2.fits", pixel_scale=1 * u.arcsec)  # doctest: +SKIP
-        >>> second = EventCube.from_events("obs2_evt2.fits", like=first)  # doctest: +SKIP
-        >>> EventCube.merge([first, second])  # doctest: +SKIP
-        """
-        data, exposure, mask, headers, first = add_up(cubes)
-        header = merge_headers(headers)
-        wcs = celestial_wcs(celestial_cards(header))
-        return cls(
-            data,
-            energy_edges=first.energy_edges,
-            wcs=first.wcs if wcs is None else wcs,
-            mask=mask if mask.any() else None,
-            meta=header,
-            exposure=exposure,
-        )
-
-    @classmethod
-    def from_hdu(cls, hdu, energy_edges=None):
-        """Take a cube from a 3-D image.
-
-        Parameters
-        ----------
-        hdu : image HDU or `~astropy.io.fits.HDUList`
-            Axes (energy, y, x), with a celestial WCS on x and y. Of a list, the first 3-D image is taken, with the
-            energies of an EBOUNDS table, the mask (nonzero = excluded) of a MASK image and the exposure of an
-            EXPOSURE image.
-        energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
-            Edges of the energy bins. If not given they are those of the EBOUNDS table, which is the authority, or of
-            a linear third axis with a unit of energy.
-
-        Returns
-        -------
-        cube : EventCube
-
-        Raises
-        ------
-        TypeError
-            If ``hdu`` is something else.
-        ValueError
-            If there is no 3-D image, no energy grid, no celestial WCS, or the data cannot be used.
-
-        Examples
-        --------
-        >>> from astro_lpalm import EventCube
-        >>> EventCube.from_hdu(hdulist)  # doctest: +SKIP
-        """
-        data, header, wcs, edges, mask, exposure = read_image(hdu, energy_edges)
-        return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
-
-    @classmethod
-    def read(cls, path, energy_edges=None):
-        """Read a cube from a FITS file.
-
-        Parameters
-        ----------
-        path : str or `os.PathLike`
-            The file.
-        energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
-            As in `from_hdu`.
-
-        Returns
-        -------
-        cube : EventCube
-
-        Raises
-        ------
-        FileNotFoundError, OSError
-            If the file does not exist, is not FITS or is truncated.
-        ValueError
-            If it does not hold a usable cube; see `from_hdu`.
-
-        Examples
-        --------
-        >>> from astro_lpalm import EventCube
-        >>> cube = EventCube.read("cube.fits")  # doctest: +SKIP
-        """
-        with naming(path), open_fits(path, memmap=False) as hdulist:
-            return cls.from_hdu(hdulist, energy_edges)
-
-    def write(self, path, *, overwrite=False):
-        """Write the cube to a FITS file.
-
-        Parameters
-        ----------
-        path : str or `os.PathLike`
-            The file.
-        overwrite : bool
-            Whether an existing file may be replaced.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is false.
-        OSError
-            If it cannot be written.
-
-        Examples
-        --------
-        >>> cube.write("cube.fits")  # doctest: +SKIP
-        """
-        write_fits(self.to_hdulist(), path, overwrite=overwrite)
-
-    def to_hdulist(self):
-        """Lay the cube out as FITS.
-
-        Returns
-        -------
-        hdulist : `~astropy.io.fits.HDUList`
-            The counts as a 3-D primary image, the EBOUNDS table and, where there are any, a MASK image
-            (1 = excluded) and an EXPOSURE image.
-        """
-        return cube_hdulist(self)
-
     def celestial_header(self):
         """Give the cards that an image on this grid must carry.
 
@@ -420,8 +142,6 @@ class EventCube(NDData):
         ImportError
             If ndcube is not installed.
         """
-        from .bridges import to_ndcube  # which needs this class
-
         return to_ndcube(self)
 
     def __getitem__(self, item):
@@ -623,7 +343,7 @@ class EventCube(NDData):
         Parameters
         ----------
         energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
-            New edges, each of which is an edge of this cube (to a millionth of a bin); the range may be narrower.
+            New edges, each of which is an edge of this cube (to a thousandth of a bin); the range may be narrower.
 
         Returns
         -------

@@ -13,9 +13,10 @@ from astropy.wcs.utils import pixel_to_pixel
 
 from .._headers import exposure_time, header_number, header_text
 from ..grid.energies import describe_grid
+from ..grid.nesting import difference
 from ..grid.sky import is_wcs_card
 
-__all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_energies", "same_grid", "say_where"]
+__all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_grid", "say_where"]
 
 logger = logging.getLogger(__name__)
 
@@ -277,18 +278,12 @@ def _check_same(first, cube, number):
             "like=the first cube."
         )
         raise ValueError(msg)
-    if not same_energies(first, cube):
+    if differs := difference(cube.energy_edges.value, first.energy_edges.value, same=True):
         msg = (
-            f"cube {number} has {describe_grid(cube.energy_edges)}, the first {describe_grid(first.energy_edges)}; "
-            "bin both with the same energy_edges."
+            f"cube {number} has {describe_grid(cube.energy_edges)}, the first {describe_grid(first.energy_edges)}: "
+            f"{differs}; bin both with the same energy_edges."
         )
         raise ValueError(msg)
-
-
-def same_energies(cube, other):
-    """Tell whether two cubes have the same energy bins, to a millionth of a bin."""
-    one, two = cube.energy_edges.value, other.energy_edges.value
-    return one.size == two.size and bool((np.abs(one - two) <= 1e-6 * np.diff(one).min()).all())
 
 
 def same_grid(cube, other):

@@ -13,6 +13,7 @@ from .._headers import exposure_time, header_number, header_text
 from ..cube.cube import EventCube
 from ..cube.observations import same_grid
 from ..grid.energies import as_energy_edges, describe_grid
+from ..grid.nesting import difference, find_edges
 from ..missions import find, known_missions
 from .counts import BackgroundCounts
 
@@ -205,15 +206,15 @@ class ExpectedBackground:
                 raise ValueError(msg)
             return spectrum
         own, wanted = self.energy_edges.value, energy_edges.value
-        tolerance = 1e-6 * np.diff(own).min()
-        nests = (np.abs(own[:, np.newaxis] - wanted).min(axis=0) <= tolerance).all()
-        covers = own[0] <= wanted[0] + tolerance and own[-1] >= wanted[-1] - tolerance
+        differs = difference(wanted, own)
+        _, _, is_edge = find_edges(wanted[[0, -1]], own)
+        covers = (own[0] <= wanted[0] or is_edge[0]) and (own[-1] >= wanted[-1] or is_edge[1])
         here = own[:-1][(own[1:] > wanted[0]) & (own[:-1] < wanted[-1])]
         widest = np.diff(own)[np.searchsorted(own, here)].max(initial=0.0)
-        if not covers or not (nests or widest <= np.diff(wanted).min()):
+        if not covers or (differs and widest > np.diff(wanted).min()):
             msg = (
-                f"the background has {describe_grid(self.energy_edges)}, the cube {describe_grid(energy_edges)}; the "
-                "background must cover the same range, with the same bins or finer ones."
+                f"the background has {describe_grid(self.energy_edges)}, the cube {describe_grid(energy_edges)}, of "
+                f"which {differs}; the background must cover the same range, with the same bins or finer ones."
             )
             raise ValueError(msg)
         return np.diff(np.interp(wanted, own, np.concatenate([[0.0], np.cumsum(spectrum)])))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 __all__ = ["BackgroundCounts", "block_sums"]
@@ -63,7 +63,7 @@ class BackgroundCounts:
     def __array__(self, dtype=None, copy=None):
         return self.matrix(dtype or float)
 
-    def matrix(self, dtype: DTypeLike = float) -> np.ndarray:
+    def matrix(self, dtype: type | np.dtype = float) -> np.ndarray:
         """Lay the counts out, (m, t)."""
         found = np.empty(self.shape, dtype=dtype)
         for energy, row in enumerate(found):

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from .counts import BackgroundCounts
 from .operators import Blur, Expose, Operator
@@ -113,7 +113,7 @@ class ForwardModel:
         rng = np.random.default_rng(seed)
         return np.stack([rng.poisson(row) for row in self.rows(A, S)])
 
-    def net(self, X: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
+    def net(self, X: ArrayLike, dtype: type | np.dtype = np.float32) -> np.ndarray:
         """Take the background away from counts, (m, t)."""
         net = np.array(X, dtype=dtype)
         if self.background is not None:

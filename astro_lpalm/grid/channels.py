@@ -5,10 +5,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .._text import shown
+from .nesting import find_edges, told_apart
 
 __all__ = ["check_energy_edges", "summing_matrix"]
-
-_NESTS = 1e-3  # of a channel's width: how far an edge may lie from a channel's, as files hold single precision
 
 
 def check_energy_edges(energy_edges, name="energy_edges"):
@@ -74,20 +73,18 @@ def summing_matrix(channel_edges, energy_edges):
         If an energy edge is not the edge of a channel, or lies beyond the channels.
     """
     channels, wanted = check_energy_edges(channel_edges, "channel_edges"), check_energy_edges(energy_edges)
-    width = np.diff(channels)
-    nearest = np.searchsorted(0.5 * (channels[1:] + channels[:-1]), wanted)
-    narrower = np.minimum(np.append(width, width[-1]), np.append(width[0], width))[nearest]
-    bad = np.abs(wanted - channels[nearest]) > _NESTS * narrower
-    if bad.any():
-        first = int(bad.argmax())
-        edge = f"energy_edges[{first}] = {wanted[first]:.6g} keV"
+    nearest, _, is_edge = find_edges(wanted, channels)
+    if not is_edge.all():
+        first = int(is_edge.argmin())
+        edge = f"energy_edges[{first}] = {told_apart(wanted[first], channels[nearest[first]])[0]} keV"
         above = np.searchsorted(channels, wanted[first])
         if above in (0, channels.size):
             msg = f"{edge} lies beyond the channels, which cover {channels[0]:.6g} to {channels[-1]:.6g} keV."
             raise ValueError(msg)
+        low, high = (told_apart(side, wanted[first])[0] for side in channels[above - 1 : above + 1])
         msg = (
-            f"{edge} lies inside a channel, that of {channels[above - 1]:.6g} to {channels[above]:.6g} keV; take edges "
-            "of channels, for instance those of Response.group."
+            f"{edge} lies inside a channel, that of {low} to {high} keV; take edges of channels, for instance those of "
+            "Response.group."
         )
         raise ValueError(msg)
     if np.any(np.diff(nearest) == 0):

@@ -3,11 +3,10 @@
 import astropy.units as u
 import numpy as np
 
+from ..grid.nesting import difference
 from .response import Response
 
 __all__ = ["merge_responses"]
-
-_SAME_ENERGY = 1e-6  # relative: files hold energies in single precision
 
 
 def merge_responses(responses, weights):
@@ -52,10 +51,11 @@ def merge_responses(responses, weights):
     for number, other in enumerate(responses[1:], start=2):
         for name in ("energy_edges", "channel_edges"):
             one, two = getattr(first, name).value, getattr(other, name).value
-            if one.size != two.size or (np.abs(one - two) > _SAME_ENERGY * np.maximum(one, one[1])).any():
+            if differs := difference(two, one, same=True):
                 msg = (
                     f"response {number} has {two.size - 1} bins from {two[0]:.6g} to {two[-1]:.6g} keV as {name}, the "
-                    f"first {one.size - 1} from {one[0]:.6g} to {one[-1]:.6g} keV; make all with the same grid."
+                    f"first {one.size - 1} from {one[0]:.6g} to {one[-1]:.6g} keV: {differs}; make all with "
+                    "the same grid."
                 )
                 raise ValueError(msg)
     matrix = sum(weight * response.matrix for weight, response in zip(weights / weights.sum(), responses))

@@ -8,13 +8,13 @@ from scipy.sparse import csr_array, diags_array
 from scipy.special import erf
 
 from ..grid.channels import check_energy_edges, summing_matrix
+from ..grid.nesting import difference
 from ._write_response import write_response
 from .ogip import read_arf, read_rmf
 
 __all__ = ["Response"]
 
 _FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
-_SAME_ENERGY = 1e-6  # relative: files hold energies in single precision
 
 
 class Response:
@@ -328,21 +328,9 @@ class Response:
 
 
 def _check_same_grid(edges, arf, other, rmf):
-    n = min(edges.size, other.size)
-    differs = np.abs(edges[:n] - other[:n]) > _SAME_ENERGY * np.maximum(edges[:n], edges[1])
-    if not differs.any() and edges.size == other.size:
-        return
-    # Bins are named, not edges: the first edge that differs ends a bin, unless it is the very first.
-    row = max(int(differs.argmax()) - 1, 0) if differs.any() else n - 1
-
-    def describe(grid):
-        if row + 1 >= grid.size:
-            return f"no bin {row + 1}"
-        return f"{grid[row]:.7g} to {grid[row + 1]:.7g} keV"
-
-    msg = (
-        f"'{arf}' ({edges.size - 1} bins) and '{rmf}' ({other.size - 1} bins) have different energy grids; the first "
-        f"bin that differs is {row + 1}: {describe(edges)} in the ARF, {describe(other)} in the RMF. Make both with "
-        "the same grid."
-    )
-    raise ValueError(msg)
+    if differs := difference(edges, other, same=True):
+        msg = (
+            f"'{arf}' ({edges.size - 1} bins) and '{rmf}' ({other.size - 1} bins) have different energy grids; of the "
+            f"ARF's {differs}, of the RMF's. Make both with the same grid."
+        )
+        raise ValueError(msg)

@@ -1,6 +1,6 @@
 """Solvers: from a matrix X (energies x pixels) to spectra A and sources S with X = A S + N."""
 
-from .base import Factorization, check_data
+from .base import Factorization
 from .dnmf import DNMF
 from .fcls import FCLS, nonnegative_least_squares
 from .fitting import FittedNetwork, FittingSolver, UnmixingNetwork
@@ -61,7 +61,6 @@ __all__ = [
     "UnmixingNetwork",
     "UnrolledPALM",
     "align",
-    "check_data",
     "fit_parameters",
     "nearest_parameters",
     "nmse",

@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..forward.matrices import check_data
-
-__all__ = ["Factorization", "check_data"]
+__all__ = ["Factorization"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ is linear in the data. Pixels of the same passive set are therefore solved toget
 
 import numpy as np
 
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 
 __all__ = ["FCLS", "nonnegative_least_squares"]
 

@@ -9,7 +9,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from torch import nn
 
 from .._progress import Progress
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 
 __all__ = ["FittedNetwork", "FittingSolver", "UnmixingNetwork"]
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from .._progress import Progress
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 
 __all__ = ["AMCA", "GMCA"]
 

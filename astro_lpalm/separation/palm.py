@@ -9,7 +9,8 @@ done while it is in the processor's cache, so that an iteration reads X once.
 import numpy as np
 
 from .._progress import Progress
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 
 __all__ = ["ISTA", "PALM"]
 

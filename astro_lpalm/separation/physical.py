@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import check_data
+from ..forward.matrices import check_data
 from .descent import bounded_step, cut_normal, descend, profile_sources
 
 __all__ = ["PhysicalFit", "fit_parameters", "nearest_parameters"]

@@ -7,7 +7,8 @@ from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln, polygamma
 
 from ..forward.least_squares import expected_counts, least_squares
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 from .refinement import check_settings
 
 __all__ = ["CountRefinement", "poisson_sources", "refine_counts"]

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from ..forward.least_squares import weighted_inverse
-from .base import check_data
+from ..forward.matrices import check_data
 from .refinement import row_variance
 
 __all__ = ["posterior_mean"]

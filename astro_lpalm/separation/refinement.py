@@ -8,7 +8,8 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ..forward.least_squares import demixing_matrix, floored, weighted_inverse
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 
 __all__ = ["Refinement", "refine"]
 

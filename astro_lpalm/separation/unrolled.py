@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 from .updates import A_UPDATES, S_UPDATES, SourceUpdate, SpectraUpdate, named_update
 
 __all__ = ["ISTALLT", "LISTA", "LISTACP", "LPALM", "UnrolledPALM"]

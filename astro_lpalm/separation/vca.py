@@ -4,7 +4,8 @@ import operator
 
 import numpy as np
 
-from .base import Factorization, check_data
+from ..forward.matrices import check_data
+from .base import Factorization
 from .fcls import FCLS
 
 __all__ = ["VCA"]

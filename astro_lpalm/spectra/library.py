@@ -9,6 +9,7 @@ from .._files import open_fits, write_fits
 from ..data import find_components_file
 from ..grid import ebounds_hdu, read_ebounds
 from ..grid.channels import check_energy_edges
+from ..grid.nesting import difference
 from ..instrument.response import Response
 from .absorption import PhotoelectricAbsorption
 from .components import ModelComponent, SampleComponent, check_library_names
@@ -66,10 +67,10 @@ class SpectralLibrary:
         if response is None and any(isinstance(component, ModelComponent) for component in self.components):
             msg = "components with a model need a response; pass response=approximate_acis_response(energy_edges)."
             raise ValueError(msg)
-        if response is not None and not _same_bins(response.channel_edges.to_value(u.keV), edges):
+        if response is not None and (differs := difference(edges, response.channel_edges.to_value(u.keV), same=True)):
             msg = (
-                f"the channels of {response!r} are not the bins of energy_edges ({len(edges) - 1}); use the same "
-                "edges, as response.rebin(energy_edges) makes them."
+                f"the channels of {response!r} are not the bins of energy_edges ({len(edges) - 1}): {differs}; use the "
+                "same edges, as response.rebin(energy_edges) makes them."
             )
             raise ValueError(msg)
         for component in self.components:
@@ -147,8 +148,8 @@ class SpectralLibrary:
             if edges is None:
                 msg = "there is no EBOUNDS table that gives the energies of the spectra; pass energy_edges."
                 raise ValueError(msg)
-            if own is not None and not _same_bins(own.value, edges.value):
-                msg = "energy_edges are not those of its EBOUNDS table; leave them out."
+            if own is not None and (differs := difference(edges.value, own.value, same=True)):
+                msg = f"energy_edges are not those of its EBOUNDS table, {differs}; leave them out."
                 raise ValueError(msg)
             return cls.from_arrays(spectra, edges)
         except ValueError as error:
@@ -369,11 +370,6 @@ class SpectralLibrary:
         low, high = self.energy_edges[[0, -1]].value
         names = ", ".join(self.component_names)
         return f"<SpectralLibrary: {names}; {len(self.energy_edges) - 1} bins, {low:g} to {high:g} keV>"
-
-
-def _same_bins(edges, others):
-    """Whether edges agree but for the rounding of single precision."""
-    return len(edges) == len(others) and np.all(np.abs(edges - others) < 1e-3 * np.diff(edges).min())
 
 
 def _refined(response):

@@ -1,59 +1,27 @@
 import re
 
-import astropy.units as u
 import numpy as np
 import pytest
-from astropy.coordinates import SkyCoord
 
 from astro_lpalm.cli import main
-from astro_lpalm.simulate import simulate_events
 
 from .. import toy
 
-CENTER = SkyCoord(350.866, 58.815, unit="deg")
 COMMANDS = ["demo", "bin", "simulate", "train", "separate", "plot", "spectra", "info", "reproduce"]
-COMPONENTS = """
-[energy]
-range = [1.0, 4.0]
-n_bins = 12
-[response]
-instrument = "acis-s"
-[[components]]
-name = "soft"
-model = "Synchrotron"
-[components.parameters]
-photon_index = [3.5, 4.5]
-[components.source]
-fraction = 0.5
-shape = 0.5
-[[components]]
-name = "hard"
-model = "Synchrotron"
-[components.parameters]
-photon_index = [0.5, 1.0]
-[components.source]
-fraction = 0.5
-shape = 0.5
-[training]
-n_samples = 40
-n_pixels = 60
-epochs = 2
-batch_size = 6
-"""
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """An event list, the cube and the model made for it, and the components file: what the commands work on."""
     folder = tmp_path_factory.mktemp("files")
-    events = simulate_events(toy.images(), toy.spectra(), toy.EDGES, center=CENTER, pixel_scale=1 * u.arcsec, seed=0)
+    events = toy.events()
     # Some at all energies that `bin` takes by itself: a list that has none there is warned of.
     some = events["EVENTS"].data["energy"][::200]
     some[:] = np.linspace(500, 7000, some.size, endpoint=False)
     events.writeto(folder / "events.fits")
     toy.cube().write(folder / "cube.fits")
     toy.model().write(folder / "model.fits")
-    (folder / "components.toml").write_text(COMPONENTS)
+    (folder / "components.toml").write_text(toy.COMPONENTS)
     return folder
 
 

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astro_lpalm import EventCube
 
 from .. import toy
-from .conftest import COMPONENTS, run
+from .conftest import run
 
 # What cannot be done
 
@@ -206,7 +206,7 @@ def test_bad_models(files, here, fails):
     ],
 )
 def test_bad_components_files(here, fails, old, new, message):
-    (here / "components.toml").write_text(COMPONENTS.replace(old, new))
+    (here / "components.toml").write_text(toy.COMPONENTS.replace(old, new))
     fails(message, "train", "components.toml", "-o", "model.fits")
 
 

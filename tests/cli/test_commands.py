@@ -20,7 +20,7 @@ from astro_lpalm.training import train
 from .. import toy
 from ..instrument.ogip_files import make_rmf, save
 from ..missions.layouts import listed
-from .conftest import CENTER, COMMANDS, contents, run
+from .conftest import COMMANDS, contents, run
 
 
 def test_bin(files, here, capsys):
@@ -30,7 +30,7 @@ def test_bin(files, here, capsys):
     assert out == ""
     assert re.fullmatch(r"\d+ of \d+ events counted; left out: .*\n", err)
     expected = EventCube.from_events(
-        files / "events.fits", energy=(1, 4) * u.keV, n_energy=12, pixel_scale=1 * u.arcsec, center=CENTER,
+        files / "events.fits", energy=(1, 4) * u.keV, n_energy=12, pixel_scale=1 * u.arcsec, center=toy.CENTER,
         size=(33, 28) * u.arcsec,
     )  # fmt: skip
     cube = EventCube.read("cube.fits")
@@ -83,7 +83,7 @@ def test_simulate(files, here, capsys):
     assert out.startswith("<Separation of ")
     assert re.match(r"\d+ events simulated; \d+ more photons went beyond", err)
     events, expected = simulate_from_file(
-        files / "components.toml", seed=4, exposure=20 * u.ks, center=CENTER, pixel_scale=1 * u.arcsec,
+        files / "components.toml", seed=4, exposure=20 * u.ks, center=toy.CENTER, pixel_scale=1 * u.arcsec,
         size=(33, 28) * u.arcsec, counts={"soft": 3e4, "hard": 2e4}, psf=1.5 * u.arcsec, background=0.1,
         correlation=0.5,
     )  # fmt: skip

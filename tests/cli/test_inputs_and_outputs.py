@@ -7,7 +7,8 @@ from astropy.io import fits
 
 from astro_lpalm.data import named_files, packaged_files
 
-from .conftest import COMPONENTS, contents, run
+from .. import toy
+from .conftest import contents, run
 
 FILES = """
 [energy]
@@ -195,5 +196,5 @@ def test_output_that_exists_stays_without_overwrite(files, here, monkeypatch):
 
 
 def test_components_file_of_no_files(here):
-    (here / "c.toml").write_text(COMPONENTS)
+    (here / "c.toml").write_text(toy.COMPONENTS)
     assert [path for path in named_files("c.toml") if path.exists()] == [here.relative_to(here) / "c.toml"]

@@ -16,7 +16,8 @@ from astro_lpalm import EventCube
 from astro_lpalm._shell import in_shell, printable
 from astro_lpalm.training import checkpoint
 
-from .conftest import COMPONENTS, contents, run
+from .. import toy
+from .conftest import contents, run
 
 as_in_a_shell = pytest.mark.skipif(os.name != "posix", reason="needs the signals and pipes of POSIX")
 PROGRAM = [sys.executable, "-m", "astro_lpalm"]
@@ -226,7 +227,7 @@ def test_wrong_usage(here, capsys, arguments):
 
 
 def test_what_files_say(files, here, capsys):
-    (here / "c.toml").write_text(COMPONENTS + r'"\u001b[2J\u0007" = 1')
+    (here / "c.toml").write_text(toy.COMPONENTS + r'"\u001b[2J\u0007" = 1')
     assert run("train", "c.toml", "-o", "new.fits") == 1
     assert r"'\x1b[2J\x07'" in capsys.readouterr().err
     (here / "c.reg").write_text(f"fk5\ncircle(350.8, 58.8, {ESCAPE})\n")

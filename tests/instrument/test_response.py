@@ -81,12 +81,15 @@ def test_swapped_files_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("edges", "message"),
     [
-        ([0.25, 0.5, 1, 1.6, 2, 3], "bin that differs is 3: 1 to 1.6 keV in the ARF, 1 to 1.5 keV in the RMF"),
-        ([0.2, 0.5, 1, 1.5, 2, 3], "differs is 1: 0.2 to 0.5 keV in the ARF, 0.25 to 0.5 keV in the RMF"),
-        ([0.25, 0.5, 1, 1.5, 2, 3, 4], "differs is 6: 3 to 4 keV in the ARF, no bin 6 in the RMF"),
-        ([0.25, 0.5, 1], "differs is 3: no bin 3 in the ARF, 1 to 1.5 keV in the RMF"),
-        ([0.25, 0.75, 1], "differs is 1: 0.25 to 0.75 keV in the ARF, 0.25 to 0.5 keV in the RMF"),
-        ([0.25, 0.50001, 1, 1.5, 2, 3], "differs is 1: 0.25 to 0.50001 keV"),
+        (
+            [0.25, 0.5, 1, 1.6, 2, 3],
+            "of the ARF's edge 3 is 1.6 keV, 0.2 of a bin from the nearest, 1.5 keV, of the RMF's",
+        ),
+        ([0.2, 0.5, 1, 1.5, 2, 3], "edge 0 is 0.2 keV, 0.2 of a bin from the nearest, 0.25 keV"),
+        ([0.25, 0.5, 1, 1.5, 2, 3, 4], "edge 6 is 4 keV, 1 of a bin from the nearest, 3 keV"),
+        ([0.25, 0.5, 1], "of the ARF's there are 2 bins, not 5, of the RMF's"),
+        ([0.25, 0.75, 1], "edge 1 is 0.75 keV, 1 of a bin from the nearest, 0.5 keV"),
+        ([0.25, 0.5005, 1, 1.5, 2, 3], "edge 1 is 0.5005 keV, 0.002 of a bin"),
     ],
 )
 def test_energy_grids_that_do_not_match_are_refused(tmp_path, edges, message):
