@@ -198,12 +198,13 @@ class CubeIO:
         Parameters
         ----------
         hdu : image HDU or `~astropy.io.fits.HDUList`
-            Axes (energy, y, x), with a celestial WCS on x and y. Of a list, the first 3-D image is taken, with the
-            energies of an EBOUNDS table, the mask (nonzero = excluded) of a MASK image and the exposure of an
-            EXPOSURE image.
+            Axes (energy, y, x), with a celestial WCS on x and y; further ones of one pixel are left out. Of a list,
+            the first 3-D image is taken, with the energies of an EBOUNDS table, the mask (nonzero = excluded) of a
+            MASK image and the exposure of an EXPOSURE image.
         energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
-            Edges of the energy bins. If not given they are those of the EBOUNDS table, which is the authority, or of
-            a linear third axis with a unit of energy.
+            Edges of the energy bins. If not given they are those of the EBOUNDS table, which is the authority, of the
+            table that Gammapy names in BANDSHDU, or of the third axis: energies, frequencies or wavelengths, linear
+            or tabulated (-TAB).
 
         Returns
         -------
