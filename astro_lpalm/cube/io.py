@@ -5,7 +5,7 @@ from ..grid.sky import celestial_cards, celestial_wcs
 from .binning import bin_events, is_several
 from .images import cube_hdulist, read_image
 from .observations import add_up, merge_headers
-from .selection import choose_energy_edges
+from .selection import choose_energy_edges, energies_of
 
 __all__ = ["CubeIO"]
 
@@ -30,6 +30,7 @@ class CubeIO:
         mask=None,
         exposure=None,
         like=None,
+        model=None,
         ebounds=None,
         channel_energy=None,
     ):
@@ -75,6 +76,8 @@ class CubeIO:
         like : EventCube, optional
             A cube whose pixels the new one gets, and whose energy bins, where no others are asked for: of a blank
             field, for instance, or of another instrument.
+        model : str, `os.PathLike` or Model, optional
+            The model that the cube is for: its energy bins are taken. A file, or the name of a packaged one, will do.
         ebounds : str or `os.PathLike`, optional
             An RMF, or a PHA file that names one, whose EBOUNDS tells the energies of PI channels, in place of the
             mission's and of ENERGY.
@@ -134,7 +137,12 @@ class CubeIO:
         if like is not None and not isinstance(like, CubeIO):
             msg = f"like must be an EventCube, not {type(like).__name__}; EventCube.read reads one from a file."
             raise TypeError(msg)
-        if like is not None and energy is n_energy is energy_edges is None:
+        if model is not None:
+            if any(given is not None for given in (energy, n_energy, energy_edges)):
+                msg = "give either model, whose energy bins are taken, or energy, n_energy or energy_edges, not both."
+                raise ValueError(msg)
+            energy_edges = energies_of(model)
+        elif like is not None and energy is n_energy is energy_edges is None:
             energy_edges = like.energy_edges
         edges = choose_energy_edges(energy, n_energy, energy_edges)
         channels = {"ebounds": ebounds, "channel_energy": channel_energy}

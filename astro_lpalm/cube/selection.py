@@ -1,5 +1,6 @@
 """From what the user asks of a cube (ranges, scales, bounds, regions) to energy edges and a grid of pixels."""
 
+import os
 import warnings
 from numbers import Real
 
@@ -9,11 +10,13 @@ from astropy.coordinates import SkyCoord
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from ..grid.energies import as_energy_edges
+from .._files import open_fits
+from ..data import packaged_files
+from ..grid.energies import as_energy_edges, read_ebounds
 from ..grid.sky import SkyGrid
 from .region import bounding_box, how_far
 
-__all__ = ["choose_energy_edges", "choose_grid", "warn_of_stripes"]
+__all__ = ["choose_energy_edges", "choose_grid", "energies_of", "warn_of_stripes"]
 
 # The grid of the packaged model.
 _DEFAULT_RANGE = (0.5, 7.0) * u.keV
@@ -60,6 +63,48 @@ def choose_energy_edges(energy=None, n_energy=None, energy_edges=None):
         msg = f"n_energy={n_energy!r} must be a positive whole number."
         raise ValueError(msg)
     return np.linspace(bounds[0], bounds[1], int(n_energy) + 1)
+
+
+def energies_of(model):
+    """Find the energy bins that a model is for.
+
+    Parameters
+    ----------
+    model : str, `os.PathLike` or object with ``energy_edges``
+        The name of a packaged model, a model file, or a model.
+
+    Returns
+    -------
+    energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
+        In keV, to the last digit.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    OSError, ValueError
+        If the file cannot be read, or the model says nothing of energies.
+
+    Examples
+    --------
+    >>> from astro_lpalm.cube.selection import energies_of
+    >>> energies_of("snr-acis")[[0, 1, -1]]
+    <Quantity [0.5, 0.6, 7. ] keV>
+    """
+    if isinstance(model, str | os.PathLike):
+        path = packaged_files(".fits").get(str(model), model)
+        with open_fits(path) as hdulist:
+            edges = read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None
+        where = f"'{model}'"
+    else:
+        edges, where = getattr(model, "energy_edges", None), f"the model, of type {type(model).__name__},"
+        if edges is None and not hasattr(model, "separate"):
+            msg = f"model must be a model, its file or a packaged one's name, not {type(model).__name__}."
+            raise TypeError(msg)
+    if edges is None:
+        msg = f"{where} does not say what energies it is for; give energy_edges."
+        raise ValueError(msg)
+    return as_energy_edges(edges)
 
 
 def choose_grid(

@@ -70,9 +70,7 @@ def test_linear_axes_of_frequency_and_wavelength():
     np.testing.assert_allclose(cube.energy_edges.value, EDGES, rtol=1e-6)
     wavelength = np.linspace(h * c / 7, h * c / 0.5, 9)
     cube = EventCube.from_hdu(image(**linear_axis("WAVE", "m", wavelength)))
-    np.testing.assert_allclose(
-        cube.energy_edges.value, (h * c / wavelength)[::-1], rtol=1e-6
-    )
+    np.testing.assert_allclose(cube.energy_edges.value, (h * c / wavelength)[::-1], rtol=1e-6)
     np.testing.assert_array_equal(cube.data, COUNTS[::-1])
 
 
@@ -80,9 +78,7 @@ def test_logarithmic_and_tabulated_axes():
     logarithmic = {"CTYPE3": "ENER-LOG", "CUNIT3": "keV", "CRPIX3": 0.5, "CRVAL3": 0.5}
     step = 0.5 * np.log(14) / 8  # FITS paper III, equation 5: E = E_0 exp(s / E_0)
     cube = EventCube.from_hdu(image(**logarithmic, CDELT3=step))
-    np.testing.assert_allclose(
-        cube.energy_edges.value, np.geomspace(0.5, 7, 9), rtol=1e-6
-    )
+    np.testing.assert_allclose(cube.energy_edges.value, np.geomspace(0.5, 7, 9), rtol=1e-6)
     edges = np.array([0.5, 0.7, 1, 1.5, 2, 3, 4, 5.5, 7])
     cards = {"CTYPE3": "ENER-TAB", "CUNIT3": "keV", "CRPIX3": 0.5, "CRVAL3": 1.0, "CDELT3": 1.0}
     cards |= {"PS3_0": "ENERGIES", "PS3_1": "EDGE", "PV3_3": 1}
