@@ -29,6 +29,7 @@ Once that is installed, lists of Hitomi's SXI are binned as those of Chandra are
 wide, a class derived from `Mission` says where they begin, in its own ``lower_edges``.
 """
 
+from .approximate import APPROXIMATE, approximate_response
 from .chandra import ACIS, HRC, approximate_acis_response
 from .channels import ListedChannels, given_channels
 from .einstein_probe import EP_FXT
@@ -45,6 +46,7 @@ from .xrism import RESOLVE, XTEND
 
 __all__ = [
     "ACIS",
+    "APPROXIMATE",
     "EPIC_MOS",
     "EPIC_PN",
     "EP_FXT",
@@ -61,6 +63,7 @@ __all__ = [
     "ListedChannels",
     "Mission",
     "approximate_acis_response",
+    "approximate_response",
     "find",
     "given_channels",
     "known_missions",
