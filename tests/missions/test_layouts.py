@@ -50,6 +50,18 @@ def test_a_line_is_where_it_is(name, place, tmp_path):
 
 
 @filtered
+def test_coordinates_as_the_software_of_xmm_newton_has_them():
+    hdulist, expected = listed("pn"), EventCube.from_events(listed("pn"))
+    header = hdulist[1].header
+    for number, axis in ((hdulist[1].columns.names.index(name) + 1, name) for name in "XY"):
+        for key in ("CTYP", "CRVL", "CRPX", "CDLT", "CUNI"):
+            header[f"REF{axis}{key}"] = header.pop(f"T{key}{number}")
+    cube = EventCube.from_events(hdulist)
+    np.testing.assert_array_equal(cube.data, expected.data)
+    assert cube.wcs.wcs.compare(expected.wcs.wcs)
+
+
+@filtered
 @pytest.mark.parametrize("name", ["xrt", "erosita", "nustar"])
 def test_right_ascensions_are_projected(name, tmp_path):
     hdulist = listed(name, positions="RADEC")
