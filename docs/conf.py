@@ -20,8 +20,13 @@ version = ".".join(release.split(".")[:2])
 extensions.append("sphinx_gallery.gen_gallery")
 exclude_patterns += ["tutorials/GALLERY_HEADER.rst", "conftest.py"]
 nitpicky = True
-# What only the extra "bridges" installs, which the documentation is built without.
-nitpick_ignore_regex = [("py:.*", r"(gammapy|ndcube)\..*")]
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(gammapy|ndcube)\..*",
+    ),  # what only the extra "bridges" installs, which the documentation is built without
+    ("py:class", r"astro_lpalm\.cube\.io\.CubeIO"),  # a part of EventCube, whose page shows what is in it
+]
 automodapi_inheritance_diagram = False  # needs Graphviz, and there is little inheritance to show
 html_title = f"{project} {release}"
 html_last_updated_fmt = None

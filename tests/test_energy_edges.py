@@ -9,7 +9,7 @@ import pytest
 
 from astro_lpalm import EventCube
 from astro_lpalm.forward import ExpectedBackground
-from astro_lpalm.instrument import PHA, Response, merge_responses
+from astro_lpalm.instrument import PHA, Response, merge_responses, response_on_bins
 from astro_lpalm.spectra import ModelComponent, SpectralLibrary, Synchrotron
 
 from . import toy
@@ -96,3 +96,10 @@ def test_edges_two_thousandths_of_a_bin_away_are_others(compare, tmp_path):
     moved[50] += 2e-3 * WIDTH
     with pytest.raises(ValueError, match=r"10\.50002"):
         compare(moved, tmp_path)
+
+
+def test_bins_at_the_end_of_the_channels_may_go_beyond_by_a_thousandth():
+    wide = response_on_bins(response(EDGES), (EDGES[::10] + 0.5e-3 * WIDTH) * u.keV)
+    np.testing.assert_array_equal(wide.matrix.toarray(), response(EDGES).rebin(EDGES[::10]).matrix.toarray())
+    with pytest.raises(ValueError, match=r"from 10.00002 to 11.00002 keV, and the .* from 10 to 11 keV"):
+        response_on_bins(response(EDGES), (EDGES[::10] + 2e-3 * WIDTH) * u.keV)

@@ -4,11 +4,10 @@ import os
 
 import numpy as np
 
+from ..grid.nesting import find_edges, told_apart
 from .response import Response
 
 __all__ = ["response_on_bins"]
-
-_NEAR = 1e-3  # of a channel's width: files hold energies in single precision
 
 
 def response_on_bins(response, energy_edges):
@@ -45,13 +44,13 @@ def response_on_bins(response, energy_edges):
         raise TypeError(msg)
     channels, edges = response.channel_edges.value, energy_edges.to_value("keV")
     width = np.diff(channels)
-    nearest = np.abs(channels - edges[:, np.newaxis]).argmin(axis=1)
-    near = np.abs(channels[nearest] - edges) <= _NEAR * width.min()
-    snapped = np.where(near, channels[nearest], edges)
+    nearest, _, is_edge = find_edges(edges, channels)
+    snapped = np.where(is_edge, channels[nearest], edges)
     if snapped[0] < channels[0] or snapped[-1] > channels[-1]:
+        low, high = (told_apart(edges[end], channels[end]) for end in (0, -1))
         msg = (
-            f"the cube has energies from {edges[0]:.6g} to {edges[-1]:.6g} keV, and the response channels from "
-            f"{channels[0]:.6g} to {channels[-1]:.6g} keV; take a cube within them."
+            f"the cube has energies from {low[0]} to {high[0]} keV, and the response channels from {low[1]} to "
+            f"{high[1]} keV; take a cube within them."
         )
         raise ValueError(msg)
     low = np.maximum(channels[:-1, np.newaxis], snapped[:-1])

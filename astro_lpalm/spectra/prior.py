@@ -7,9 +7,7 @@ import numpy as np
 __all__ = ["SpectralPrior"]
 
 _ROUNDING = 1e-13  # deviations from the mean, of spectra of unit norm, that are no more than rounding errors
-# Standard deviations, of spectra of unit norm, that no library is better than: at each energy, and in what is summed
-# over all of them, along a principal vector for instance.
-_LEAST_SPREAD, _LEAST_DISTANCE = 1e-4, 1e-3
+_FLOOR = 1e-4  # standard deviation at each energy, of spectra of unit norm, that no library is better than
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,8 @@ class SpectralPrior:
         -------
         `~numpy.ndarray`, shape (n,)
             Root mean square distance from the mean, in standard deviations along the principal vectors that vary by
-            more than a thousandth of the norm, and in what they leave over: about 1 for spectra of the library.
+            more than the errors that any library has (1e-4 at each energy, which may all add up), and in what they
+            leave over: about 1 for spectra of the library.
 
         Examples
         --------
@@ -120,7 +119,8 @@ class SpectralPrior:
         across = deviation - np.einsum("kr,krm->km", along, self.principal)
         squares = np.column_stack([along**2, (across**2).sum(axis=1)])
         variance = np.column_stack([self.spread**2, (self.remainder**2).sum(axis=1)])
-        limited = variance + _LEAST_DISTANCE**2
+        # Errors of a library, as those of a response, go together over energies: along a vector they may all add up.
+        limited = variance + spectra.shape[0] * _FLOOR**2
         if counts is not None:
             # A spectrum a of unit norm found from N photons has the variance a_i sum(a) / N.
             shares = np.abs(spectra / np.linalg.norm(spectra, axis=0))
@@ -141,7 +141,7 @@ class SpectralPrior:
         for basis, spread, remainder in zip(self.principal, self.spread, self.remainder):
             basis = np.asarray(basis, dtype=float)
             scatter = (basis.T * np.square(spread, dtype=float)) @ basis
-            least = np.square(remainder, dtype=float) + _LEAST_SPREAD**2
+            least = np.square(remainder, dtype=float) + _FLOOR**2
             factors.append(np.linalg.cholesky(scatter + np.diag(least)))
         return np.array(factors)
 
