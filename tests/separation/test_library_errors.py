@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,12 +81,15 @@ def test_what_is_given_goes_together():
     np.testing.assert_allclose(found.fluxes.sum(), Y.sum(), rtol=2e-3)
 
 
-def test_library_decides_where_sources_overlap_and_photons_where_they_are_apart():
+def test_narrower_library_leaves_smaller_errors():
     Y, p, S = world(2, counts=1e7)
-    apart = np.kron(np.eye(3), np.ones((1, 10))) * 3e5
-    overlapping, alone = library_errors(Y, p, PRIOR), library_errors(p @ apart, p, PRIOR)
-    assert overlapping.prior_share[0] > 0.3 > 0.1 > overlapping.prior_share[2]
-    assert np.all(alone.flux_errors / alone.fluxes < 0.3 * overlapping.flux_errors / overlapping.fluxes)
+    wide = library_errors(Y, p, PRIOR)
+    narrow = library_errors(Y, p, replace(PRIOR, spread=PRIOR.spread / 3, remainder=PRIOR.remainder / 3))
+    assert np.all(wide.prior_share[:2] > 0.3)
+    assert wide.prior_share[2] < 0.2  # the line is like nothing else
+    assert np.all(narrow.flux_errors[:2] < 0.8 * wide.flux_errors[:2])
+    assert narrow.flux_errors[2] < wide.flux_errors[2]
+    assert np.all((narrow.prior_share > 0) & (narrow.prior_share < 1))
 
 
 def test_more_counts_leave_less_and_background_adds_noise():
