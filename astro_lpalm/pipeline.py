@@ -3,6 +3,7 @@
 import os
 import warnings
 
+import astropy.units as u
 from astropy.io import fits
 from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyUserWarning
@@ -11,7 +12,8 @@ from ._files import open_fits
 from .cube import EventCube
 from .cube.event_checks import describe_empty_bins
 from .forward import ExpectedBackground, ForwardModel
-from .instrument import PHA
+from .grid.nesting import difference
+from .instrument import PHA, Instrument
 from .model import load_model
 from .results import Separation, component_exposures, parameter_table
 from .separator import Separator
@@ -94,7 +96,8 @@ def separate(
     Raises
     ------
     ValueError
-        If the energies of cube and model do not fit together, or the cube cannot be separated.
+        If the energies of cube and model do not fit together, and the model's components cannot be made anew for the
+        cube's; or the cube cannot be separated.
     OSError
         If a file cannot be read.
     TypeError
@@ -111,9 +114,8 @@ def separate(
     """
     separator = Separator(transform=transform, refine=refine, n_resamplings=n_resamplings, seed=seed)
     solver = _as_solver(model, device)
-    cube = _on_bins_of(solver, as_cube(cube_hdu))
-    if instrument is not None:
-        cube, solver = _observed_with(instrument, cube, solver)
+    cube, solver = _on_common_bins(as_cube(cube_hdu), solver, instrument)
+    _warn_of_empty_bins(cube)
     background = as_background(background, cube)
     forward, free = _forward_model(cube, background), background is not None and background.free
     solution = separator.find(cube, solver, forward, free=free)
@@ -132,7 +134,7 @@ def separate(
         solution.fit.images,
         names,
         diagnostics=diagnostics,
-        header=_provenance(solver, separator, cube, background),
+        header=_provenance(solver, separator, cube, instrument, background),
         background=solution.fit.forward.background,
         spectra_uncertainty=errors.spectra,
         image_uncertainty=errors.images,
@@ -147,24 +149,33 @@ def _parameters(solution, solver):
     return parameter_table(solution.physical, solver.physics, component_exposures(solution.fit))
 
 
-def _on_bins_of(solver, cube):
-    edges = getattr(solver, "energy_edges", None)
-    cube = cube if edges is None else cube.rebin(edges)
-    _warn_of_empty_bins(cube)
-    return cube
-
-
-def _observed_with(instrument, cube, solver):
+def _on_common_bins(cube, solver, instrument):
+    """Bring cube and solver to the same energies, and what the instrument did to both."""
+    instrument, edges = instrument or Instrument(), getattr(solver, "energy_edges", None)
+    if instrument.psf is not None:
+        msg = "the instrument's point spread function has no part in a separation: the images are as it blurs them."
+        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
     if instrument.exposure is not None:
         cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.data.shape[1:]))
+    through = getattr(solver, "through", None)
+    if edges is not None:
+        differs = difference(edges.to_value(u.keV), cube.energy_edges.to_value(u.keV))
+        if differs and getattr(solver, "components_file", ""):
+            msg = (
+                f"the model's bins are not the cube's ({differs}), so its components were made anew for these, without "
+                "its network: the start is less sure, and it takes longer. Bin for the model, or train for the bins."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+            return cube, through(instrument, cube.energy_edges)
+        cube = cube.rebin(edges)
     if instrument.response is not None or instrument.gain_error or instrument.area_error:
-        if not hasattr(solver, "through"):
+        if through is None:
             msg = (
                 f"instrument has a response, or errors of it, but a {type(solver).__name__} has no method "
                 "through(instrument) that would make its spectra for it; leave these out."
             )
             raise TypeError(msg)
-        solver = solver.through(instrument)
+        solver = through(instrument)
     return cube, solver
 
 
@@ -203,7 +214,7 @@ def _judge_background(solution, from_resampling, free):
     return {"background_amplitude": max(solution.amplitude, 0.0), "background_amplitude_error": error} if free else {}
 
 
-def _provenance(solver, separator, cube, background):
+def _provenance(solver, separator, cube, instrument, background):
     header = fits.Header()
     if hasattr(solver, "checksum"):
         # No comments: a long value leaves no room for them, which would be warned about.
@@ -213,6 +224,8 @@ def _provenance(solver, separator, cube, background):
     header.add_history(f"components found by astro_lpalm.separate with {type(solver).__name__}")
     if separator.n_resamplings:
         header.add_history(f"uncertainties from {separator.n_resamplings} resamplings, seed {separator.seed}")
+    if instrument is not None:
+        header.add_history(f"observed with {instrument!r}")
     if background is not None:
         scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
         header.add_history(f"background {scale}{', its amplitude free' if background.free else ''}")

@@ -73,7 +73,7 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
     drawn = np.random.default_rng(seed).binomial(counts.astype(np.int64), held_out)
     seen, held = cube.with_matrix(counts - drawn), cube.with_matrix(drawn)
     blocks = count_blocks(
-        seen.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK
+        seen.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=_MOST_BLOCKS, fewest=_COUNTS_IN_BLOCK, per_root=0
     )
     background = as_background(options.pop("background", None), cube)
     if background is not None:

@@ -14,6 +14,7 @@ import argparse
 import json
 import multiprocessing
 import time
+from copy import copy
 
 import numpy as np
 import torch
@@ -99,9 +100,12 @@ def measure(what, arguments, threads, pipe):
         model = load_model("snr-acis")
         flat = ExpectedBackground(np.full(len(model.energy_edges) - 1, BACKGROUND), free=what == "free background")
         cube = make_cube(arguments[0], model, BACKGROUND if "background" in what else 0.0)
+        bare = copy(model)
+        bare.physics = None
         one_cube = cube.data.size * np.dtype(np.float32).itemsize
         calls = {
             "separate": lambda: separate(cube, model),
+            "without physical parameters": lambda: separate(cube, bare),
             "without refinement": lambda: separate(cube, model, refine=False),
             "flat background": lambda: separate(cube, model, background=flat),
             "free background": lambda: separate(cube, model, background=flat),
@@ -141,7 +145,8 @@ def main():
     parser.add_argument("--json", metavar="PATH", help="write the results to this file too")
     options = parser.parse_args()
 
-    cases = ("separate", "without refinement", "flat background", "free background", "plain")
+    without = "without physical parameters", "without refinement"
+    cases = ("separate", *without, "flat background", "free background", "plain")
     cases = [(what, (346,)) for what in cases]
     if options.published_starlet:
         cases.append(("plain, starlet by pixel", (346,)))

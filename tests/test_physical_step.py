@@ -5,6 +5,7 @@ from copy import copy
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, Instrument, Response, Separation, load_model, separate
@@ -230,3 +231,30 @@ def test_errors_of_the_response_without_physical_parameters(model):
     bare.physics = None
     with pytest.raises(ValueError, match="has no physical parameters, so errors of the response"):
         bare.through(Instrument(gain_error=0.003))
+
+
+def test_bins_that_do_not_nest_have_the_components_made_anew(model):
+    edges = np.linspace(0.6, 6.9, 48) * u.keV
+    there = model.through(Instrument(), edges)
+    assert there.physics.spectra(np.full(10, 0.5)).shape == (47, 2)
+    expected = np.einsum("ik,kyx->iyx", there.physics.spectra(np.full(10, 0.45)), images(0.2))
+    cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=edges, wcs=toy.wcs())
+    with pytest.warns(AstropyUserWarning, match="the model's bins are not the cube's .* made anew"):
+        found = separate(cube, model)
+    assert found.names == model.component_names
+    pull = (found.diagnostics["counts"].value - [4e4, 8e4]) / found.diagnostics["counts_err"].value
+    assert np.all(np.abs(pull) < 4)
+    assert_allclose(found.diagnostics["goodness"], 1, atol=0.2)
+
+
+def test_bins_that_do_not_nest_without_the_components_file(model, theta):
+    bare = copy(model)
+    bare.components_file = ""
+    cube = EventCube(np.ones((47, 8, 8)), energy_edges=np.linspace(0.6, 6.9, 48) * u.keV, wcs=toy.wcs())
+    with pytest.raises(ValueError, match="edge"):
+        separate(cube, bare)
+
+
+def test_a_point_spread_function_is_said_to_have_no_part(model, theta):
+    with pytest.warns(AstropyUserWarning, match="point spread function has no part in a separation"):
+        separate(observe(model.physics, theta), model, instrument=Instrument(psf=2 * u.arcsec))

@@ -6,7 +6,7 @@ from pathlib import Path
 import astropy.units as u
 from astropy.coordinates import SkyCoord
 
-__all__ = ["add_output", "check_device", "each", "quantity", "sky_position"]
+__all__ = ["add_energy_edges", "add_output", "check_device", "each", "quantity", "read_cube", "sky_position"]
 
 
 def quantity(unit):
@@ -61,3 +61,16 @@ def add_output(command, what, default=None):
     """Give a subcommand the options --output and --overwrite."""
     command.add_argument("-o", "--output", type=Path, default=default, required=default is None, help=what)
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def add_energy_edges(command):
+    """Give a subcommand that reads a cube the option --energy-edges."""
+    command.add_argument("--energy-edges", nargs="+", type=quantity(u.keV), metavar="EDGE",
+                         help="edges of the cube's energy bins (keV), where its file has none, or others")  # fmt: skip
+
+
+def read_cube(path, energy_edges):
+    """Read the cube of a subcommand, with the energies that were given, if any."""
+    from ..cube import EventCube
+
+    return EventCube.read(path, energy_edges=None if energy_edges is None else u.Quantity(energy_edges))

@@ -15,19 +15,43 @@ def _bin(options):
     """Bin an event list, or several, into a cube of counts."""
     from ..cube import EventCube
 
-    others = (*(options.exposure or ()), options.region, options.mask, options.like)
+    others = (*(options.exposure or ()), options.region, options.mask, options.ebounds)
+    others = (*others, *(_file_of(model) for model in (options.like, options.model)))
     check_outputs(options, reads=(*options.events, *others), writes={"--output": options.output})
     names = ("energy", "n_energy", "energy_edges", "bin_factor", "pixel_scale", "bounds", "center", "size", "region",
-             "mask")  # fmt: skip
+             "mask", "model", "ebounds", "channel_energy")  # fmt: skip
     chosen = {name: getattr(options, name) for name in names}
-    for name in ("energy", "energy_edges", "size"):
+    for name in ("energy", "energy_edges", "size", "channel_energy"):
         if chosen[name] is not None:
             chosen[name] = u.Quantity(chosen[name])
-    chosen["like"] = None if options.like is None else EventCube.read(options.like)
+    chosen |= _likeness(options)
     events, exposure = options.events, options.exposure
     if len(events) == 1:  # one list that is merged with no other keeps its header
         events, exposure = events[0], None if exposure is None else exposure[0]
     EventCube.from_events(events, exposure=exposure, **chosen).write(options.output, overwrite=options.overwrite)
+
+
+def _file_of(model):
+    from ..data import packaged_files
+
+    return packaged_files(".fits").get(model, model)
+
+
+def _likeness(options):
+    """Take the cube that another shall be like, or the model: that has energies, but no pixels."""
+    from .._files import open_fits
+    from ..cube import EventCube
+
+    if options.like is None:
+        return {}
+    with open_fits(_file_of(options.like), headers_only=True) as hdulist:
+        is_model = hdulist[0].header.get("CONTENT") == "astro_lpalm model"
+    if not is_model:
+        return {"like": EventCube.read(options.like)}
+    if options.model is not None:
+        msg = f"--like {options.like} is a model, and so is --for {options.model}; give one, or a cube for --like."
+        raise ValueError(msg)
+    return {"model": options.like}
 
 
 def _bin_options(command):
@@ -37,7 +61,8 @@ def _bin_options(command):
     command.add_argument("--energy", nargs=2, type=kev, metavar=("LOW", "HIGH"), help="range (keV; default: 0.5 7)")
     command.add_argument("--n-energy", type=int, help="number of equal energy bins (default: 65)")
     command.add_argument("--energy-edges", nargs="+", type=kev, help="edges of the energy bins (keV)")
-    command.add_argument("--bin-factor", type=float, help="sky pixels to the side of an image pixel (default: 1)")
+    command.add_argument("--bin-factor", type=float, help="sky pixels to the side of an image pixel (of XMM-Newton and "
+                         "eROSITA 80, of ROSAT 15; default: 1)")  # fmt: skip
     command.add_argument("--pixel-scale", type=arcsec, help="side of an image pixel (arcsec)")
     command.add_argument("--bounds", nargs=4, type=float, metavar=("X0", "X1", "Y0", "Y1"),
                          help="range in sky pixels (default: that of the selected events)")  # fmt: skip
@@ -47,7 +72,14 @@ def _bin_options(command):
     command.add_argument("--mask", help="FITS image, nonzero where pixels are masked, or a region file of what to mask")
     command.add_argument("--exposure", nargs="+", metavar="FILE",
                          help="exposure map, a FITS image on any celestial WCS; one for each event list")  # fmt: skip
-    command.add_argument("--like", metavar="CUBE", help="cube file whose pixels and energy bins are taken")
+    command.add_argument("--like", metavar="FILE", help="cube file whose pixels and energy bins are taken, or model "
+                         "file, whose energy bins")  # fmt: skip
+    command.add_argument("--for", dest="model", metavar="MODEL", help="model file, or name of a packaged model, whose "
+                         "energy bins are taken")  # fmt: skip
+    command.add_argument("--ebounds", metavar="FILE", help="RMF, or PHA file that names one, with the energies of PI "
+                         "channels (default: the mission's)")  # fmt: skip
+    command.add_argument("--channel-energy", nargs="+", type=kev, metavar="ENERGY", help="width of a PI channel, or "
+                         "where channel 0 begins and the width (keV)")  # fmt: skip
 
 
 def _simulate(options):

@@ -1,10 +1,11 @@
 """``astro-lpalm plot``, ``spectra`` and ``info``: what was written, to look at and to go on with."""
 
+import textwrap
 from pathlib import Path
 
 import astropy.units as u
 
-from .arguments import add_output, quantity
+from .arguments import add_energy_edges, add_output, quantity, read_cube
 from .outputs import check_outputs
 
 __all__ = ["COMMANDS", "print_diagnostics"]
@@ -75,7 +76,6 @@ def _spectra_options(command):
 def _info(options):
     """Say what is in a cube, a model, or a file of components."""
     from .._files import open_fits
-    from ..cube import EventCube
     from ..model import Model, load_model, packaged_models
     from ..results import Separation
 
@@ -90,9 +90,17 @@ def _info(options):
     elif {"SPECTRA", "DIAGNOSTICS"} <= names:
         result = Separation.read(options.file)
         print(result)
+        print(describe_edges(result.cube.energy_edges))
         print_diagnostics(result)
     else:
-        print(EventCube.read(options.file))
+        cube = read_cube(options.file, options.energy_edges)
+        print(cube)
+        print(describe_edges(cube.energy_edges))
+
+
+def describe_edges(edges):
+    """Write energies with every digit that it takes to write them again."""
+    return "\n".join(textwrap.wrap(f"energy edges (keV): {' '.join(map(repr, edges.to_value(u.keV).tolist()))}", 110))
 
 
 def print_diagnostics(result):
@@ -107,6 +115,7 @@ def print_diagnostics(result):
 def _describe_model(model):
     lines = [repr(model), f"fingerprint of the weights: {model.checksum}"]
     lines += [f"{key} = {value}" for key, value in model.description.items()]
+    lines += [] if model.energy_edges is None else [describe_edges(model.energy_edges)]
     if model.history:
         best = min(model.history, key=lambda row: row["validation_loss"])
         lines.append(
@@ -118,6 +127,7 @@ def _describe_model(model):
 
 def _info_options(command):
     command.add_argument("file", help="a file, or the name of a packaged model")
+    add_energy_edges(command)
 
 
 COMMANDS = {"plot": (_plot, _plot_options), "spectra": (_spectra, _spectra_options), "info": (_info, _info_options)}

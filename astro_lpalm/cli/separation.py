@@ -1,6 +1,6 @@
 """``astro-lpalm separate``."""
 
-from .arguments import add_output, check_device
+from .arguments import add_energy_edges, add_output, check_device, read_cube
 from .outputs import check_outputs
 from .results import print_diagnostics
 
@@ -13,16 +13,31 @@ def _separate(options):
     from ..pipeline import separate
 
     model = packaged_files(".fits").get(options.model, options.model)
-    check_outputs(options, reads=[options.cube, model, options.background], writes={"--output": options.output})
+    check_outputs(
+        options,
+        reads=[options.cube, model, options.background, options.arf, options.rmf],
+        writes={"--output": options.output},
+    )
     check_device(options.device)
+    cube = options.cube if options.energy_edges is None else read_cube(options.cube, options.energy_edges)
     result = separate(
-        options.cube, options.model, background=_background(options), transform=options.transform,
-        refine=not options.no_refine, n_resamplings=options.resamplings, seed=options.seed, device=options.device,
-        progress=not options.quiet,
+        cube, options.model, instrument=_instrument(options), background=_background(options),
+        transform=options.transform, refine=not options.no_refine, n_resamplings=options.resamplings,
+        seed=options.seed, device=options.device, progress=not options.quiet,
     )  # fmt: skip
     result.write(options.output, overwrite=options.overwrite)
     if not options.quiet:
         print_diagnostics(result)
+
+
+def _instrument(options):
+    if options.arf is not None and options.rmf is None:
+        msg = f"--arf {options.arf} needs --rmf, the redistribution matrix that goes with it."
+        raise ValueError(msg)
+    from ..instrument import Instrument
+
+    response = None if options.rmf is None else options.rmf if options.arf is None else (options.arf, options.rmf)
+    return Instrument(response=response, gain_error=options.gain_error, area_error=options.area_error)
 
 
 def _background(options):
@@ -31,18 +46,24 @@ def _background(options):
             msg = "--background-scale and --free-background need --background, the file that it is in."
             raise ValueError(msg)
         return None
-    from ..cube import EventCube
     from ..pipeline import read_background
 
     how = {"scale": options.background_scale, "free": options.free_background}
-    return read_background(options.background, EventCube.read(options.cube), **how)
+    return read_background(options.background, read_cube(options.cube, options.energy_edges), **how)
 
 
 def _separate_options(command):
     command.add_argument("cube", help="cube file")
     command.add_argument("model", help="model file, or name of a packaged model")
     add_output(command, "FITS file to write the components to")
+    add_energy_edges(command)
     command.add_argument("--transform", default="starlet", help="starlet, or a wavelet such as db4 or db4-stationary")
+    command.add_argument("--arf", help="effective area of the observation (with --rmf), in place of the model's")
+    command.add_argument("--rmf", help="its redistribution matrix")
+    command.add_argument("--gain-error", type=float, default=0.0,
+                         help="relative error of energies, to be fitted (of Chandra 0.003; default: none)")  # fmt: skip
+    command.add_argument("--area-error", type=float, default=0.0,
+                         help="the same of the effective area (of Chandra 0.03)")  # fmt: skip
     command.add_argument("--background", metavar="FILE", help="cube of a blank field, or PHA file, to take away")
     command.add_argument("--background-scale", type=float, help="factor for it (default: ratio of exposures and areas)")
     command.add_argument("--free-background", action="store_true", help="fit its amplitude")

@@ -11,8 +11,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from .._files import naming
 from .._headers import exposure_time, header_number, header_text
 from ..grid.sky import celestial_wcs, image_cards, is_wcs_card, sky_cards, sky_of_image
+from .counting import count_events
 from .event_checks import warn_of_bins
-from .events import count_events, read_events
+from .events import read_events
 from .observations import field_of, move_events, say_where
 from .region import mask_outside, read_region
 from .selection import choose_grid, warn_of_stripes
@@ -38,7 +39,7 @@ def is_several(events):
     return isinstance(events, list | tuple) and not isinstance(events, fits.HDUList)
 
 
-def bin_events(events, energy_edges, where, region=None, exposure=None, like=None):
+def bin_events(events, energy_edges, where, region=None, exposure=None, like=None, channels=None):
     """Count the events of each list on common pixels.
 
     Parameters
@@ -48,6 +49,8 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
     where : dict
         What of ``bin_factor``, ``pixel_scale``, ``bounds``, ``center`` and ``size`` was given.
+    channels : dict, optional
+        What of ``ebounds`` and ``channel_energy`` was given.
 
     Yields
     ------
@@ -77,7 +80,7 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
     given, listed, planes = listed, [], []
     for each in given:
         with naming(each):
-            listed.append(read_events(each))
+            listed.append(read_events(each, center=where["center"], **channels or {}))
             planes.append(sky_cards(listed[-1].header, *listed[-1].columns, listed[-1].where))
     fields = [field_of(each, celestial_wcs(plane)) for each, plane in zip(listed, planes)]
     if len(listed) > 1:  # an error with the file's name: that of a cube would have none

@@ -12,7 +12,6 @@ from astropy.utils.exceptions import AstropyUserWarning
 from .._headers import header_number, header_text
 from ..grid.energies import describe_grid
 from ..grid.units import energy_unit
-from ..missions import find
 
 __all__ = [
     "describe_empty_bins",
@@ -147,13 +146,15 @@ def _inside(times, intervals, tolerance):
     return (last >= 0) & (times - tolerance <= np.maximum.accumulate(stop[order])[last])
 
 
-def warn_of_flags(status, mission, header, where):
+def warn_of_flags(flags, column, mission, header, where):
     """Warn of events that processing has flagged, where flags mean harm and in lists that say to be of level 1.
 
     Parameters
     ----------
-    status : `~numpy.ndarray`, shape (n_events, ...), or None
-        The column STATUS: bits, bytes or whole numbers.
+    flags : `~numpy.ndarray`, shape (n_events, ...), or None
+        Bits, bytes or whole numbers.
+    column : str
+        What their column is called.
     mission : `~astro_lpalm.missions.Mission` or None
         What the list is from, where that is known.
     header : mapping
@@ -161,18 +162,22 @@ def warn_of_flags(status, mission, header, where):
     where : str
         The list, for messages.
     """
-    if status is None or status.dtype.kind not in "iub":
+    if flags is None or flags.dtype.kind not in "iub":
         return
     is_level_1 = header_text(header, "CONTENT", where).upper() == "EVT1"
-    if not is_level_1 and (mission is None or not mission.flags_are_bad):
+    is_judged = mission is not None and mission.flags_are_bad
+    if not is_level_1 and not is_judged:
         return  # some missions have bits that mean no harm
-    flagged = status.reshape(len(status), -1).any(axis=1)
+    mask = mission.bad_flags if is_judged else None
+    if mask is not None and flags.ndim == 1 and flags.dtype.kind in "iu":
+        flags = flags.astype(np.int64) & mask
+    flagged = flags.reshape(len(flags), -1).any(axis=1)
     if flagged.any():
         level = ", and CONTENT is EVT1: a list of level 1, that nothing was left out of" if is_level_1 else ""
+        remedy = f", {mission.flag_remedy}" if is_judged and mission.flag_remedy else ""
         msg = (
-            f"{where}: STATUS bits are set for {np.count_nonzero(flagged)} of {flagged.size} events{level}. They are "
-            "counted all the same, though bad pixels, afterglows of cosmic rays and the like are no photons. Remove "
-            "them, with CIAO by dmcopy 'evt.fits[EVENTS][status=0,grade=0,2,3,4,6]'."
+            f"{where}: {column} bits are set for {np.count_nonzero(flagged)} of {flagged.size} events{level}. They are "
+            f"counted all the same, though bad pixels, cosmic rays and the like are no photons. Remove them{remedy}."
         )
         warnings.warn(msg, AstropyUserWarning, stacklevel=2)
 
@@ -239,11 +244,12 @@ def describe_empty_bins(counts):
 def _energy_filter(events):
     """Find what the data subspace of CIAO (DSTYPn, DSVALn) says of energies: cards, and the range in keV."""
     header, where, cards, low, high = events.header, events.where, [], 0.0, np.inf
-    mission = find(header, where)
+    mission = events.mission
     for key in header:
         found = re.fullmatch(r"DSTYP(\d+)", key)
         kind = header_text(header, key, where).lower() if found else ""
-        if kind not in ("energy", "pi") or (kind == "pi" and mission is None):
+        is_known = mission is not None and not mission.no_energies
+        if kind not in ("energy", "pi") or (kind == "pi" and not is_known):
             continue
         number = found[1]
         # Each CCD may have a component of its own, 2DSVAL3 and so on: together they hold what any of them does.

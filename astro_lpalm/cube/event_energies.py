@@ -40,20 +40,27 @@ def check_energy_columns(has_energy, has_pi, names, mission, header, where):
     Raises
     ------
     ValueError
-        If there is no ENERGY, and no PI or an instrument whose channels are not known.
+        If there is no ENERGY, and no PI or an instrument whose channels are not known, or tell no energies.
     """
     if has_energy:
         return
     if not has_pi:
         msg = f"{where} has neither ENERGY nor PI: its columns are {', '.join(names)}."
         raise ValueError(msg)
+    if mission is not None and mission.no_energies:
+        msg = (
+            f"{where} is of {mission.name}, whose PI tells no energies: {mission.no_energies}. Components cannot be "
+            "told apart by their spectra in it; take a list of another instrument."
+        )
+        raise ValueError(msg)
     if mission is None:
         said = " ".join(header_text(header, key, where) for key in ("TELESCOP", "INSTRUME")).strip()
         unknown = "an instrument that the headers do not name (TELESCOP and INSTRUME)"
         msg = (
             f"{where} has no ENERGY, and what energy a PI channel of {said or unknown} has is not known here (only "
-            f"those of {', '.join(mission.name for mission in known_missions())} are); add a column ENERGY with its "
-            "unit, eV or keV (TUNITn), or the right TELESCOP and INSTRUME, or register the mission (see "
+            f"those of {', '.join(mission.name for mission in known_missions() if not mission.no_energies)} are); give "
+            "ebounds, the RMF that goes with it (--ebounds), or channel_energy, or add a column ENERGY with its unit, "
+            "eV or keV (TUNITn), or the right TELESCOP and INSTRUME, or register the mission (see "
             "astro_lpalm.missions)."
         )
         raise ValueError(msg)
@@ -93,6 +100,8 @@ def event_energies(values, missing, name, unit, mission, where):
     `~astropy.utils.exceptions.AstropyUserWarning`
         If the unit was found from the values.
     """
+    if name == "PI" and mission.negative_is_none and values.min() < 0:
+        missing = values < 0 if missing is None else missing | (values < 0)
     given = values if missing is None else values[~missing]
     if name == "PI":
         first, last = mission.first_channel, mission.last_channel
@@ -134,7 +143,7 @@ def _unit_of_values(energy, where):
 
 def _of_channels(channel, missing, mission, where):
     """Give events the energies of their PI channels' centres, in eV; the overflow channel has none."""
-    logger.info("%s has no ENERGY: the energy of an event is the centre of its PI channel", where)
+    logger.info("%s: the energy of an event is the centre of its PI channel, by %s", where, mission.name)
     first, last = mission.first_channel, mission.last_channel
     # Each channel is asked for once, and single precision holds its centre: lists have more events than memory may.
     centres = np.round(mission.energies(np.arange(first, last + 1)).to_value(u.eV), 6).astype(np.float32)

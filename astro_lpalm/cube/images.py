@@ -14,7 +14,7 @@ from ..grid.energies import (
     is_third_axis_card,
     linear_axis_cards,
     read_ebounds,
-    read_linear_axis,
+    read_spectral_axis,
 )
 from ..grid.resample import image_unit
 from ..grid.sky import celestial_cards, celestial_wcs, is_structural, is_wcs_card
@@ -32,7 +32,8 @@ def read_image(hdu, energy_edges=None):
     Parameters
     ----------
     hdu : image HDU or `~astropy.io.fits.HDUList`
-        Of a list, the first 3-D image is taken, with its EBOUNDS table, MASK and EXPOSURE images.
+        Of a list, the first 3-D image is taken, with its EBOUNDS table, or that of Gammapy (BANDSHDU), and its MASK and
+        EXPOSURE images. Axes of one pixel beyond the third are left out.
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,), optional
         Edges of the energy bins, instead of the file's.
 
@@ -60,21 +61,18 @@ def read_image(hdu, energy_edges=None):
             raise ValueError(msg)
         image, others = _first_cube(hdu), hdu
     elif isinstance(hdu, _IMAGES):
-        image, others = hdu, []
-        if len(_shape(hdu)) != 3:
-            raise ValueError(_not_a_cube([hdu]))
+        image, others = _first_cube([hdu]), []
     else:
         msg = f"a cube comes from a 3-D image HDU or an HDUList, not {type(hdu).__name__}; EventCube.read takes a file."
         raise TypeError(msg)
     header, shape = image.header, _shape(image)
-    if energy_edges is not None:
-        edges = as_energy_edges(energy_edges)
-    else:
-        ebounds = next((other for other in others if _is_ebounds(other)), None)
-        edges = read_linear_axis(header) if ebounds is None else read_ebounds(ebounds)
+    edges = _energies_of(image, others) if energy_edges is None else as_energy_edges(energy_edges)
     if len(edges) != shape[0] + 1:
         msg = f"the cube has {shape[0]} energies (shape {shape}), but its energy grid has {describe_grid(edges)}."
         raise ValueError(msg)
+    data = np.asarray(image.data).reshape(shape)
+    if edges[-1] < edges[0]:  # as wavelengths rise
+        data, edges = data[::-1], edges[::-1]
     mask, exposure = (_find_image(others, name, shape) for name in ("MASK", "EXPOSURE"))
     mask = None if mask is None else mask.data != 0
     if exposure is not None:
@@ -84,7 +82,7 @@ def read_image(hdu, energy_edges=None):
     if unit.strip().lower() not in _COUNTS:
         msg = f"the cube is in {unit!r}, but is taken as counts."
         warnings.warn(msg, AstropyUserWarning, stacklevel=3)
-    return np.asarray(image.data), header, wcs, edges, mask, exposure
+    return data, header, wcs, edges, mask, exposure
 
 
 def _sky_of(header):
@@ -96,13 +94,24 @@ def _sky_of(header):
     return wcs
 
 
+def _energies_of(image, others):
+    """Edges of the energy bins: EBOUNDS is the authority, then Gammapy's table, then the third axis."""
+    named = header_text(image.header, "BANDSHDU", "the image's header").upper()
+    tables = [other for other in others if isinstance(other, fits.BinTableHDU)]
+    found = [table for table in tables if _is_ebounds(table)] or [table for table in tables if table.name == named]
+    return read_ebounds(found[0]) if found else read_spectral_axis(image.header, others or None)
+
+
 def _shape(hdu):
-    """Shape of an image, from its header alone."""
-    return tuple(hdu.header[f"NAXIS{axis}"] for axis in range(hdu.header["NAXIS"], 0, -1))
+    """Shape of an image, from its header alone, without axes of one pixel beyond the third."""
+    shape = [hdu.header[f"NAXIS{axis}"] for axis in range(hdu.header["NAXIS"], 0, -1)]
+    while len(shape) > 3 and shape[0] == 1:
+        del shape[0]
+    return tuple(shape)
 
 
-def _first_cube(hdulist):
-    images = [hdu for hdu in hdulist if isinstance(hdu, _IMAGES)]
+def _first_cube(hdus):
+    images = [hdu for hdu in hdus if isinstance(hdu, _IMAGES)]
     for image in images:
         if len(_shape(image)) == 3:
             return image

@@ -5,7 +5,7 @@ from ..grid.sky import celestial_cards, celestial_wcs
 from .binning import bin_events, is_several
 from .images import cube_hdulist, read_image
 from .observations import add_up, merge_headers
-from .selection import choose_energy_edges
+from .selection import choose_energy_edges, energies_of
 
 __all__ = ["CubeIO"]
 
@@ -30,6 +30,9 @@ class CubeIO:
         mask=None,
         exposure=None,
         like=None,
+        model=None,
+        ebounds=None,
+        channel_energy=None,
     ):
         """Count the events of a list, or of several, into a cube.
 
@@ -37,7 +40,8 @@ class CubeIO:
         ----------
         events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`, or list of these
             The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
-            of its PI channel (of a known mission), and an overflow channel is left out. An event that TNULL says
+            of its PI channel (of a known mission), and an overflow channel is left out. Without X and Y, RA and DEC
+            are projected on the plane that touches the sky in ``center``, or the pointing. An event that TNULL says
             to have no energy or position is left out too. Of several tables of events the first is read, with a
             warning; give the HDUs as a list to add them up. Several observations,
             whatever their aim points and roll angles, go onto the tangent plane of the first, or that of ``like``;
@@ -49,8 +53,9 @@ class CubeIO:
         energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
             Edges of the energy bins, instead of ``energy`` and ``n_energy``.
         bin_factor : float, optional
-            Side of a pixel in sky pixels of the list; 1 if not given. A list with whole numbers for positions needs a
-            whole number.
+            Side of a pixel in sky pixels of the list; the mission's if not given, which is 1 but where sky pixels are
+            far smaller than the telescope can tell apart (XMM-Newton, eROSITA: 80; ROSAT: 15). A list with whole
+            numbers for positions needs a whole number.
         pixel_scale : `~astropy.units.Quantity`, optional
             Side of a pixel as an angle, instead of ``bin_factor``.
         bounds : tuple of 4 float, optional
@@ -71,6 +76,14 @@ class CubeIO:
         like : EventCube, optional
             A cube whose pixels the new one gets, and whose energy bins, where no others are asked for: of a blank
             field, for instance, or of another instrument.
+        model : str, `os.PathLike` or Model, optional
+            The model that the cube is for: its energy bins are taken. A file, or the name of a packaged one, will do.
+        ebounds : str or `os.PathLike`, optional
+            An RMF, or a PHA file that names one, whose EBOUNDS tells the energies of PI channels, in place of the
+            mission's and of ENERGY.
+        channel_energy : `~astropy.units.Quantity`, optional
+            The same as a scale: width of a channel, channel 0 beginning at 0; or where channel 0 begins, and the
+            width.
 
         Returns
         -------
@@ -124,13 +137,19 @@ class CubeIO:
         if like is not None and not isinstance(like, CubeIO):
             msg = f"like must be an EventCube, not {type(like).__name__}; EventCube.read reads one from a file."
             raise TypeError(msg)
-        if like is not None and energy is n_energy is energy_edges is None:
+        if model is not None:
+            if any(given is not None for given in (energy, n_energy, energy_edges)):
+                msg = "give either model, whose energy bins are taken, or energy, n_energy or energy_edges, not both."
+                raise ValueError(msg)
+            energy_edges = energies_of(model)
+        elif like is not None and energy is n_energy is energy_edges is None:
             energy_edges = like.energy_edges
         edges = choose_energy_edges(energy, n_energy, energy_edges)
+        channels = {"ebounds": ebounds, "channel_energy": channel_energy}
         where = {"bin_factor": bin_factor, "pixel_scale": pixel_scale, "bounds": bounds, "center": center, "size": size}
 
         def cubes():
-            for counts, outside, header, of_this in bin_events(events, edges, where, region, exposure, like):
+            for counts, outside, header, of_this in bin_events(events, edges, where, region, exposure, like, channels):
                 wcs = celestial_wcs(celestial_cards(header))
                 cube = cls(counts, energy_edges=edges, wcs=wcs, mask=outside, meta=header)
                 yield cube if of_this is None else cube.with_exposure(of_this)
@@ -187,12 +206,13 @@ class CubeIO:
         Parameters
         ----------
         hdu : image HDU or `~astropy.io.fits.HDUList`
-            Axes (energy, y, x), with a celestial WCS on x and y. Of a list, the first 3-D image is taken, with the
-            energies of an EBOUNDS table, the mask (nonzero = excluded) of a MASK image and the exposure of an
-            EXPOSURE image.
+            Axes (energy, y, x), with a celestial WCS on x and y; further ones of one pixel are left out. Of a list,
+            the first 3-D image is taken, with the energies of an EBOUNDS table, the mask (nonzero = excluded) of a
+            MASK image and the exposure of an EXPOSURE image.
         energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
-            Edges of the energy bins. If not given they are those of the EBOUNDS table, which is the authority, or of
-            a linear third axis with a unit of energy.
+            Edges of the energy bins. If not given they are those of the EBOUNDS table, which is the authority, of the
+            table that Gammapy names in BANDSHDU, or of the third axis: energies, frequencies or wavelengths, linear
+            or tabulated (-TAB).
 
         Returns
         -------

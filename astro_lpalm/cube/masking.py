@@ -9,6 +9,7 @@ from .._files import open_fits, split_virtual
 from ..grid.resample import masked_at, open_image
 from ..grid.sky import sky_of_image
 from .region import includes, mask_outside, read_region
+from .region_files import PhysicalShapes
 
 __all__ = ["read_mask"]
 
@@ -43,7 +44,7 @@ def read_mask(mask, cube, *, is_mask=True):
         return masked_at(*open_image(mask, "the mask"), cube.wcs, shape, "the mask")
     shapes = read_region(mask)
     sky_wcs, grid, is_physical = sky_of_image(cube.celestial_header(), cube.wcs, shape)
-    if not is_physical and any(isinstance(each, PixelRegion) for each in shapes):
+    if not is_physical and any(isinstance(each, PixelRegion | PhysicalShapes) for each in shapes):
         msg = (
             "the region is in sky pixels (physical coordinates), but the cube's header does not say what these are "
             "(CTYPE1P, CRVAL1P, ...); give the region in fk5 or icrs."

@@ -7,7 +7,7 @@ import astropy.units as u
 import numpy as np
 from regions import PixCoord, PixelRegion, SkyRegion
 
-from .region_files import is_region_table, read_region_file
+from .region_files import PhysicalShapes, is_region_table, read_region_file
 from .region_shapes import ImageShape, and_not
 
 __all__ = ["bounding_box", "how_far", "includes", "is_region_table", "mask_outside", "part_shapes", "read_region"]
@@ -28,7 +28,8 @@ def read_region(region):
 
     Returns
     -------
-    shapes : list of `~regions.Region` and `~astro_lpalm.cube.region_shapes.ImageShape`
+    shapes : list of `~regions.Region`, `~astro_lpalm.cube.region_shapes.ImageShape` and \
+            `~astro_lpalm.cube.region_files.PhysicalShapes`
         Pixel shapes count sky pixels from 0, as `regions` does: position (X - 1, Y - 1).
 
     Raises
@@ -152,7 +153,7 @@ def bounding_box(shapes, sky_wcs):
         x0, x1, y0, y1; None where nothing is included, so that exclusions are cut out of everything.
     """
     boxes = []
-    for shape in part_shapes([shape for shape in shapes if includes(shape)], sky_wcs)[0]:
+    for shape in part_shapes(shapes, sky_wcs)[0]:
         if isinstance(shape, ImageShape):
             msg = (
                 "the region is in image coordinates, which depend on how that image was binned; say which pixels the "
@@ -185,15 +186,22 @@ def _contains(shape, sky_pixels, image_pixels):
     return shape.contains(sky_pixels)
 
 
+def _placed(shapes, sky_wcs):
+    for shape in shapes:
+        yield from shape.placed(sky_wcs) if isinstance(shape, PhysicalShapes) else [shape]
+
+
 def includes(shape):
     """Tell whether a shape is included, or excluded."""
+    if isinstance(shape, PhysicalShapes):
+        return not shape.command.lstrip().startswith(("-", "!"))
     return (shape.shape if isinstance(shape, ImageShape) else shape).meta.get("include", True)
 
 
 def part_shapes(shapes, sky_wcs):
     """Convert to pixel shapes, and part the included from the excluded."""
     parted = [], []
-    for shape in shapes:
+    for shape in _placed(shapes, sky_wcs):
         region = shape.shape if isinstance(shape, ImageShape) else shape
         # Whether an excluded shape contains its inside or its outside depends on the version of regions: forget it.
         plain = _projected(region, sky_wcs) if isinstance(region, SkyRegion) else region.copy()

@@ -2,17 +2,21 @@
 
 import operator
 import re
+import warnings
+from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs.utils import proj_plane_pixel_scales
 from regions import CompoundPixelRegion, CompoundSkyRegion, RegionMeta, SkyRegion
 
 from .._files import open_fits, split_virtual
 from .._text import read_text, shown
-from .region_shapes import ImageShape, PixelFrame, SkyFrame, and_not, make_shape
+from .region_shapes import WITHOUT_AREA, ImageShape, PixelFrame, SkyFrame, and_not, make_shape
 
-__all__ = ["is_region_table", "read_region_file"]
+__all__ = ["PhysicalShapes", "is_region_table", "parse_regions", "read_region_file"]
 
 _SKY_FRAMES = {
     "fk4": "fk4",
@@ -31,6 +35,7 @@ _NAME = re.compile(r"[a-z]\w*", re.IGNORECASE)
 _ARGUMENTS = re.compile(r"\s*\(([^()]*)\)\s*")
 _BARE_ARGUMENTS = re.compile(r"\s+(.*)", re.DOTALL)
 _LARGEST_TEXT = 16 << 20  # bytes of a region file: some 300,000 shapes
+_ARC = re.compile(r"\d\.?[\"'dr]\s*[,)\s]")  # lengths that are angles, or angles with a unit
 # How many positions, radii and angles the row of a table has for a shape.
 _IN_TABLES = {
     "circle": (1, 1, 0),
@@ -46,6 +51,33 @@ _IN_TABLES = {
 }
 
 
+@dataclass(frozen=True)
+class PhysicalShapes:
+    """Shapes at sky pixels whose lengths are angles: which pixels they span hangs on the list they are laid over.
+
+    Attributes
+    ----------
+    command : str
+        As the file has it.
+    """
+
+    command: str
+
+    def placed(self, sky_wcs):
+        """Give the shapes on the sky pixels of a WCS.
+
+        Parameters
+        ----------
+        sky_wcs : `~astropy.wcs.WCS`
+
+        Returns
+        -------
+        shapes : list of `~regions.PixelRegion`
+        """
+        frame = PixelFrame(side=proj_plane_pixel_scales(sky_wcs)[0] * u.deg)
+        return [_finish(*term) for term in _parse(self.command, frame)]
+
+
 def read_region_file(path):
     """Read a region file.
 
@@ -57,7 +89,7 @@ def read_region_file(path):
 
     Returns
     -------
-    shapes : list of `~regions.Region` and `ImageShape`
+    shapes : list of `~regions.Region`, `ImageShape` and `PhysicalShapes`
         See `astro_lpalm.cube.region.read_region`.
 
     Raises
@@ -87,24 +119,58 @@ def is_region_table(path):
         return _find_table(hdulist) is not None
 
 
+def parse_regions(text):
+    """Read shapes from a text of DS9 or CIAO, as `read_region_file` does from a file of it."""
+    return _read_text(text, "a text")
+
+
 def _read_text(text, path):
     lines = [line.split("#")[0].strip() for line in re.split(r"\r\n|\r|\n", text)]
     # CIAO names no system: sexagesimal positions or radii in arc units mean the sky, plain numbers sky pixels.
     frame = SkyFrame("fk5") if any(re.search(r"[:\"']", line) for line in lines) else PixelFrame()
-    terms = []
+    shapes, skipped = [], []
     for number, line in enumerate(lines, start=1):
         if line.lower().startswith("global"):
             continue
         for command in filter(None, (part.strip() for part in line.split(";"))):
+            where = f"the region file '{path}'", f"line {number}, {shown(command)}"
             try:
                 if _NAME.fullmatch(command):
                     frame = _frame(command.lower())
+                elif (name := _without_area(command)) is not None:
+                    skipped.append((name, where))
                 else:
-                    terms += _parse(command, frame)
+                    shapes += _shapes_of(command, frame)
             except (ValueError, u.UnitsError) as error:
-                msg = f"the region file '{path}' cannot be read: line {number}, {shown(command)}: {error}"
+                msg = f"{where[0]} cannot be read: {where[1]}: {error}"
                 raise ValueError(msg) from error
-    return [_finish(include, shape, frame) for include, shape, frame in terms]
+    if skipped:
+        _say_skipped(skipped, path, has_others=bool(shapes))
+    return shapes
+
+
+def _shapes_of(command, frame):
+    if frame.kind == "pixel" and not frame.is_image and _ARC.search(command):
+        _parse(command, PixelFrame(side=1 * u.arcsec))  # what cannot be read is said now
+        return [PhysicalShapes(command)]
+    return [_finish(*term) for term in _parse(command, frame)]
+
+
+def _without_area(command):
+    """Name of the one shape of a command, where it is a point, a text or the like."""
+    name = _NAME.match(command.lstrip("-+! "))
+    alone = name and command.count("(") <= 1
+    return name[0].lower() if alone and name[0].lower() in WITHOUT_AREA else None
+
+
+def _say_skipped(skipped, path, *, has_others):
+    if not has_others:
+        name, (file, where) = skipped[0]
+        msg = f"{file} cannot be read: {where}: the shape '{name}' has no area, and there is no other in the file."
+        raise ValueError(msg)
+    names = ", ".join(sorted({name for name, _ in skipped}))
+    msg = f"the region file '{path}': {len(skipped)} shape(s) without an area ({names}) are left out."
+    warnings.warn(msg, AstropyUserWarning, stacklevel=2)
 
 
 def _frame(name):

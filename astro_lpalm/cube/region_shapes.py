@@ -11,13 +11,13 @@ from astropy.coordinates import Angle, SkyCoord
 
 from .._text import shown
 
-__all__ = ["ImageShape", "PixelFrame", "SkyFrame", "and_not", "make_shape"]
+__all__ = ["WITHOUT_AREA", "ImageShape", "PixelFrame", "SkyFrame", "and_not", "make_shape"]
 
 _FAR = {"pixel": 1e6, "sky": 5.0}  # pixels and degrees: a sector or a field has no end
 _FARTHEST = {"pixel": 1e9, "sky": 360.0}  # pixels and degrees: what is farther is no place, and no size
 _LONGEST_ANGLE = 40  # characters: what astropy parses, and repeats in its messages
 _UNITS = {'"': u.arcsec, "'": u.arcmin, "d": u.deg, "r": u.rad}
-_WITHOUT_AREA = ("compass", "line", "point", "projection", "ruler", "segment", "text", "vector")
+WITHOUT_AREA = ("compass", "line", "point", "projection", "ruler", "segment", "text", "vector")
 _STEP = 20.0  # degrees from one corner of a wedge to the next
 
 
@@ -46,12 +46,14 @@ class PixelFrame:
     ----------
     is_image : bool
         Whether they are those of an image, not sky pixels.
+    side : `~astropy.units.Quantity`, optional
+        Of a pixel, an angle: lengths may be angles too.
     """
 
     kind, suffix = "pixel", "PixelRegion"
 
-    def __init__(self, is_image=False):
-        self.is_image = is_image
+    def __init__(self, is_image=False, side=None):
+        self.is_image, self.side = is_image, side
 
     def positions(self, words):
         """Positions from pairs of numbers, which count from 1 in files and from 0 in `regions`."""
@@ -60,6 +62,8 @@ class PixelFrame:
 
     def length(self, word):
         """Length in pixels, above zero."""
+        if self.side is not None and word[-1] in _UNITS:
+            return _positive(_number(word[:-1]) * float(_UNITS[word[-1]] / self.side), word)
         return _positive(_number(word, "pi", self.kind), word)
 
     def away(self, center, angle, length):
@@ -157,7 +161,7 @@ def make_shape(name, words, frame):
         If there is no such shape, it has no area, or its arguments do not suit it.
     """
     if name not in _MAKERS:
-        why = "has no area" if name in _WITHOUT_AREA else "is unknown"
+        why = "has no area" if name in WITHOUT_AREA else "is unknown"
         msg = f"the shape {shown(name)} {why}; the shapes that can be read are {', '.join(_MAKERS)}."
         raise ValueError(msg)
     maker, numbers = _MAKERS[name]
@@ -239,6 +243,23 @@ def _panda(words, frame):
     return _pie([x, y, inner, outer, start, stop], frame)
 
 
+def _turned_panda(sided):
+    """Maker of part of an elliptic or a rectangular annulus, whose angles are counted from its own, turned axis."""
+
+    def make(words, frame):
+        x, y, start, stop, _, *inner_and_outer = words[:9]
+        angle = words[10] if len(words) == 11 else "0"
+        turn = _number(angle, "d")
+        start, stop = (_number(word, "d") for word in (start, stop))
+        ring = sided([x, y, *inner_and_outer, angle], frame)
+        if stop != start and (stop - start) % 360 == 0:
+            return ring
+        far = 4 * max(frame.length(word) for word in inner_and_outer[2:])  # the corner of a box, and twice as far
+        return _both(ring, _wedge(_center(words, frame), start + turn, stop + turn, far, frame), frame)
+
+    return make
+
+
 def _wedge(center, start, stop, length, frame):
     """Polygon from the centre to points so far out that what is nearer than half the length is in it exactly."""
     stop = start + (stop - start) % 360
@@ -272,5 +293,7 @@ _MAKERS = {
     "pie": (_pie, (6,)),
     "sector": (_sector, (4,)),
     "panda": (_panda, (8,)),
+    "epanda": (_turned_panda(_sided("Ellipse", 2)), (10, 11)),
+    "bpanda": (_turned_panda(_sided("Rectangle", 1)), (10, 11)),
     "field": (_field, (0,)),
 }

@@ -1,5 +1,6 @@
 """From what the user asks of a cube (ranges, scales, bounds, regions) to energy edges and a grid of pixels."""
 
+import os
 import warnings
 from numbers import Real
 
@@ -9,11 +10,13 @@ from astropy.coordinates import SkyCoord
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from ..grid.energies import as_energy_edges
+from .._files import open_fits
+from ..data import packaged_files
+from ..grid.energies import as_energy_edges, read_ebounds
 from ..grid.sky import SkyGrid
 from .region import bounding_box, how_far
 
-__all__ = ["choose_energy_edges", "choose_grid", "warn_of_stripes"]
+__all__ = ["choose_energy_edges", "choose_grid", "energies_of", "warn_of_stripes"]
 
 # The grid of the packaged model.
 _DEFAULT_RANGE = (0.5, 7.0) * u.keV
@@ -62,6 +65,48 @@ def choose_energy_edges(energy=None, n_energy=None, energy_edges=None):
     return np.linspace(bounds[0], bounds[1], int(n_energy) + 1)
 
 
+def energies_of(model):
+    """Find the energy bins that a model is for.
+
+    Parameters
+    ----------
+    model : str, `os.PathLike` or object with ``energy_edges``
+        The name of a packaged model, a model file, or a model.
+
+    Returns
+    -------
+    energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
+        In keV, to the last digit.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    OSError, ValueError
+        If the file cannot be read, or the model says nothing of energies.
+
+    Examples
+    --------
+    >>> from astro_lpalm.cube.selection import energies_of
+    >>> energies_of("snr-acis")[[0, 1, -1]]
+    <Quantity [0.5, 0.6, 7. ] keV>
+    """
+    if isinstance(model, str | os.PathLike):
+        path = packaged_files(".fits").get(str(model), model)
+        with open_fits(path) as hdulist:
+            edges = read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None
+        where = f"'{model}'"
+    else:
+        edges, where = getattr(model, "energy_edges", None), f"the model, of type {type(model).__name__},"
+        if edges is None and not hasattr(model, "separate"):
+            msg = f"model must be a model, its file or a packaged one's name, not {type(model).__name__}."
+            raise TypeError(msg)
+    if edges is None:
+        msg = f"{where} does not say what energies it is for; give energy_edges."
+        raise ValueError(msg)
+    return as_energy_edges(edges)
+
+
 def choose_grid(
     events,
     sky_wcs,
@@ -99,7 +144,7 @@ def choose_grid(
         If the arguments contradict each other, lack a unit or are out of range, or the region lies off the image.
     """
     sky_pixel = proj_plane_pixel_scales(sky_wcs) * u.deg
-    bin_factor = _bin_factor(bin_factor, pixel_scale, sky_pixel[0])
+    bin_factor = _bin_factor(bin_factor, pixel_scale, sky_pixel[0], events[0].mission)
     if bounds is not None:
         if center is not None or size is not None:
             msg = "give either bounds or center and size, not both."
@@ -110,14 +155,15 @@ def choose_grid(
     return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
 
 
-def _bin_factor(bin_factor, pixel_scale, sky_pixel):
+def _bin_factor(bin_factor, pixel_scale, sky_pixel, mission):
     if bin_factor is not None and pixel_scale is not None:
         msg = "give either bin_factor or pixel_scale, not both."
         raise ValueError(msg)
     if pixel_scale is not None:
         # Rounded, so that a whole number of sky pixels stays one on its way through angles.
         return round(float(_angle(pixel_scale, "pixel_scale", (1,))[0] / sky_pixel.to_value(u.deg)), 9)
-    bin_factor = 1.0 if bin_factor is None else bin_factor
+    if bin_factor is None:
+        return 1.0 if mission is None else float(mission.bin_factor)
     if not isinstance(bin_factor, Real) or not 0 < bin_factor < np.inf:
         msg = f"bin_factor={bin_factor!r} must be a positive number of sky pixels; pixel_scale takes an angle."
         raise ValueError(msg)

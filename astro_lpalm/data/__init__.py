@@ -17,7 +17,8 @@ def read_table(name):
     Parameters
     ----------
     name : str
-        Its name without ``.ecsv``: "absorption", "acis_effective_area", "continuum", "gaunt" or "lines".
+        Its name without ``.ecsv``: "absorption", "acis_effective_area", "continuum", "epic_effective_area",
+        "erosita_effective_area", "gaunt" or "lines".
 
     Returns
     -------
@@ -51,7 +52,7 @@ def packaged_files(suffix):
     --------
     >>> from astro_lpalm.data import packaged_files
     >>> list(packaged_files(".toml"))
-    ['pwn-acis', 'snr-acis']
+    ['pwn-acis', 'snr-acis', 'snr-erosita', 'snr-xmm-pn']
     """
     folder = Path(str(resources.files(__name__)))
     return {path.stem: path for path in sorted(folder.glob(f"*{suffix}"))}

@@ -7,7 +7,7 @@ __all__ = ["count_blocks"]
 
 
 def count_blocks(
-    counts: ArrayLike, mask: ArrayLike | None = None, *, n_most: int = 256, fewest: float = 100
+    counts: ArrayLike, mask: ArrayLike | None = None, *, n_most: int = 256, fewest: float = 100, per_root: float = 4.0
 ) -> np.ndarray:
     """Divide the pixels of an image into blocks of about the same counts.
 
@@ -25,6 +25,9 @@ def count_blocks(
     fewest : float
         How many counts the blocks should have at least, on average. A single bright pixel is not split, and other
         blocks may then have fewer.
+    per_root : float
+        They should have this many times the square root of all counts, too. Whatever is estimated of each block alone
+        moves what all have in common by about one count a block, which must be less than the photon noise of all.
 
     Returns
     -------
@@ -35,14 +38,15 @@ def count_blocks(
     --------
     >>> import numpy as np
     >>> from astro_lpalm.forward import count_blocks
-    >>> count_blocks([[90, 10, 20, 30], [0, 50, 40, 10]], fewest=60, n_most=4).reshape(2, 4)
+    >>> count_blocks([[900, 100, 200, 300], [0, 500, 400, 100]], n_most=4).reshape(2, 4)
     array([[0, 0, 2, 2],
            [1, 1, 3, 3]])
     """
     counts = np.asarray(counts, dtype=float)
     kept = np.ones(counts.shape, dtype=bool) if mask is None else ~np.asarray(mask, dtype=bool)
     places, weight = np.array(np.nonzero(kept)), counts[kept]
-    n_cuts = int(np.log2(np.clip(weight.sum() / fewest, 1, n_most)))
+    total = weight.sum()
+    n_cuts = int(np.log2(np.clip(total / max(fewest, per_root * np.sqrt(total)), 1, n_most)))
     blocks = [np.arange(weight.size)]
     for _ in range(n_cuts):
         blocks = [half for block in blocks for half in _halves(block, places[:, block], weight[block])]

@@ -1,23 +1,25 @@
 """Energy grids: checked edges, the EBOUNDS table that is their authority, and the linear axis for a lone image."""
 
 import re
+import warnings
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS, FITSFixedWarning
 
 from .._headers import header_number, header_text
 from .units import energy_unit
 
-__all__ = ["as_energy_edges", "describe_grid", "ebounds_hdu", "linear_axis_cards", "read_ebounds", "read_linear_axis"]
+__all__ = ["as_energy_edges", "describe_grid", "ebounds_hdu", "linear_axis_cards", "read_ebounds", "read_spectral_axis"]
 
 # How far E_MAX of one channel may lie from E_MIN of the next, in channels: response files keep single precision.
 _CONTIGUOUS = 1e-2
-# Relative spread of the bin widths below which a grid counts as uniform.
-_UNIFORM = 1e-6
+# How far an edge of a uniform grid may lie from its place, in bins: files hold energies in single precision.
+_UNIFORM = 1e-3
 _THIRD_AXIS = (
-    r"((CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CNAME|CRDER|CSYER|WCSTY|MTYPE|MFORM|LTV)3|"
-    r"(PC|CD|LTM)(3_\d|\d_3)|P[VS]3_\d+)[A-Z]?"
+    r"((CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA|CNAME|CRDER|CSYER|WCSTY|MTYPE|MFORM|LTV)[3-9]|"
+    r"(PC|CD|LTM)([3-9]_\d|\d_[3-9])|P[VS][3-9]_\d+)[A-Z]?"
 )
 
 
@@ -200,46 +202,68 @@ def linear_axis_cards(energy_edges, *, matrix="PC"):
     return [*cards, ("CD3_3", step, "[keV] width of a bin")] if matrix == "CD" else cards
 
 
-def read_linear_axis(header):
-    """Read the energy grid from a linear third axis.
+def read_spectral_axis(header, hdulist=None):
+    """Read the energy grid from the third axis of an image.
 
     Parameters
     ----------
     header : `~astropy.io.fits.Header`
-        Header of a 3-D image.
+        Header of an image of three or more dimensions.
+    hdulist : `~astropy.io.fits.HDUList`, optional
+        With the table of a tabulated axis (-TAB).
 
     Returns
     -------
-    energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
-        In keV.
+    energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,)
+        In keV, and in the order of the image: falling, where the axis is a wavelength that rises.
 
     Raises
     ------
     ValueError
-        If the third axis is not linear in a unit of energy.
+        If the third axis is not one of energy, frequency or wavelength (FITS standard, section 8.4), or its energies
+        can be none.
     """
     where = "the image's header"
     ctype, unit = (header_text(header, key, where) for key in ("CTYPE3", "CUNIT3"))
     number = {key: header_number(header, f"{key}3", where) for key in ("CRVAL", "CRPIX", "CDELT", "CD3_", "PC3_")}
     step = number["CDELT"] if number["CD3_"] is None else number["CD3_"]
+    position = np.arange(header["NAXIS3"] + 1) + 0.5
     is_energy = bool(unit) and energy_unit(unit) is not None
     # A hyphen in the type ('ENER-LOG', 'ENER-TAB') names an algorithm: such an axis is not linear.
-    if not is_energy or "-" in ctype or step is None or number["CRVAL"] is None:
+    if is_energy and "-" not in ctype and step is not None and number["CRVAL"] is not None:
+        step = step * (1.0 if number["PC3_"] is None else number["PC3_"])
+        edges = (number["CRVAL"] + (position - (number["CRPIX"] or 0.0)) * step) * energy_unit(unit)
+    else:
+        edges = _by_wcs(header, hdulist, position)
+    if edges is None:
         msg = (
             f"the image has no EBOUNDS table and its third axis (CTYPE3={ctype!r}, CUNIT3={unit!r}) is not a linear "
-            "axis with a unit of energy; pass energy_edges."
+            "or tabulated axis of energies, frequencies or wavelengths; pass energy_edges."
         )
         raise ValueError(msg)
-    position = np.arange(header["NAXIS3"] + 1) + 0.5 - (number["CRPIX"] or 0.0)
-    step = step * (1.0 if number["PC3_"] is None else number["PC3_"])
-    return as_energy_edges((number["CRVAL"] + position * step) * energy_unit(unit), name="the third axis")
+    rising = edges[-1] > edges[0]
+    return as_energy_edges(edges if rising else edges[::-1], name="the third axis")[:: 1 if rising else -1]
+
+
+def _by_wcs(header, hdulist, position):
+    """Energies at positions on the third axis by its coordinates, or None where it is not a spectral one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        try:
+            wcs = WCS(header, hdulist)
+            if wcs.wcs.spec != 2:
+                return None
+            values = wcs.sub([3]).wcs_pix2world(position[:, None], 1)[:, 0] * u.Unit(wcs.wcs.cunit[2])
+            return values.to(u.keV, u.spectral())
+        except Exception:  # wcslib has a dozen kinds, and a header of others may contradict itself in as many ways
+            return None
 
 
 def is_third_axis_card(keyword):
-    """Tell whether a keyword describes the third axis of an image, or ties it to the others."""
+    """Tell whether a keyword describes the third axis of an image, or one beyond, or ties it to the others."""
     return re.fullmatch(_THIRD_AXIS, keyword) is not None
 
 
 def _is_uniform(edges):
-    widths = np.diff(edges)
-    return np.ptp(widths) <= _UNIFORM * widths.mean()
+    linear = np.linspace(edges[0], edges[-1], edges.size)
+    return np.abs(edges - linear).max() <= _UNIFORM * (edges[-1] - edges[0]) / (edges.size - 1)

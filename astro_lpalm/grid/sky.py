@@ -107,7 +107,8 @@ def sky_cards(header, x_column, y_column, where="the event list"):
     """Take the celestial WCS of an event list from the keywords of its two sky columns.
 
     `astropy.wcs.WCS` reads a table's header as if it were an image's, so the keywords are renamed: TCTYPn of the X
-    column becomes CTYPE1, and so on (FITS standard 4.0, section 8).
+    column becomes CTYPE1, and so on (FITS standard 4.0, section 8). Without these, REFXCTYP and so on are taken, as
+    XMM-Newton's and eROSITA's software write them.
 
     Parameters
     ----------
@@ -129,11 +130,14 @@ def sky_cards(header, x_column, y_column, where="the event list"):
         If the two columns do not carry a celestial coordinate system, or one with a matrix or distortions.
     """
     cards = fits.Header()
+    # XMM-Newton's software says the same again as REFXCRVL and so on, and some lists say it only so.
+    has_own = any(f"TCRVL{column}" in header for column in (x_column, y_column))
     for axis, column in ((1, x_column), (2, y_column)):
         for key, default in (("TYP", ""), ("RVL", 0.0), ("RPX", 0.0), ("DLT", 1.0), ("UNI", "deg"), ("ROT", None)):
             image_key = {"TYP": "CTYPE", "RVL": "CRVAL", "RPX": "CRPIX", "DLT": "CDELT", "UNI": "CUNIT", "ROT": "CROTA"}
             read = header_text if key in ("TYP", "UNI") else header_number
-            value = read(header, f"TC{key}{column}", where, default=default)
+            name = f"TC{key}{column}" if has_own else f"REF{'XY'[axis - 1]}C{key}"
+            value = read(header, name, where, default=default)
             if value is not None:
                 cards[f"{image_key[key]}{axis}"] = value
     _refuse_matrix(header, (x_column, y_column), where)

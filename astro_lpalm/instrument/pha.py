@@ -11,7 +11,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from .._headers import exposure_time, header_text
 from ..grid.channels import check_energy_edges, summing_matrix
-from .ogip import describe_tables, find_tables, open_tables
+from .ogip_table import describe_tables, find_tables, open_tables
 
 __all__ = ["PHA"]
 

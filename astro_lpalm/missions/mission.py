@@ -23,17 +23,33 @@ class Mission:
     instruments : tuple of str
         What INSTRUME begins with, in any case: one of these.
     first_channel, last_channel : int
-        Of the column PI.
+        Of the column PI. A column of numbers with fractions is in the channels of their whole parts.
     channel_width : `~astropy.units.Quantity`
         Energy from one channel to the next.
     first_energy : `~astropy.units.Quantity`
         Where the first channel begins.
     overflow : int, optional
         The channel that holds all energies above it, and so has none of its own.
+    negative_is_none : bool
+        Whether an event whose channel is negative has no energy: it is left out, where otherwise it is an error.
+    no_energies : str
+        Why the channels tell no energies, where they do not: such a list is refused.
     needs_telescope : bool
         Whether a file without TELESCOP is none of this mission's; where not, INSTRUME alone tells.
     flags_are_bad : bool
-        Whether an event with any bit of STATUS set is none to be counted.
+        Whether an event with certain bits of a column set is none to be counted.
+    flag_column : str
+        Which column has these bits.
+    bad_flags : int, optional
+        Which bits of a column of whole numbers; all of them if not given.
+    flag_remedy : str
+        How to remove such events, for messages: "with CIAO by dmcopy ...".
+    projection : {'TAN', 'SIN'}
+        How RA and DEC are projected, in a list that has no X and Y.
+    sky_pixel : `~astropy.units.Quantity`
+        Side of a sky pixel of such a list.
+    bin_factor : int
+        Sky pixels to the side of an image's pixel, where none is asked for.
     is_in_pha : bool
         Whether the channels of PHA files are those of the column PI.
     backscal_area : `~astropy.units.Quantity`, optional
@@ -48,30 +64,38 @@ class Mission:
     --------
     >>> import astropy.units as u
     >>> from astro_lpalm.missions import Mission
-    >>> xrt = Mission(
-    ...     name="Swift XRT",
-    ...     telescope="SWIFT",
-    ...     instruments=("XRT",),
+    >>> sxi = Mission(
+    ...     name="Hitomi SXI",
+    ...     telescope="HITOMI",
+    ...     instruments=("SXI",),
     ...     first_channel=0,
-    ...     last_channel=1023,
-    ...     channel_width=10 * u.eV,
+    ...     last_channel=4095,
+    ...     channel_width=6 * u.eV,
     ... )
-    >>> print(xrt.energies([0, 300]))
-    [0.005 3.005] keV
-    >>> xrt.matches({"TELESCOP": "SWIFT", "INSTRUME": "XRT"})
+    >>> print(sxi.energies([100, 500]))
+    [0.603 3.003] keV
+    >>> sxi.matches({"TELESCOP": "HITOMI", "INSTRUME": "SXI"})
     True
     """
 
     name: str
     telescope: str
     instruments: tuple[str, ...]
-    first_channel: int
-    last_channel: int
-    channel_width: u.Quantity
+    first_channel: int = 0
+    last_channel: int = 0
+    channel_width: u.Quantity = np.nan * u.keV
     first_energy: u.Quantity = 0 * u.keV
     overflow: int | None = None
+    negative_is_none: bool = False
+    no_energies: str = ""
     needs_telescope: bool = True
     flags_are_bad: bool = False
+    flag_column: str = "STATUS"
+    bad_flags: int | None = None
+    flag_remedy: str = ""
+    projection: str = "TAN"
+    sky_pixel: u.Quantity = 0.5 * u.arcsec
+    bin_factor: int = 1
     is_in_pha: bool = True
     backscal_area: u.Quantity | None = None
 
@@ -79,6 +103,11 @@ class Mission:
         if isinstance(self.instruments, str) or not all(isinstance(text, str) and text for text in self.instruments):
             msg = f"instruments of {self.name} are {self.instruments!r}; expected a tuple of texts, such as ('XRT',)."
             raise TypeError(msg)
+        if self.projection not in ("TAN", "SIN"):
+            msg = f"the projection of {self.name} is {self.projection!r}; expected 'TAN' or 'SIN'."
+            raise ValueError(msg)
+        if self.no_energies:
+            return
         edges = self.lower_edges(np.arange(self.first_channel, self.last_channel + 2))
         if len(edges) < 2 or not (np.isfinite(edges).all() and (np.diff(edges) > 0).all()):
             msg = (
@@ -138,8 +167,11 @@ class Mission:
         Raises
         ------
         ValueError
-            If there is no such channel.
+            If there is no such channel, or channels tell no energies.
         """
+        if self.no_energies:
+            msg = f"PI of {self.name} tells no energies: {self.no_energies}."
+            raise ValueError(msg)
         channels = np.asarray(channels)
         outside = ~((channels >= self.first_channel) & (channels <= self.last_channel))
         if outside.any():
@@ -153,8 +185,10 @@ class Mission:
 
     @property
     def channel_edges(self) -> u.Quantity | None:
-        """Energy edges of the channels of PHA files, shape (n_channel + 1,); None where those are others."""
-        return self.lower_edges(np.arange(self.first_channel, self.last_channel + 2)) if self.is_in_pha else None
+        """Energy edges of the channels of PHA files, shape (n_channel + 1,); None where those are others, or none."""
+        if self.no_energies or not self.is_in_pha:
+            return None
+        return self.lower_edges(np.arange(self.first_channel, self.last_channel + 2))
 
     @property
     def overflow_energy(self) -> u.Quantity:

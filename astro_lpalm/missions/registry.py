@@ -6,13 +6,26 @@ from importlib.metadata import entry_points
 
 from astropy.utils.exceptions import AstropyUserWarning
 
-from .chandra import ACIS
+from .chandra import ACIS, HRC
+from .einstein_probe import EP_FXT
+from .erosita import EROSITA
+from .ixpe import IXPE
 from .mission import Mission
+from .nustar import NUSTAR
+from .rosat import ROSAT_HRI, ROSAT_PSPC
+from .suzaku import SUZAKU_XIS
+from .swift import SWIFT_XRT
+from .xmm import EPIC_MOS, EPIC_PN
+from .xrism import RESOLVE, XTEND
 
 __all__ = ["find", "known_missions"]
 
 _GROUP = "astro_lpalm.missions"
-_OURS = (ACIS,)  # found also where the package runs from a checkout, whose entry points are not installed
+# Found also where the package runs from a checkout, whose entry points are not installed.
+_OURS = (
+    ACIS, EPIC_MOS, EPIC_PN, EP_FXT, EROSITA, HRC, IXPE, NUSTAR, RESOLVE, ROSAT_HRI, ROSAT_PSPC, SUZAKU_XIS, SWIFT_XRT,
+    XTEND,
+)  # fmt: skip
 
 
 def find(header, where: str = "the header") -> Mission | None:
@@ -28,7 +41,7 @@ def find(header, where: str = "the header") -> Mission | None:
     Returns
     -------
     mission : Mission or None
-        The first of `known_missions` that matches; None where none does.
+        Of `known_missions` the one that matches, that of another package before our own; None where none does.
 
     Warns
     -----
@@ -43,10 +56,12 @@ def find(header, where: str = "the header") -> Mission | None:
     'Chandra ACIS'
     >>> print(acis.energies([1, 500, 1024]))
     [0.0073 7.2927    inf] keV
-    >>> print(find({"TELESCOP": "CHANDRA", "INSTRUME": "HRC"}))
+    >>> find({"TELESCOP": "XMM", "INSTRUME": "EMOS1"}).name
+    'XMM-Newton EPIC MOS'
+    >>> print(find({"TELESCOP": "EP", "INSTRUME": "WXT"}))
     None
     """
-    return next((mission for mission in known_missions() if mission.matches(header, where)), None)
+    return next((mission for mission in reversed(known_missions()) if mission.matches(header, where)), None)
 
 
 @cache

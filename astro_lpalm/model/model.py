@@ -7,7 +7,7 @@ import torch
 
 from .._names import check_component_names
 from ..forward import check_data
-from ..separation import UnrolledPALM
+from ..separation import Factorization, UnrolledPALM
 from ..separation import refine as refine_spectra
 from ..spectra import ParametricSpectra, ResponseErrors, SpectralLibrary
 from ._file import fingerprint, read_model, write_model
@@ -157,17 +157,20 @@ class Model:
         twin.network = deepcopy(self.network).to(device)
         return twin
 
-    def through(self, instrument):
-        """Give the same model for an instrument: what is known of the spectra is made anew for its response.
+    def through(self, instrument, energy_edges=None):
+        """Give the same components for an instrument, or for other energy bins: what is known of spectra is made anew.
 
-        The network stays, so that the spectra it starts from are those of the response that it was trained for; the
-        refinement and the fit of the physical parameters, which have the last word, are those of the given one.
+        The network stays where the bins are the same, so that the spectra it starts from are those of the response that
+        it was trained for; for other bins there is none, and the start is the mean of what is known. The refinement
+        and the fit of the physical parameters have the last word.
 
         Parameters
         ----------
         instrument : `~astro_lpalm.instrument.Instrument`
-            Its response is rebinned to the model's energies, if need be; the errors of it that are known are fitted
-            together with the physical parameters. Nothing else of it has a part in spectra.
+            Its response is rebinned, if need be; the errors of it that are known are fitted together with the physical
+            parameters. Nothing else of it has a part in spectra.
+        energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
+            By default the model's own.
 
         Returns
         -------
@@ -180,17 +183,22 @@ class Model:
             energies; or if it has no physical parameters to fit errors of the response with.
         """
         twin = copy(self)
-        if instrument.response is not None:
+        if instrument.response is not None or energy_edges is not None:
             if not self.components_file:
                 msg = (
                     f"the model {self.name!r} does not keep the components file it was trained on, so it cannot be had "
-                    "for another response; train it with that one, and leave the response out."
+                    "for another response or other energies; train it with these, and leave them out."
                 )
                 raise ValueError(msg)
-            response = instrument.response_on(self.energy_edges)
-            library = SpectralLibrary.from_text(self.components_file, response=response)
-            twin.prior = library.statistics(self.prior.spread.shape[1]).astype(np.float32)
+            edges = self.energy_edges if energy_edges is None else energy_edges
+            response = instrument.response_on(edges)
+            edges = edges if response is None else None
+            library = SpectralLibrary.from_text(self.components_file, response=response, energy_edges=edges)
+            rank = min(self.prior.spread.shape[1], len(library.energy_edges) - 1)
+            twin.energy_edges, twin.prior = library.energy_edges, library.statistics(rank).astype(np.float32)
             twin.physics = ParametricSpectra.from_library(library)
+            if energy_edges is not None:
+                twin.network = _Untrained(twin.prior)
         if instrument.gain_error or instrument.area_error:
             if twin.physics is None:
                 msg = (
@@ -199,7 +207,7 @@ class Model:
                 )
                 raise ValueError(msg)
             gain, area = instrument.gain_error, instrument.area_error
-            twin.physics = ResponseErrors(twin.physics, self.energy_edges, gain=gain, area=area)
+            twin.physics = ResponseErrors(twin.physics, twin.energy_edges, gain=gain, area=area)
         return twin
 
     @property
@@ -266,6 +274,21 @@ class Model:
             If it is not a model, or one of another version of the format.
         """
         return cls(**read_model(path))
+
+
+class _Untrained:
+    """In place of a network, where none was trained for the energies: the mean of what is known of each component."""
+
+    def __init__(self, prior):
+        self.prior = prior
+
+    def separate(self, X):
+        A = np.maximum(self.prior.mean.T, 0.0)
+        return Factorization(A / np.linalg.norm(A, axis=0), None, 0, True, {})
+
+    def to(self, device):
+        """Do as a network does that moves to another device."""
+        return self
 
 
 def _described(network):

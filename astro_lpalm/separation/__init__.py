@@ -5,6 +5,7 @@ from .dnmf import DNMF
 from .fcls import FCLS, nonnegative_least_squares
 from .fitting import FittedNetwork, FittingSolver, UnmixingNetwork
 from .gmca import AMCA, GMCA
+from .library_errors import LibraryErrors, library_errors
 from .metrics import align, nmse, sdr, spectral_angle
 from .mnnbu import MNNBU
 from .palm import ISTA, PALM
@@ -51,6 +52,7 @@ __all__ = [
     "IstaLLTUpdate",
     "IstaLLUpdate",
     "KnownUpdate",
+    "LibraryErrors",
     "ListaCPUpdate",
     "ListaUpdate",
     "PhysicalFit",
@@ -62,6 +64,7 @@ __all__ = [
     "UnrolledPALM",
     "align",
     "fit_parameters",
+    "library_errors",
     "nearest_parameters",
     "nmse",
     "nonnegative_least_squares",

@@ -27,7 +27,9 @@ class CountRefinement:
     ----------
     sparsity : float
         Shape of the Gamma prior of a component's counts in a block: below 1, most blocks have little of most
-        components. Without it, as many counts as noise allows are given to components that are not there.
+        components. With 1, as many counts as noise allows are given to components that are not there; with 0.1, where
+        components overlap, the prior and not the data would say how they share the counts of a block. Blocks of
+        a hundred counts or fewer are better off with 0.1, as the lower bound is too low for components that share few.
     start_error : float
         Error of the spectra of the start, of unit norm, at each energy, times the square root of all counts.
     n_rounds : int
@@ -50,10 +52,10 @@ class CountRefinement:
     --------
     >>> from astro_lpalm.separation import CountRefinement
     >>> CountRefinement(n_rounds=20).sparsity
-    0.1
+    0.4
     """
 
-    sparsity: float = 0.1
+    sparsity: float = 0.4
     start_error: float = 3.0
     n_rounds: int = 50
     tolerance: float = 1e-4
@@ -232,7 +234,7 @@ def refine_counts(X, factorization, prior, *, blocks=None, background=None, **se
     background : array_like, optional
         Expected counts that belong to no component, to be broadcast to (m, t).
     **settings
-        Those of `CountRefinement`, such as ``sparsity=0.1``.
+        Those of `CountRefinement`, such as ``sparsity=0.3``.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from ..grid.resample import image_unit
 from ..grid.sky import celestial_cards, celestial_wcs, is_upright, square_pixels
 from ..instrument import PHA, PSF, Response
 from ..instrument.psf import image_scale
-from ..missions import approximate_acis_response
+from ..missions import approximate_response
 from ..missions.chandra import ACIS_CHANNEL
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
@@ -236,7 +236,7 @@ class _Reader:
     def response(self):
         table = self.tables["response"]
         if "instrument" in table:
-            return approximate_acis_response(_APPROXIMATE_CHANNELS, table["instrument"])
+            return approximate_response(_APPROXIMATE_CHANNELS, table["instrument"])
         arf = table.get("arf")
         return Response.read(None if arf is None else self.path.parent / arf, self.path.parent / table["rmf"])
 

@@ -9,7 +9,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from .._files import open_fits
 from .._headers import header_number, header_text
-from ..instrument.ogip import describe_tables, find_tables
+from ..instrument.ogip_table import describe_tables, find_tables
 
 __all__ = ["TableFile", "TableParameter", "read_table_file"]
 

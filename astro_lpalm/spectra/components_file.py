@@ -12,7 +12,7 @@ from .._text import shown
 from ..data import read_components_file
 from ..grid.channels import check_energy_edges
 from ..instrument.response import Response
-from ..missions import approximate_acis_response
+from ..missions import approximate_response
 from .absorption import PhotoelectricAbsorption
 from .base import photon_flux_density
 from .components import ModelComponent, check_library_names
@@ -181,7 +181,7 @@ class _Reader:
         if not isinstance(instrument, str):
             self.fail(f"response.instrument = {shown(instrument)}", "it is not the name of an instrument; give a text.")
         try:
-            return approximate_acis_response(edges, instrument)
+            return approximate_response(edges, instrument)
         except ValueError as error:
             return self.fail(f"response.instrument = {shown(instrument)}", error)
 

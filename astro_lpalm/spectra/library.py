@@ -140,15 +140,17 @@ class SpectralLibrary:
         return cls(settings.components, settings.energy_edges, response=settings.response, nh=settings.nh, text=text)
 
     @classmethod
-    def from_text(cls, text, *, response):
-        """Make the library that a components file says, for another response.
+    def from_text(cls, text, *, response=None, energy_edges=None):
+        """Make the library that a components file says, for another response or other energy bins.
 
         Parameters
         ----------
         text : str
             What is in the file.
-        response : Response
+        response : Response, optional
             In place of the file's. Its channels are the energy bins.
+        energy_edges : `~astropy.units.Quantity`, optional
+            Energy bins in place of the file's, shape (m + 1,), where there is no response.
 
         Returns
         -------
@@ -171,12 +173,12 @@ class SpectralLibrary:
             path = Path(directory) / "components.toml"
             path.write_text(text, encoding="utf-8")
             try:
-                settings = read_spectra_settings(path, response=response)
+                settings = read_spectra_settings(path, energy_edges=energy_edges, response=response)
             except (OSError, ValueError) as error:
                 said = str(error).replace(str(path), path.name).replace(f"{directory}{os.sep}", "")
-                msg = f"the components cannot be made for another response: {said}"
+                msg = f"the components cannot be made for another response or other energies: {said}"
                 raise ValueError(msg) from error
-        return cls(settings.components, settings.energy_edges, response=response, nh=settings.nh, text=text)
+        return cls(settings.components, settings.energy_edges, response=settings.response, nh=settings.nh, text=text)
 
     @classmethod
     def _from_templates(cls, path, energy_edges):

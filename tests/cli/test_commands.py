@@ -18,6 +18,8 @@ from astro_lpalm.simulate import simulate_from_file
 from astro_lpalm.training import train
 
 from .. import toy
+from ..instrument.ogip_files import make_rmf, save
+from ..missions.layouts import listed
 from .conftest import COMMANDS, contents, run
 
 
@@ -403,3 +405,18 @@ def test_logging_is_left_as_it_was(files, here, option):
     run("bin", files / "events.fits", "-o", "cube.fits", "--bin-factor", 2, *option)
     run("info", "missing.fits", *option)
     assert (list(root.handlers), root.level, list(own.handlers), own.level) == before
+
+
+@pytest.mark.filterwarnings("ignore:.*was the list filtered in energy")
+def test_energies_of_channels_that_are_given(tmp_path):
+    edges = np.linspace(0, 10.24, 1025)
+    save(make_rmf(np.eye(5, 1024), channel_edges=edges, first=0), tmp_path / "a.rmf")
+    listed("xrt", instrument_in="nowhere").writeto(tmp_path / "evt.fits")
+    cubes = []
+    for number, given in enumerate((["--ebounds", tmp_path / "a.rmf"], ["--channel-energy", "10 eV"],
+                                    ["--channel-energy", "0", "0.01"])):  # fmt: skip
+        output = tmp_path / f"{number}.fits"
+        assert main(["bin", str(tmp_path / "evt.fits"), *map(str, given), "--output", str(output), "--quiet"]) == 0
+        cubes.append(EventCube.read(output))
+    assert [cube.data.sum() for cube in cubes] == [1500] * 3
+    assert [int(cube.data.sum(axis=(1, 2)).argmax()) for cube in cubes] == [17] * 3  # 2.2 to 2.3 keV

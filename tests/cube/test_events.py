@@ -292,7 +292,10 @@ def test_unsuitable_arguments(events, arguments, message):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("time", "y", "energy"), "has no sky coordinates X and Y: its columns are time, y, energy"),
+        (
+            ("time", "y", "energy"),
+            "has no sky coordinates X and Y: its columns are time, y, energy",
+        ),
         (("time", "x", "y"), "has neither ENERGY nor PI: its columns are time, x, y"),
     ],
 )

@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from astro_lpalm import EventCube
 from astro_lpalm.grid import ebounds_hdu, read_ebounds
-from astro_lpalm.grid.energies import read_linear_axis
+from astro_lpalm.grid.energies import read_spectral_axis
 from astro_lpalm.grid.sky import celestial_cards
 
 from .. import toy
@@ -71,10 +71,10 @@ def test_event_list(events, tmp_path, key):
 
 def test_third_axis():
     header = fits.Header({"NAXIS3": 2, "CTYPE3": "ENERGY", "CUNIT3": "keV", "CRVAL3": "1.0", "CDELT3": "5D-1"})
-    np.testing.assert_allclose(read_linear_axis(header).value, [1.25, 1.75, 2.25])
+    np.testing.assert_allclose(read_spectral_axis(header).value, [1.25, 1.75, 2.25])
     header["CDELT3"] = "wide"
     with pytest.raises(ValueError, match="CDELT3 is 'wide', but must be a finite number"):
-        read_linear_axis(header)
+        read_spectral_axis(header)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@ import time
 import astropy.units as u
 import numpy as np
 import pytest
+import regions
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from regions import PixCoord
 
 from astro_lpalm.cube import EventCube
@@ -176,6 +178,11 @@ def test_angles_on_the_sky_are_those_of_ds9(events, kept):
             r"line 2, 'hexagon\(1,2,3\)': the shape 'hexagon' is unknown",
         ),
         ("# text\n\npoint(4100,4100)\n", "line 3, .*the shape 'point' has no area"),
+        ("circle(4100,4100,9)&point(4100,4100)", "line 1, .*the shape 'point' has no area"),
+        ("physical\ncircle(4100,4100,9x)", "line 2, .*'9x' is not a number"),
+        ('physical\ncircle(4100,4100,-9")', "line 2, .*radius"),
+        ('image\ncircle(4100,4100,9")', "line 2, .*is not a number of pixels"),
+        ("epanda(4095,4100,0,90,1,5,3,10)", "epanda cannot have 8 arguments, but 10 or 11"),
         ("circle(4100,4100)", "line 1, .*circle cannot have 2 arguments, but 3"),
         ("circle(4100,4100,nine)", "'nine' is not a number"),
         ("circle(4100,4100,-9)", "line 1, .*radius"),
@@ -380,3 +387,75 @@ def test_table_of_chandra_s_source_catalog(shared_data):
     x, y = np.meshgrid(np.arange(2800, 3400), np.arange(4300, 4800))
     # ROIBAREA excludes a streak as well, which the table does not list.
     assert np.count_nonzero(background.contains(PixCoord(x, y))) == pytest.approx(42646, rel=0.02)
+
+
+# Parts of turned rings, shapes without an area, and physical shapes whose sizes are angles
+
+
+@pytest.mark.parametrize("name", ["epanda", "bpanda"])
+@pytest.mark.parametrize("turn", [0, 30])
+def test_parts_of_turned_rings(kept, name, turn):
+    along, across = turned(turn)
+    own = np.rad2deg(np.arctan2(across, along)) % 360
+    if name == "epanda":
+        ring = ellipse(20, 10, turn) & ~ellipse(8, 4, turn)
+        sizes = "8,4,20,10"
+    else:
+        ring = box(40, 20, turn) & ~box(16, 8, turn)
+        sizes = "16,8,40,20"
+    for start, stop in ((20, 130), (300, 60)):
+        expected = ring & ((own - start) % 360 < (stop - start) % 360)
+        found = kept(f"{name}({CX},{CY},{start},{stop},3,{sizes},2,{turn})")
+        assert np.count_nonzero(found != expected) <= 2
+        if turn == 0:
+            np.testing.assert_array_equal(kept(f"{name}({CX},{CY},{start},{stop},3,{sizes},2)"), found)
+    np.testing.assert_array_equal(kept(f"{name}({CX},{CY},0,360,4,{sizes},1,{turn})"), ring)
+
+
+def test_shapes_without_an_area_are_left_out_with_a_notice(kept):
+    text = "physical\npoint(4100,4100) # point=x\ncircle(4095,4100,9)\n-point(1,2)\ntext(4100,4100) # text={a}\n"
+    with pytest.warns(AstropyUserWarning, match=r"3 shape\(s\) without an area \(point, text\) are left out"):
+        found = kept(text)
+    np.testing.assert_array_equal(found, circle(4095, 4100, 9))
+
+
+PIXEL = 0.492  # arcsec, of the lists here
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f'circle({CX},{CY},{9 * PIXEL}")', circle(CX, CY, 9)),
+        (f"circle({CX},{CY},{9 * PIXEL / 60}')", circle(CX, CY, 9)),
+        (f'box({CX},{CY},{30 * PIXEL}",{10 * PIXEL}",30)', box(30, 10, 30)),
+        (f'circle({CX},{CY},{15 * PIXEL}")\n-circle({CX},{CY},{5 * PIXEL}")', circle(CX, CY, 15) & ~circle(CX, CY, 5)),
+        (f'-circle({CX},{CY},{9 * PIXEL}")', ~circle(CX, CY, 9)),
+        (f'circle({CX},{CY},15)&!circle({CX},{CY},{5 * PIXEL}")', circle(CX, CY, 15) & ~circle(CX, CY, 5)),
+    ],
+)
+def test_physical_shapes_whose_sizes_are_angles(kept, text, expected):
+    assert np.count_nonzero(kept(f"physical\n{text}") != expected) <= 2
+
+
+def test_the_bounding_box_of_physical_shapes_whose_sizes_are_angles(events, tmp_path):
+    (tmp_path / "a.reg").write_text(f'physical\ncircle({CX},{CY},{9.2 * PIXEL}")\n')
+    (tmp_path / "b.reg").write_text(f"physical\ncircle({CX},{CY},9.2)\n")
+    cubes = [EventCube.from_events(events, n_energy=1, region=tmp_path / name) for name in ("a.reg", "b.reg")]
+    np.testing.assert_array_equal(cubes[0].data, cubes[1].data)
+    whole = EventCube.from_events(events, **GRID)
+    masks = [whole.with_mask(tmp_path / name).mask for name in ("a.reg", "b.reg")]
+    np.testing.assert_array_equal(*masks)
+
+
+def test_the_reader_is_known_to_the_regions_package(tmp_path):
+    text = 'physical\nrotbox(4095,4100,30,10,30)\npie(4095,4100,3,9,0,90)\nfk5\n-circle(228.5,-59.1,9")\n'
+    (tmp_path / "a.reg").write_text(text)
+    for found in (regions.Regions.read(tmp_path / "a.reg", format="ciao"), regions.Regions.parse(text, format="ciao")):
+        assert len(found) == 3
+        assert found[0].contains(PixCoord(4094, 4099))
+        assert [shape.meta["include"] for shape in found] == [True, True, False]
+        assert isinstance(found[2], regions.CircleSkyRegion)
+    with pytest.raises(ValueError, match="cannot be regions alone.* save it in fk5"):
+        regions.Regions.parse('physical\ncircle(4095,4100,9")', format="ciao")
+    with pytest.raises(ValueError, match="line 1, .*the shape 'hexagon' is unknown"):
+        regions.Regions.parse("hexagon(1,2)", format="ciao")

@@ -1,3 +1,4 @@
+import gzip
 import re
 
 import numpy as np
@@ -5,9 +6,19 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astro_lpalm.instrument.ogip import read_arf, read_rmf
+from astro_lpalm.instrument.ogip import read_arf, read_channels, read_rmf
 
-from .ogip_files import AREA, CHANNEL_EDGES, CONTIGUOUS, ENERGY_EDGES, REDISTRIBUTION, make_arf, make_rmf, save
+from .ogip_files import (
+    AREA,
+    CHANNEL_EDGES,
+    CONTIGUOUS,
+    ENERGY_EDGES,
+    REDISTRIBUTION,
+    make_arf,
+    make_pha,
+    make_rmf,
+    save,
+)
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["matrix first", "ebounds first"])
@@ -176,8 +187,8 @@ def test_what_a_file_lacks_or_has_twice(tmp_path):
     matrix, ebounds = make_rmf()
     with pytest.raises(ValueError, match=r"a.rmf' holds no table of channel energies \(EBOUNDS\): .* MATRIX"):
         read_rmf(save([matrix], tmp_path / "a.rmf"))
-    with pytest.raises(ValueError, match="b.rmf' holds 2 tables that are each a redistribution matrix"):
-        read_rmf(save([matrix, matrix.copy(), ebounds], tmp_path / "b.rmf"))
+    with pytest.raises(ValueError, match=r"b.rmf' holds 2 tables that are each a table of channel energies"):
+        read_rmf(save([matrix, ebounds, ebounds.copy()], tmp_path / "b.rmf"))
     with pytest.raises(ValueError, match="c.rmf' holds no redistribution matrix .* no tables in it"):
         read_rmf(save([], tmp_path / "c.rmf"))
 
@@ -234,3 +245,74 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     path.write_text("0.5 1.0 400\n")
     with pytest.raises(OSError, match="cannot read .*a.rmf' as a FITS file"):
         read_rmf(path)
+
+
+# Several matrices, and unsigned variable-length columns
+
+
+def unsigned(matrix, rows):
+    """The same table, whose columns of these numbers are stored with TZERO = 32768, as tools write unsigned ones."""
+    columns = []
+    for number, column in enumerate(matrix.columns, start=1):
+        values = matrix.data[column.name]
+        if number in rows:
+            held = np.empty(len(values), dtype=object)
+            held[:] = [(np.asarray(row, dtype=int) - 32768).astype(np.int16) for row in values]
+            values = held
+        columns.append(fits.Column(column.name, column.format, unit=column.unit, array=values))
+    table = fits.BinTableHDU.from_columns(columns, name=matrix.name)
+    table.header.update({key: matrix.header[key] for key in ("HDUCLAS1", "HDUCLAS2", "HDUCLAS3", "DETCHANS", "TLMIN4")})
+    return table
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_unsigned_columns_of_variable_length(tmp_path, first, gzipped):
+    matrix, ebounds = make_rmf(first=first)
+    table = unsigned(matrix, (4, 5))
+    for number in (4, 5):  # renamed in the file: astropy would scale what it writes
+        table.header[f"XSCAL{number}"], table.header[f"XZERO{number}"] = 1, 32768
+    fits.HDUList([fits.PrimaryHDU(), table, ebounds]).writeto(tmp_path / "x.rmf")
+    content = (tmp_path / "x.rmf").read_bytes().replace(b"XSCAL", b"TSCAL").replace(b"XZERO", b"TZERO")
+    path = tmp_path / ("u.rmf.gz" if gzipped else "u.rmf")
+    path.write_bytes(gzip.compress(content) if gzipped else content)
+    found, expected = read_rmf(path), read_rmf(save([matrix, ebounds], tmp_path / "s.rmf"))
+    np.testing.assert_array_equal(found.matrix.toarray(), expected.matrix.toarray())
+    assert found.first_channel == first
+
+
+def test_matrices_add_up(tmp_path):
+    whole, ebounds = make_rmf()
+    core, rest = np.where(REDISTRIBUTION > 0.3, REDISTRIBUTION, 0), np.where(REDISTRIBUTION > 0.3, 0, REDISTRIBUTION)
+    parts = [make_rmf(part)[0] for part in (core, rest)]
+    parts[1].ver = 2
+    found = read_rmf(save([parts[0], ebounds, parts[1]], tmp_path / "two.rmf"))
+    expected = read_rmf(save([whole, ebounds], tmp_path / "one.rmf"))
+    np.testing.assert_allclose(found.matrix.toarray(), expected.matrix.toarray(), rtol=1e-12)
+    np.testing.assert_array_equal(found.energy_edges, expected.energy_edges)
+    parts[1].header["HDUCLAS3"] = "FULL"
+    with pytest.raises(ValueError, match=r"mixed.rmf' holds matrices of different contents \(HDUCLAS3\): REDIST, FULL"):
+        read_rmf(save([parts[0], ebounds, parts[1]], tmp_path / "mixed.rmf"))
+
+
+def test_matrices_on_different_energies_add_up(tmp_path):
+    rng = np.random.default_rng(2)
+    fine_edges, coarse_edges = np.linspace(0.25, 3, 12), np.array([0.25, 1.0, 2.0, 3.5])
+    fine, coarse = rng.uniform(0.1, 1, (11, 7)), rng.uniform(0.1, 1, (3, 7))
+    tables = [make_rmf(each, edges)[0] for each, edges in ((fine, fine_edges), (coarse, coarse_edges))]
+    found = read_rmf(save([*tables, make_rmf()[1]], tmp_path / "two.rmf"))
+    np.testing.assert_allclose(found.energy_edges, np.append(fine_edges, 3.5), rtol=1e-6)
+    centre = 0.5 * (found.energy_edges[1:] + found.energy_edges[:-1])
+    expected = np.vstack([fine, np.zeros(7)]) + coarse[np.searchsorted(coarse_edges, centre) - 1]
+    np.testing.assert_allclose(found.matrix.toarray(), expected, rtol=1e-6)
+
+
+def test_channels_of_an_rmf_and_of_a_spectrum(tmp_path):
+    save(make_rmf(first=0), tmp_path / "a.rmf")
+    save([make_pha(np.ones(7), RESPFILE="a.rmf")], tmp_path / "a.pha")
+    for name in ("a.rmf", "a.pha"):
+        first, edges = read_channels(tmp_path / name)
+        assert first == 0
+        np.testing.assert_allclose(edges, CHANNEL_EDGES)
+    with pytest.raises(ValueError, match=r"b.pha' holds no table of channel energies \(EBOUNDS\)"):
+        read_channels(save([make_pha(np.ones(7), RESPFILE="none")], tmp_path / "b.pha"))

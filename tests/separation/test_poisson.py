@@ -51,8 +51,8 @@ def test_strict_library_is_an_order(rng):
 def test_bound_of_one_component_is_the_integral(rng):
     Y, p = rng.poisson(5.0, size=(6, 4)).astype(float), rng.dirichlet(np.ones(6))[:, np.newaxis]
     a, bound = CountRefinement()._source_posterior(Y, p, np.zeros_like(Y), np.ones((1, 4)))
-    np.testing.assert_allclose(a[0], 0.1 + Y.sum(axis=0), rtol=1e-3)
-    exact = (Y * np.log(p)).sum(axis=0) + gammaln(0.1 + Y.sum(axis=0))
+    np.testing.assert_allclose(a[0], 0.4 + Y.sum(axis=0), rtol=1e-3)
+    exact = (Y * np.log(p)).sum(axis=0) + gammaln(0.4 + Y.sum(axis=0))
     np.testing.assert_allclose(bound, exact, atol=1e-3)
 
 
@@ -66,7 +66,7 @@ def test_bound_of_two_components_is_below_the_integral():
         return 100 * np.exp(np.sum(y[:, 0] * np.log(fit)) - u.sum() - 20)
 
     exact = np.log(dblquad(integrand, 0, 1.6, 0, 1.6, epsabs=1e-6)[0]) + 20
-    _, bound = CountRefinement()._source_posterior(y, p, background, np.full((2, 1), 5.0))
+    _, bound = CountRefinement(sparsity=0.1)._source_posterior(y, p, background, np.full((2, 1), 5.0))
     assert exact - 1.5 < bound < exact
 
 
@@ -81,16 +81,16 @@ def test_sources_end_where_the_bound_is_largest(rng):
 
 @pytest.mark.parametrize("counts", [30, 1000])
 def test_wrong_components_are_exchanged_where_counts_decide(rng, counts):
-    A = bumps(n=4)
+    A, step = bumps(n=4), CountRefinement(sparsity=0.1)
     truth, wrong = np.full((4, 40), 0.1), np.full((4, 40), 0.1)
     truth[[0, 1]] = counts / 2
     wrong[[0, 2]] = counts / 2  # for which nothing leads back, step by step
     Y = rng.poisson(A / A.sum(axis=0) @ truth).astype(float)
     floor = np.zeros_like(Y)
-    _, right = CountRefinement()._source_posterior(Y, A, floor, truth)
-    a, before = CountRefinement()._source_posterior(Y, A, floor, wrong)
-    found, gain = CountRefinement()._likelier_sources(Y, A, floor, a)
-    after = CountRefinement()._bound(Y, A / A.sum(axis=0), floor, found)
+    _, right = step._source_posterior(Y, A, floor, truth)
+    a, before = step._source_posterior(Y, A, floor, wrong)
+    found, gain = step._likelier_sources(Y, A, floor, a)
+    after = step._bound(Y, A / A.sum(axis=0), floor, found)
     assert gain == pytest.approx((after - before).sum())
     changed = (found != a).any(axis=0)
     assert np.all((after - before)[changed] > 3)
@@ -142,7 +142,7 @@ def test_few_counts_do_not_bias_the_spectra():
         rng = np.random.default_rng(seed)
         S = rng.gamma(0.3, 12.0, size=(2, 40))
         X = rng.poisson(A @ S).astype(float)
-        sums["averaged over"].append(refine_counts(X, Factorization(A, None), library(A, 0.3)).spectra)
+        sums["averaged over"].append(refine_counts(X, Factorization(A, None), library(A, 0.3), sparsity=0.1).spectra)
         fitted, sources = A, S + 0.1
         for _ in range(30):
             sources = sources * (fitted.T @ (X / (fitted @ sources + 1e-9))) / fitted.sum(axis=0)[:, np.newaxis]
@@ -184,8 +184,8 @@ def test_many_counts_reach_the_bound_of_fisher():
 
 
 def test_background_is_taken_into_account(rng):
-    A, S = bumps(), sparse_sources(rng, counts=100.0)
-    background = np.linspace(0, 8, 12)[:, np.newaxis] * np.ones(60)
+    A, S = bumps(), sparse_sources(rng, counts=1000.0)
+    background = np.linspace(0, 80, 12)[:, np.newaxis] * np.ones(60)
     X = rng.poisson(A @ S + background)
     known, start = library(A, 0.1), Factorization(A, None)
     error = nmse(refine_counts(X, start, known, background=background).spectra, A)
@@ -283,6 +283,8 @@ def test_blocks_have_about_the_same_counts(rng):
         (np.full((8, 8), 100), {"n_most": 7}, 4),
         (np.full((8, 8), 100), {"fewest": 1000}, 4),
         (np.full((2, 2), 1e4), {}, 4),
+        (np.full((8, 8), 100), {}, 16),
+        (np.full((8, 8), 100), {"per_root": 0}, 64),
         (np.zeros((8, 8)), {}, 1),
         (np.pad([[1e5]], 3), {"n_most": 4}, 4),
     ],

@@ -10,14 +10,17 @@ from astro_lpalm.data import find_components_file, read_table
 FOLDER = resources.files("astro_lpalm.data")
 
 
-@pytest.mark.parametrize("name", ["absorption", "acis_effective_area", "continuum", "gaunt", "lines"])
+AREAS = ["acis_effective_area", "epic_effective_area", "erosita_effective_area"]
+
+
+@pytest.mark.parametrize("name", ["absorption", *AREAS, "continuum", "gaunt", "lines"])
 def test_tables_are_small_and_say_where_they_come_from(name):
     table = read_table(name)
     assert {"source", "sources", "method"} & set(table.meta)
     assert len(FOLDER.joinpath(f"{name}.ecsv").read_bytes()) < 100_000
 
 
-@pytest.mark.parametrize("name", ["absorption", "acis_effective_area"])
+@pytest.mark.parametrize("name", ["absorption", *AREAS])
 def test_energies_increase(name):
     table = read_table(name)
     first = next(column for column in ("energy", "energy_lo") if column in table.colnames)

@@ -12,8 +12,9 @@ IN_DOCS = Path(__file__).parents[2] / "docs" / "components"
 EXAMPLES = sorted([*packaged_files(".toml").values(), *IN_DOCS.glob("*.toml")])
 
 
-def test_there_are_three_examples():
-    assert {path.stem for path in EXAMPLES} == {"snr-acis", "pwn-acis", "cluster-acis"}
+def test_which_examples_there_are():
+    names = {path.stem for path in EXAMPLES}
+    assert names == {"snr-acis", "pwn-acis", "cluster-acis", "snr-xmm-pn", "snr-erosita"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
