@@ -123,14 +123,32 @@ def test_amplitude_of_the_background_is_fitted_together(model, theta):
     assert 0 < error < 0.1
 
 
-def test_spectra_that_no_parameters_give_have_larger_errors(model, theta, result):
+@pytest.fixture(scope="module")
+def strange(model, theta):
+    """Spectra that no parameters give."""
     spectra = model.physics.spectra(theta) * (1 + 0.3 * np.sin(np.arange(65) / 2))[:, np.newaxis]
     expected = np.einsum("ik,kyx->iyx", spectra, images(0.5))
-    cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=EDGES, wcs=toy.wcs())
+    return EventCube(np.random.default_rng(0).poisson(expected), energy_edges=EDGES, wcs=toy.wcs())
+
+
+def test_spectra_that_no_parameters_give_have_larger_errors(strange, model, result):
+    without = copy(model)
+    without.prior = None
     with pytest.warns(SeparationWarning):
-        off = separate(cube, model)
+        off = separate(strange, without)
     assert off.diagnostics["goodness"].max() > 1.5
     assert np.all(off.diagnostics["counts_err"] > 1.1 * result.diagnostics["counts_err"])
+
+
+def test_spectra_that_no_parameters_give_are_those_of_the_library(strange, model):
+    with pytest.warns(SeparationWarning) as said:
+        found = separate(strange, model)
+    assert any("no physical parameters within their ranges give the spectra" in str(each.message) for each in said)
+    assert found.parameters is not None
+    assert not {"amplitude", "flux"} & set(found.parameters["parameter"])
+    total = strange.data.sum(axis=(1, 2))
+    model_total = found.fit.expected_spectrum()
+    assert np.sum((total - model_total) ** 2 / np.maximum(model_total, 1)) < 65 * found.diagnostics["goodness"].max()
 
 
 def test_another_response_makes_the_spectra_anew(model, theta):
