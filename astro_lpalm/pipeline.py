@@ -146,7 +146,8 @@ def separate(
 def _parameters(solution, solver):
     if solution.physical is None:
         return None
-    return parameter_table(solution.physical, solver.physics, component_exposures(solution.fit))
+    exposures = component_exposures(solution.fit) if solution.by_physics else None
+    return parameter_table(solution.physical, solver.physics, exposures)
 
 
 def _on_common_bins(cube, solver, instrument):
@@ -199,6 +200,12 @@ def _judge(solution, solver, names):
     )
     if solution.physical is not None:
         columns["goodness"] = solution.physical.component_goodness
+        if not solution.by_physics:
+            messages.append(
+                f"no physical parameters within their ranges give the spectra (reduced chi-square "
+                f"{solution.physical.goodness:.1f}): spectra and images are those of the library, which leaves less, "
+                "and the parameters are not to be trusted. Is it another object, or another response?"
+            )
     return {name: Column(values, format=".2f") for name, values in columns.items()}, figures, messages
 
 

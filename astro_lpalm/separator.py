@@ -24,7 +24,9 @@ from .separation import (
     PhysicalFit,
     Refinement,
     align,
+    block_goodness,
     fit_parameters,
+    library_errors,
     nearest_parameters,
 )
 from .transforms import Starlet, detail_matrix, get_transform
@@ -51,6 +53,8 @@ class Solution:
         What the background was found to be best multiplied by, and the error of that; 1 and 0 where it is not free.
     physical : `~astro_lpalm.separation.PhysicalFit` or None
         The fit of the components' physical parameters, where they have such.
+    by_physics : bool
+        Whether the spectra are those of it; otherwise something else fits much better.
     search : object
         How they were found, to find them again.
     """
@@ -61,12 +65,13 @@ class Solution:
     amplitude: float
     amplitude_error: float
     physical: PhysicalFit | None
+    by_physics: bool
     search: object
 
     @property
     def by_counts(self) -> bool:
         """Whether the likelihood of the counts had the last word on the spectra."""
-        return self.search.blocks is not None
+        return self.search.is_counts and (self.search.prior is not None or self.by_physics)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,11 @@ class Separator:
         The largest number of blocks of pixels that the counts are summed over for that, and the counts each should
         have.
     n_large_blocks, counts_in_large_block : int, float
-        The same for the fit of physical parameters, which sources of many small blocks would bias.
+        The same for the fit of physical parameters, which sources of many small blocks would bias, and for errors.
+    bad_fit : float
+        Excess of the blocks' chi-square, in its standard deviations, from which on the spectra of physical parameters
+        are compared with those of the refinement, which have more freedom: these are taken if they leave less than half
+        as much above noise.
     n_smooth : int
         Starlet scales over which counts are smoothed to tell how noisy pixels are, when a background's amplitude is
         found: so many that a pixel's own noise has no part in it.
@@ -128,12 +137,13 @@ class Separator:
     counts_in_block: float = 100.0
     n_large_blocks: int = 32
     counts_in_large_block: float = 1e4
+    bad_fit: float = 10.0
     n_smooth: int = 5
     n_resamplings: int = 0
     seed: int = 0
 
     def __post_init__(self):
-        sizes = "n_blocks", "counts_in_block", "n_large_blocks", "counts_in_large_block"
+        sizes = "n_blocks", "counts_in_block", "n_large_blocks", "counts_in_large_block", "bad_fit"
         for name in ("n_scales", "n_details", *sizes, "n_smooth"):
             if not getattr(self, name) > 0:
                 msg = f"{name} is {getattr(self, name)}, but must be positive."
@@ -166,26 +176,28 @@ class Separator:
         X = cube.matrix(dtype=np.float32)
         if self.n_resamplings:  # an error now, not when all is computed
             check_photons(X, self.n_resamplings)
-        physics = getattr(solver, "physics", None) if self.refine else None
-        prior = getattr(solver, "prior", None) if self.refine else None
-        blocks = None if prior is None and physics is None else self._blocks(cube, X, physics is not None)
-        search = _Search(self, solver, prior, None if blocks is None else physics, forward, free, blocks)
-        found, details, physical = search.spectra(cube, X)
+        is_counts = bool(X.min() >= 0)
+        prior, physics = (getattr(solver, name, None) if self.refine else None for name in ("prior", "physics"))
+        if not is_counts and (prior is not None or physics is not None):
+            _warn_of_negative_counts(X)
+        search = _Search(self, solver, prior, physics, forward, free, is_counts)
+        found, details, physical, by_physics = search.spectra(cube, X)
         check_data(X, found.spectra)  # whatever a solver may give
         log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
-        best, error = search.amplitude(cube, X, found.spectra, physical)
+        best, error = search.amplitude(cube, X, found.spectra, physical if by_physics else None)
         forward = forward.with_amplitude(max(best, 0.0))
         below = 0.0 if forward.background is None else forward.background.spectrum()
         variance = expected_counts(found.spectra, X.sum(axis=1, dtype=float), below)
         images = demixing_matrix(found.spectra, variance).astype(np.float32) @ forward.net(X)
         fit = Fit(cube, forward, found.spectra, images)
-        return Solution(fit, found, details, best, error, physical, search)
+        return Solution(fit, found, details, best, error, physical, by_physics, search)
 
     def errors(self, solution: Solution, *, progress: bool = True) -> Errors:
         """Find the errors of a solution.
 
         From photons that are drawn again, where ``n_resamplings`` says so; otherwise from the curvature of the
-        likelihood, where physical parameters were fitted, and from the photon noise of least squares elsewhere.
+        likelihood, where physical parameters were fitted, or of the posterior probability, where the solver has a
+        ``prior``; and from the photon noise of least squares elsewhere.
 
         Parameters
         ----------
@@ -199,8 +211,10 @@ class Separator:
         """
         if self.n_resamplings:
             return self.resample(solution, progress=progress)
-        if solution.physical is not None:
-            return posterior_errors(solution.fit, solution.physical)
+        if solution.by_physics:
+            return posterior_errors(solution.fit, solution.physical, solution.amplitude_error)
+        if solution.by_counts:
+            return posterior_errors(solution.fit, solution.search.library_errors(solution), solution.amplitude_error)
         return replace(least_squares_errors(solution.fit), amplitude=solution.amplitude_error)
 
     def resample(self, solution: Solution, *, progress: bool = True) -> Errors:
@@ -225,13 +239,11 @@ class Separator:
                 search.forward.background, max(solution.amplitude, 0.0), seed=self.seed, progress=progress,
             )  # fmt: skip
 
-    def _blocks(self, cube, X, large):
-        """Give the block of each pixel; None where these are no counts."""
-        if X.min() < 0:
-            _warn_of_negative_counts(X)
-            return None
-        n_most = self.n_large_blocks if large else self.n_blocks
-        fewest = self.counts_in_large_block if large else self.counts_in_block
+    def blocks(self, cube: EventCube, *, large: bool) -> np.ndarray:
+        """Give the block of each pixel; those of few counts for the refinement, or large ones."""
+        n_most, fewest = self.n_blocks, self.counts_in_block
+        if large:
+            n_most, fewest = self.n_large_blocks, self.counts_in_large_block
         return count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=n_most, fewest=fewest)
 
     def transform_of(self, cube: EventCube) -> object:
@@ -280,10 +292,13 @@ class _Search:
     physics: object
     forward: ForwardModel
     free: bool
-    blocks: np.ndarray | None
+    is_counts: bool
 
     def spectra(self, cube, X):
-        """Find them in details, then in the counts of blocks; X is the cube's matrix. Return the details, too."""
+        """Find them in details, then in the counts of blocks; X is the cube's matrix.
+
+        Returned are the details, the fit of physical parameters, and whether the spectra are those of it, too.
+        """
         details = self.separator.details(cube, self.forward)
         if hasattr(self.solver, "start"):
             found = self.solver.start(details, thinned=self.prior is not None)
@@ -291,21 +306,49 @@ class _Search:
             found = self.solver.separate(details)
         if self.prior is not None:
             found = self._refined(details, found)
+        if not self.is_counts:
+            return found, details, None, False
+        physical = None
         if self.physics is not None:
-            physical = self.parameters(X, nearest_parameters(found.spectra, self.physics))
-            return _as_factorization(physical), details, physical
-        if self.prior is None or self.blocks is None:
-            return found, details, None
-        forward = self.forward.with_amplitude(max(self.amplitude(cube, X, found.spectra)[0], 0.0))
-        below = _laid_out(forward.blocks(self.blocks).background)
-        counts = block_sums(X, self.blocks)
-        return self.separator.count_refinement(counts, found, self.prior, background=below), details, None
+            physical = self.parameters(cube, X, nearest_parameters(found.spectra, self.physics))
+            if self.prior is None or physical.misfit < self.separator.bad_fit:
+                return _as_factorization(physical), details, physical, True
+        if self.prior is None:
+            return found, details, None, False
+        found = self._on_counts(cube, X, found)
+        if physical is not None and not self._fits_better(cube, X, found, physical):
+            return _as_factorization(physical), details, physical, True
+        return found, details, physical, False
+
+    def _on_counts(self, cube, X, found):
+        counts, background = self._summed(cube, X, found.spectra, large=False)
+        return self.separator.count_refinement(counts, found, self.prior, background=background)
+
+    def _fits_better(self, cube, X, found, physical):
+        counts, background = self._summed(cube, X, found.spectra, large=True)
+        goodness = block_goodness(counts, found.spectra, background)
+        log.debug("reduced chi-square %.2f by physical parameters, %.2f without", physical.goodness, goodness)
+        return goodness - 1 < 0.5 * (physical.goodness - 1)
+
+    def _summed(self, cube, X, spectra=None, *, large):
+        """Sum the counts and the background over blocks; the latter, for given spectra, of the amplitude they ask."""
+        blocks, forward = self.separator.blocks(cube, large=large), self.forward
+        if spectra is not None:
+            forward = forward.with_amplitude(max(self.amplitude(cube, X, spectra)[0], 0.0))
+        background = forward.blocks(blocks).background
+        return block_sums(X, blocks), None if background is None else background.matrix()
+
+    def library_errors(self, solution):
+        """Find the errors of spectra that the library and the counts of large blocks leave."""
+        X = solution.fit.cube.matrix(dtype=np.float32)
+        counts, background = self._summed(solution.fit.cube, X, solution.fit.mixing, large=True)
+        return library_errors(counts, solution.fit.mixing, self.prior, background=background)
 
     def again(self, drawn, rng, solution):
         """Find spectra and background's amplitude in photons that were drawn about those of a solution."""
         X = drawn.matrix(dtype=np.float32)
-        if solution.physical is not None:
-            physical = self.parameters(X, solution.physical.theta)
+        if solution.by_physics:
+            physical = self.parameters(drawn, X, solution.physical.theta)
             return _as_factorization(physical).spectra, physical.background_amplitude
         # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
         # come out the same each time. So the library's means are drawn again along with the photons.
@@ -325,10 +368,9 @@ class _Search:
         log.debug("the refinement of the details took %d rounds, converged: %s", found.n_iter, found.converged)
         return found
 
-    def parameters(self, X, start):
+    def parameters(self, cube, X, start):
         """Fit the physical parameters to the counts of blocks."""
-        background = _laid_out(self.forward.blocks(self.blocks).background)
-        counts = block_sums(X, self.blocks)
+        counts, background = self._summed(cube, X, large=True)
         return fit_parameters(counts, self.physics, start, background=background, free_background=self.free)
 
     def amplitude(self, cube, X, spectra, physical=None):
@@ -366,10 +408,6 @@ class _Images:
             images = images.astype(float)
             images[:, self.forward.kept] -= self.forward.background[energies]
         return images if self.exposure is None else images / self.exposure
-
-
-def _laid_out(background):
-    return None if background is None else background.matrix()
 
 
 def _as_factorization(physical):

@@ -123,14 +123,37 @@ def test_amplitude_of_the_background_is_fitted_together(model, theta):
     assert 0 < error < 0.1
 
 
-def test_spectra_that_no_parameters_give_have_larger_errors(model, theta, result):
+@pytest.fixture(scope="module")
+def strange(model, theta):
+    """Spectra that no parameters give."""
     spectra = model.physics.spectra(theta) * (1 + 0.3 * np.sin(np.arange(65) / 2))[:, np.newaxis]
     expected = np.einsum("ik,kyx->iyx", spectra, images(0.5))
-    cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=EDGES, wcs=toy.wcs())
+    return EventCube(np.random.default_rng(0).poisson(expected), energy_edges=EDGES, wcs=toy.wcs())
+
+
+@pytest.fixture(scope="module")
+def by_force(strange, model):
+    """What the physical parameters make of them, where nothing else is known."""
+    without = copy(model)
+    without.prior = None
     with pytest.warns(SeparationWarning):
-        off = separate(cube, model)
-    assert off.diagnostics["goodness"].max() > 1.5
-    assert np.all(off.diagnostics["counts_err"] > 1.1 * result.diagnostics["counts_err"])
+        return separate(strange, without)
+
+
+def test_spectra_that_no_parameters_give_have_larger_errors(by_force, result):
+    assert by_force.diagnostics["goodness"].max() > 1.5
+    assert np.all(by_force.diagnostics["counts_err"] > 1.1 * result.diagnostics["counts_err"])
+
+
+def test_spectra_that_no_parameters_give_are_those_of_the_library(strange, model, by_force):
+    with pytest.warns(SeparationWarning) as said:
+        found = separate(strange, model)
+    assert any("no physical parameters within their ranges give the spectra" in str(each.message) for each in said)
+    assert found.parameters is not None
+    assert not {"amplitude", "flux"} & set(found.parameters["parameter"])
+    total = strange.data.sum(axis=(1, 2))
+    ours, theirs = (each.fit.expected_spectrum() for each in (found, by_force))
+    assert np.sum((total - ours) ** 2 / ours) < 0.7 * np.sum((total - theirs) ** 2 / theirs)
 
 
 def test_another_response_makes_the_spectra_anew(model, theta):

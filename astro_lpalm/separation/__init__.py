@@ -9,7 +9,7 @@ from .library_errors import LibraryErrors, library_errors
 from .metrics import align, nmse, sdr, spectral_angle
 from .mnnbu import MNNBU
 from .palm import ISTA, PALM
-from .physical import PhysicalFit, fit_parameters, nearest_parameters
+from .physical import PhysicalFit, block_goodness, fit_parameters, nearest_parameters
 from .poisson import CountRefinement, poisson_sources, refine_counts
 from .posterior import posterior_mean
 from .refinement import Refinement, refine
@@ -63,6 +63,7 @@ __all__ = [
     "UnmixingNetwork",
     "UnrolledPALM",
     "align",
+    "block_goodness",
     "fit_parameters",
     "library_errors",
     "nearest_parameters",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import check_data
+from ..forward import check_data
 from .descent import profile_sources
 
 __all__ = ["LibraryErrors", "library_errors"]

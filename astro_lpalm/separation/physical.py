@@ -7,7 +7,7 @@ import numpy as np
 from ..forward.matrices import check_data
 from .descent import bounded_step, cut_normal, descend, profile_sources
 
-__all__ = ["PhysicalFit", "fit_parameters", "nearest_parameters"]
+__all__ = ["PhysicalFit", "block_goodness", "fit_parameters", "nearest_parameters"]
 
 _TINY = 1e-12
 _LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
@@ -62,6 +62,8 @@ class PhysicalFit:
         Up to a constant of the data.
     goodness : float
         Reduced chi-square of the blocks' counts.
+    misfit : float
+        How far it is above one, in the standard deviations of Poisson counts.
     component_goodness : `~numpy.ndarray`, shape (n,)
         The same, each count weighed with the share that the component is expected to have in it; 1 for one that is
         nowhere.
@@ -90,6 +92,7 @@ class PhysicalFit:
     background_error: float
     log_likelihood: float
     goodness: float
+    misfit: float
     component_goodness: np.ndarray
     n_iter: int
     converged: bool
@@ -165,6 +168,30 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
     x, _, n_iter, converged = min(ends, key=lambda end: end[1])
     x, n_more, settled = problem.settle(x, bounds, n_rounds)
     return problem.result(x, bounds, filled, n_iter + n_more, converged and settled)
+
+
+def block_goodness(counts, spectra, background=None):
+    """Compute the reduced chi-square of counts of blocks for known spectra, with the likeliest sources.
+
+    Parameters
+    ----------
+    counts : array_like, shape (m, b)
+    spectra : array_like, shape (m, n)
+        Of any norms, not negative.
+    background : array_like, shape (m, b), optional
+
+    Returns
+    -------
+    float
+    """
+    Y, A = check_data(counts, spectra)
+    Y, A = Y.astype(np.float64), np.maximum(A, 0.0) / np.maximum(A.sum(axis=0), _TINY)
+    background = _check_background(Y, background, False)
+    filled = Y.sum(axis=0) > 0
+    Y, floor = Y[:, filled], background[:, filled]
+    S, _ = profile_sources(Y, A, floor)
+    L = np.maximum(A @ S + floor, _TINY)
+    return float(np.sum((Y - L) ** 2 / L) / max(Y.size - S.size, 1))
 
 
 def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50, tolerance=1e-9):
@@ -287,8 +314,9 @@ class _Blocks:
         dof = max(self.Y.size - S.size - len(x), 1)
         chi_square = (self.Y - L) ** 2 / L * self.Y.size / dof
         # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
-        excess = float(chi_square.mean())
-        excess = excess if excess > 1 + _CLEAR * np.sqrt(2 / dof) else 1.0
+        goodness = float(chi_square.mean())
+        misfit = float((goodness - 1) * dof / np.sqrt(np.sum(2 + 1 / L)))
+        excess = goodness if misfit > _CLEAR else 1.0
         draws = cut_normal(x, gradient / excess, precision / excess, bounds)
         covariance = np.atleast_2d(np.cov(draws.T))
         p = len(x) - self.free
@@ -336,7 +364,8 @@ class _Blocks:
             background_amplitude=float(x[-1]) if self.free else 1.0,
             background_error=float(np.sqrt(covariance[-1, -1])) if self.free else 0.0,
             log_likelihood=-float(value),
-            goodness=float(chi_square.mean()),
+            goodness=goodness,
+            misfit=misfit,
             component_goodness=np.where(weights > _TINY, own_misfit, 1.0),
             n_iter=n_iter,
             converged=converged,

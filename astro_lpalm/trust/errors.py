@@ -60,15 +60,17 @@ class Errors:
         return np.sqrt(np.maximum(self.covariance.sum(axis=(1, 2)), 0.0))
 
 
-def posterior_errors(fit, posterior):
+def posterior_errors(fit, posterior, amplitude=0.0):
     """Errors from the curvature of the likelihood or the posterior probability about the spectra.
 
     Parameters
     ----------
     fit : `~astro_lpalm.forward.Fit`
     posterior : object
-        With ``directions`` (q, m, n), ``counts_covariance`` (n, m, m) and ``background_error``, such as a
-        `~astro_lpalm.separation.PhysicalFit`.
+        With ``directions`` (q, m, n) and ``counts_covariance`` (n, m, m), such as a
+        `~astro_lpalm.separation.PhysicalFit` or `~astro_lpalm.separation.LibraryErrors`.
+    amplitude : float
+        Standard deviation of the background's amplitude.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def posterior_errors(fit, posterior):
         axes = (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32)
         by_spectra = axes @ X if background is None else axes @ X - background.project(axes)
         noise[k] += np.sum(by_spectra**2, axis=0)
-    return Errors(np.sqrt(noise), posterior.counts_covariance, posterior.background_error)
+    return Errors(np.sqrt(noise), posterior.counts_covariance, amplitude)
 
 
 def least_squares_errors(fit):

@@ -1,0 +1,37 @@
+"""Remnants as XMM-Newton and eROSITA see them, simulated, binned for the packaged models and separated."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+
+from astro_lpalm import EventCube, load_model, separate
+from astro_lpalm.simulate import simulate_from_file
+
+MODELS = {"snr-xmm-pn": ("synchrotron", "thermal", "iron"), "snr-erosita": ("synchrotron", "ejecta", "medium")}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def separated(request):
+    """Name of the model, cube, truth and separation of a remnant of two million counts, at 4 arcsec a pixel."""
+    name = request.param
+    settings = {"counts": 2e6, "size": 240 * u.arcsec, "pixel_scale": 4 * u.arcsec, "psf": 6 * u.arcsec}
+    events, truth = simulate_from_file(name, seed=3, **settings)
+    cube = EventCube.from_events(events, model=name, like=truth.cube)
+    return name, cube, truth, separate(cube, name)
+
+
+def test_components_and_energies(separated):
+    name, cube, _, result = separated
+    assert result.names == MODELS[name]
+    np.testing.assert_array_equal(cube.energy_edges.value, load_model(name).energy_edges.value)
+
+
+def test_images_and_spectra_go_with_those_simulated(separated):
+    _, _, truth, result = separated
+    for component in result.names:
+        pairs = {
+            "image": [np.nan_to_num(each.images[component].data).ravel() for each in (result, truth)],
+            "spectrum": [np.asarray(each.spectra[component]) for each in (result, truth)],
+        }
+        for what, pair in pairs.items():
+            assert np.corrcoef(*pair)[0, 1] > 0.9, (component, what)
