@@ -175,7 +175,7 @@ residual_spectrum(shifted, "energies 100 eV too high")
 
 # %%
 # *What to do*: see whether the event list was made with the calibration of its epoch (``chandra_repro`` does it). If
-# it was, train with the observation's own ARF and RMF in the components file. This is the fault that is most easily
+# it was, separate with the observation's own ARF and RMF (``instrument=``). This is the fault that is most easily
 # missed: lines that move with the velocity of the gas take up part of a shift, and a fainter remnant, or a smaller
 # shift, would have passed in silence.
 #
