@@ -39,7 +39,7 @@ def resample(fit, find, n_resamplings, background=None, amplitude=1.0, *, seed=0
     Each time, the number of photons in each pixel and energy bin is drawn from a Poisson distribution about the one
     observed, and the spectra are found anew. Their mean products of differences from those of the observation itself
     are the covariance of the spectra: so a bias that noise brings counts as well as the scatter. Images have the error
-    of the spectra, and besides it the photon noise of each pixel (`photon_noise`).
+    of the spectra, and besides it the photon noise of each pixel.
 
     Parameters
     ----------

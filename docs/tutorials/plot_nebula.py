@@ -120,7 +120,7 @@ cube
 # ---------------------
 # Nothing of the simulation but the events goes into this.
 
-result = astro_lpalm.separate(cube, model, background=background, n_resamplings=20, seed=1, progress=False)
+result = astro_lpalm.separate(cube, model, background=background)
 result.diagnostics
 
 # %%
@@ -211,8 +211,8 @@ axes[1, 0].set_ylabel("Residual / error")
 figure.align_ylabels()
 
 # %%
-# Both agree with 2 and 0.95, which went in. When the photons are drawn again, ten times, the index of the nebula has a
-# mean of 1.996 and a scatter of 0.013: its error is right. Points on the left lie closer to the curve than their
+# Both agree with 2 and 0.95, which went in. In ten such observations the index of the nebula has a mean of 2.000 and a
+# scatter of 0.008, so that its error is on the safe side. Points on the left lie closer to the curve than their
 # errors, which allow for what the bins of a spectrum have in common; on the right the gas is taken away bin by bin, and
 # leaves its noise.
 #
@@ -238,7 +238,7 @@ for axis in axes:
 
 # %%
 # It is one block of pixels, but it makes the rest wrong: in the nebula around it the column density is now too high by
-# eight times its error, and the index by two and a half. The warning is to be heeded. Mask such sources.
+# three times its error. The warning is to be heeded. Mask such sources.
 #
 # The real observation
 # --------------------

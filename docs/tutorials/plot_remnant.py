@@ -57,7 +57,8 @@ cube
 # %%
 # Separating
 # ----------
-# There is nothing to tune. The counts of the components, and how far each spectrum is from what went in:
+# There is nothing to tune. The counts of the components with their errors, and how far each spectrum is from what went
+# in:
 
 from astro_lpalm.separation import spectral_angle
 
@@ -73,7 +74,9 @@ table
 # Looking
 # -------
 # One figure shows the images on the sky, the spectra under the data's, and what is left. The residuals tell whether the
-# components explain the observation: they should have neither the outline of the source nor lines.
+# components explain the observation: they should have neither the outline of the source nor lines. Images and spectra
+# have errors, the bands around the latter. Below are the physical parameters that were fitted to the counts, each
+# within its range; ``result.parameters`` is the same as a table (:ref:`sphx_glr_generated_plot_parameters.py`).
 
 import matplotlib.pyplot as plt
 
@@ -97,8 +100,8 @@ print(f"root mean square where there are counts: {residual[band_counts > 10].std
 # %%
 # Keeping
 # -------
-# The file holds everything, and opens in DS9 with each component at its place on the sky. The spectra also go out as
-# PHA files, for Sherpa or XSPEC.
+# The file holds everything, errors and parameters included, and opens in DS9 with each component at its place on the
+# sky. The spectra also go out as PHA files, for Sherpa or XSPEC.
 
 result.write(folder / "components.fits")
 [path.name for path in result.write_pha(folder)]

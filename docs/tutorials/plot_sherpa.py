@@ -97,13 +97,14 @@ background = astro_lpalm.EventCube.from_events(folder / "blank_evt2.fits", like=
 cube
 
 # %%
-# Separating, with uncertainties
-# ------------------------------
-# The blank field is scaled by the ratio of the exposure times and taken away. With ``n_resamplings`` the photons are
-# drawn again that many times, and all is found again: the spread is the uncertainty of spectra and images. Ten times
-# are enough to see it; for a paper, take fifty.
+# Separating
+# ----------
+# The blank field is scaled by the ratio of the exposure times and taken away, and the spectra of the components are
+# those that the observation's response makes of them. Spectra and images have errors, and so have the physical
+# parameters that were fitted on the way (:ref:`sphx_glr_generated_plot_parameters.py` is about these).
 
-result = astro_lpalm.separate(cube, model, background=background, n_resamplings=10, seed=5, progress=False)
+instrument = astro_lpalm.Instrument(response=response)
+result = astro_lpalm.separate(cube, model, instrument=instrument, background=background)
 result.diagnostics
 
 # %%
@@ -182,9 +183,10 @@ print(
 
 # %%
 # Chi square is far below the number of bins: in the file, errors of bins count as independent, which those of a
-# spectrum that a library holds together are not, and are set large enough that the errors of fitted parameters come out
-# right (`~astro_lpalm.results.Separation.write_pha` says how). So chi square tells nothing of the quality of the fit;
-# the residuals of the separation do. The effective area is that of the optical axis, without the gap. So the fitted
+# spectrum that a model holds together are not, and are set large enough that the errors of fitted shapes come out right
+# (`~astro_lpalm.results.Separation.write_pha` says how). For the error of a flux take the covariance of the spectrum,
+# as :ref:`sphx_glr_generated_plot_parameters.py` does. So chi square tells nothing of the quality of the fit; the
+# residuals of the separation do. The effective area is that of the optical axis, without the gap. So the fitted
 # normalization is too low: it must still be divided by the fraction of the photons that vignetting, the gap and the
 # part left out leave (:doc:`/observations` says how to find that of vignetting).
 

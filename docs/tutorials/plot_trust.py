@@ -175,7 +175,7 @@ residual_spectrum(shifted, "energies 100 eV too high")
 
 # %%
 # *What to do*: see whether the event list was made with the calibration of its epoch (``chandra_repro`` does it). If
-# it was, train with the observation's own ARF and RMF in the components file. This is the fault that is most easily
+# it was, separate with the observation's own ARF and RMF (``instrument=``). This is the fault that is most easily
 # missed: lines that move with the velocity of the gas take up part of a shift, and a fainter remnant, or a smaller
 # shift, would have passed in silence.
 #
@@ -215,11 +215,10 @@ for title, result in {
 #
 # What the uncertainties mean
 # ---------------------------
-# ``n_resamplings`` draws the photons again and again, and separates each time. An uncertainty is right if the truth
-# lies within it in 68 % of all cases. Here the truth is known. Of the energies and the pixels that hold more than 1 %
-# of the brightest:
+# Spectra and images always have errors, from the curvature of the likelihood about the parameters that were fitted. An
+# error is right if the truth lies within it in 68 % of all cases. Here the truth is known. Of the energies and the
+# pixels that hold more than 1 % of the brightest:
 
-result = astro_lpalm.separate(good.cube, model, n_resamplings=20, seed=1, progress=False)
 true_spectra = spectra * true_images.sum(axis=(1, 2))
 
 
@@ -230,8 +229,8 @@ def within(found, truth, error):
 
 print(f"{'':12} {'spectrum within 1 sigma':>24} {'image within 1 sigma':>21}")
 for k, name in enumerate(names):
-    spectrum, error = result.spectra[name].value, result.spectra[f"{name}_err"].value
-    image = result.images[name]
+    spectrum, error = good.spectra[name].value, good.spectra[f"{name}_err"].value
+    image = good.images[name]
     print(
         f"{name:12} {within(spectrum, true_spectra[:, k], error):24.0%} "
         f"{within(image.data, true_images[k], image.uncertainty.array):21.0%}"
@@ -239,10 +238,10 @@ for k, name in enumerate(names):
 
 # %%
 # The pixels are many and each has its own noise, so their share is near 68 %. The bins of a spectrum are wrong
-# together: where one is too high its neighbours are, since templates have a few ways to vary. So in a single
-# observation all of a spectrum may lie within its uncertainty, or hardly any: replace the two seeds of 2 above by 5,
-# and the synchrotron emission is such a case. It is over many observations that about two bins of three are within
-# (:doc:`/counts` has the figures). The bands are the uncertainty, the lines how far the spectrum is from the truth.
+# together: where one is too high its neighbours are, since spectra have a few ways to vary. So in a single observation
+# all of a spectrum may lie within its uncertainty, or hardly any. It is over many observations that about two bins of
+# three are within (:doc:`/how_it_works` has the figures). The bands are the uncertainty, the lines how far the spectrum
+# is from the truth.
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 4.6), layout="constrained")
 figure.supxlabel("Energy (keV)", fontsize="medium")
@@ -251,8 +250,8 @@ for k, (axis, name) in enumerate(zip(axes.flat, names)):
     used = true_spectra[:, k] > 0.01 * true_spectra[:, k].max()
     truth, found, error = (
         true_spectra[used, k],
-        result.spectra[name].value[used],
-        result.spectra[f"{name}_err"].value[used],
+        good.spectra[name].value[used],
+        good.spectra[f"{name}_err"].value[used],
     )
     axis.fill_between(energy[used], -error / truth, error / truth, step="mid", color="#0072B2", alpha=0.25, lw=0)
     axis.step(energy[used], found / truth - 1, where="mid", color="k", lw=1)
@@ -262,7 +261,8 @@ for k, (axis, name) in enumerate(zip(axes.flat, names)):
 # %%
 # What the uncertainty does not know: an error of the model. It takes the components, their libraries and the response
 # to be right, and is small where a separation is precisely wrong. Look at the warnings and the residuals first, at
-# the uncertainties then.
+# the uncertainties then. :ref:`sphx_glr_generated_plot_parameters.py` checks them by drawing the photons again
+# (``n_resamplings``), and says how errors of the response are taken along.
 #
 # Which model?
 # ------------
