@@ -10,12 +10,13 @@ from ..forward import block_sums, count_blocks
 
 __all__ = ["BlockCounts", "Misfit", "refit"]
 
-_N_BLOCKS, _COUNTS_IN_BLOCK = 128, 150.0
+_N_BLOCKS, _COUNTS_IN_BLOCK = 64, 150.0
 _FLOOR = 0.02  # of what the mean spectrum expects: images are noisy, and expectations may come out near zero
 _LEAST_EXPECTED = 0.05  # counts: where less is expected, one photon would decide
 _SAME = 1e-6  # relative variance of directions that are combinations of others
 _N_WEIGHTS = 3  # rounds of weighing by what is expected
 _DAMPING, _LEAST_GAIN, _LEAST_PART = 1e-2, 0.3, 1e-4  # of damping, and of gains that are worth another round
+_LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e6
 _HELD = 1e-9
 
 
@@ -101,6 +102,10 @@ class Misfit:
         """Directions of derivatives of the spectra, (m, n, q)."""
         return self.directions(np.einsum("ikq,bk->biq", derivatives, self.sources, optimize=True))
 
+    def counts(self):
+        """Give the counts of each component, all blocks together, (n,)."""
+        return (self.sources * self.spectra.sum(axis=-2)).sum(axis=0)
+
     def freed(self, base):
         """Take directions that the fit has followed already, (b m, q), out of the residual and all other directions."""
         return _Freed(self, _orthonormal(base))
@@ -132,6 +137,11 @@ class _Freed:
         along = (vectors[:, used].T @ (T.T @ self.residual)) / values[used]
         return float((along**2 * values[used]).sum()), int(used.sum()), (vectors[:, used] @ along) / size
 
+    def tested(self, T):
+        """Give the drop beyond what noise makes of as many directions, and no detail."""
+        drop, q, _ = self.explained(T)
+        return drop - q, None
+
 
 def _orthonormal(T):
     if T.shape[1] == 0:
@@ -148,8 +158,8 @@ def refit(blocks, model, start, low, high, precision, n_rounds=12):
     ----------
     blocks : BlockCounts
     model : callable
-        ``model(x)`` gives spectra (m, n), their derivatives (m, n, q), the floor (m, b), and its derivatives (m, b, q) or
-        None.
+        ``model(x)`` gives spectra (m, n), their derivatives (m, n, q), the floor (m, b), and its derivatives
+        (m, b, q) or None.
     start, low, high, precision : array_like, shape (q,)
         Where to start, bounds, and the inverse variance of what is known beforehand, about ``start``.
     n_rounds : int
@@ -160,25 +170,22 @@ def refit(blocks, model, start, low, high, precision, n_rounds=12):
     found : Misfit
     directions : `~numpy.ndarray`, shape (b m, q)
     """
-    x, damping, best = np.clip(start, low, high), _DAMPING, None
+    tried, damping, best = np.clip(start, low, high), _DAMPING, None
     for _ in range(n_rounds):
-        trial = best is not None
-        tried = x if not trial else np.clip(best[0] + step, low, high)  # noqa: F821
         spectra, slopes, floor, floor_slopes = model(tried)
         found = Misfit(blocks, spectra, floor)
         cost = found.deviance + np.sum(precision * (tried - start) ** 2)
-        gain = np.inf if not trial else best[2] - cost
+        gain = np.inf if best is None else best[2] - cost
         if gain > 0:
             derivatives = np.einsum("ikq,bk->biq", slopes, found.sources, optimize=True)
             if floor_slopes is not None:
                 derivatives = derivatives + floor_slopes.transpose(1, 0, 2)
-            best = (tried, found, cost, found.directions(derivatives))
-            damping = max(damping / 4, 1e-6)
+            best, damping = (tried, found, cost, found.directions(derivatives)), max(damping / 4, _LEAST_DAMPING)
         else:
             damping *= 8
-        if trial and (0 <= gain < max(_LEAST_GAIN, _LEAST_PART * best[2]) or damping > 1e6):
+        if 0 <= gain < max(_LEAST_GAIN, _LEAST_PART * best[2]) or damping > _MOST_DAMPING or len(start) == 0:
             break
-        step = _bounded(best, start, low, high, precision, damping)
+        tried = np.clip(best[0] + _bounded(best, start, low, high, precision, damping), low, high)
     return best[0], best[1], best[3]
 
 

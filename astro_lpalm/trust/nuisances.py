@@ -1,4 +1,4 @@
-"""What a response or a background may do to expected counts, as parameters that can be fitted beside the spectra's own."""
+"""What a response or a background may do to expected counts, as parameters to fit beside those of the spectra."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -157,7 +157,7 @@ class Background:
     precision = np.full(_N_SPLINES, _OPEN)
 
     def counts(self, blocks):
-        """Expected counts of each parameter's unit, (m, b, q)."""
+        """Give the expected counts of each parameter's unit, (m, b, q)."""
         basis = spline_basis(0.5 * (self.edges[1:] + self.edges[:-1])) * np.diff(self.edges)[:, np.newaxis]
         share = blocks.exposure / blocks.exposure.sum()
         return blocks.counts.sum() / basis.sum() * share[:, np.newaxis] * basis[:, np.newaxis]

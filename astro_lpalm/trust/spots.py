@@ -72,8 +72,7 @@ class Spot:
     Attributes
     ----------
     drop : float
-        Of chi square.
-    n_directions : int
+        Of chi square, beyond what noise makes of it in any one pixel.
     y, x : int
         Pixel.
     width : float
@@ -81,7 +80,6 @@ class Spot:
     """
 
     drop: float
-    n_directions: int
     y: int
     x: int
     width: float
@@ -109,8 +107,8 @@ def brightest_spot(white):
             drop = drop + gaussian_filter(plane, width, mode="constant") ** 2 / np.maximum(power, 1e-12)
         drop = np.where(white.fit.forward.kept, drop, 0.0)
         y, x = np.unravel_index(np.argmax(drop), drop.shape)
-        if best is None or drop[y, x] > best.drop:
-            best = Spot(float(drop[y, x]), len(T), int(y), int(x), width)
+        if best is None or drop[y, x] - len(T) > best.drop:
+            best = Spot(float(drop[y, x]) - len(T), int(y), int(x), width)
     return best
 
 
@@ -127,8 +125,7 @@ def blurred(white, spot=None):
     Returns
     -------
     drop : float
-        Of chi square.
-    n_directions : int
+        Of chi square, beyond what noise makes of it.
     sharper : bool
         Whether bright places are sharper at high energies than at low ones.
     """
@@ -164,7 +161,7 @@ def blurred(white, spot=None):
                 patterns.append(np.where(used, pattern - alike @ images, 0.0))
                 bias.append(np.sum(T * white.scale * common))
     if not templates:
-        return 0.0, 0, False
+        return 0.0, False
     T, G = np.array(templates), np.array(patterns) / white.counts
     along = np.sum(T.astype(np.float32) * (G.astype(np.float32) @ white.residual.T), axis=1) - bias
     matrix = (T @ T.T) * (G @ np.array(patterns).T)
@@ -172,4 +169,4 @@ def blurred(white, spot=None):
     values, vectors = np.linalg.eigh(matrix / np.outer(size, size))
     told = values > _SAME * values[-1]
     found = (vectors[:, told].T @ (along / size)) / np.sqrt(values[told])
-    return float(found @ found), int(told.sum()), bool(np.sum((along / size)[::2]) < 0)
+    return float(found @ found) - np.count_nonzero(told), bool(np.sum((along / size)[::2]) < 0)
