@@ -26,8 +26,8 @@ class CauseSettings:
         largest drops are 5 (gain), 31 (area), 12 (background), 28 (object: parameters at a limit freed), 56 (free:
         spectra that may be any), none (missing), 28 (varying), 91 (point, the best of all pixels) and 10 (psf).
     least_gain, least_area, least_background, least_missing : float
-        Smallest changes that are spoken of: of energies and area, relative, twice what is allowed for Chandra's
-        calibration here, 0.3 % and 3 %; of a background or another component, part of the counts.
+        Smallest changes that are spoken of: of energies, rms, and area, at most, relative, where Chandra's calibration
+        is taken to be good to 0.3 % and 3 %; of a background or another component, part of the counts.
     gain_part, gain_above : float
         A shift of energies is named first where it gains this part of what the best cause gains, and this many times
         what an area or a background gains: spectra in bins are moved by interpolation, which leaves a part unexplained.
@@ -37,6 +37,9 @@ class CauseSettings:
         they do 40 % or more for clusters and nebulae, and 8 % for areas.
     varying_part : float
         A spectrum that varies is named before a missing component where it gains this part of what that does.
+    psf_part : float
+        A blur is named before a component that varies or is missing where it gains this part of what that does: 60 %
+        and more for faulty ones, and less than 5 % for others.
     nearly : float
         A second cause is named where it gains this part of what the first one does.
     many_limits, least_beyond : float
@@ -61,7 +64,7 @@ class CauseSettings:
             "psf": 50.0,
         }
     )
-    least_gain: float = 0.006
+    least_gain: float = 0.003
     least_area: float = 0.06
     least_background: float = 0.01
     least_missing: float = 0.01
@@ -69,6 +72,7 @@ class CauseSettings:
     gain_above: float = 2.0
     both_part: float = 0.3
     varying_part: float = 0.9
+    psf_part: float = 0.4
     nearly: float = 0.98
     many_limits: float = 0.33
     least_beyond: float = 100.0
@@ -195,6 +199,8 @@ def _ordered(causes, settings):
         first = "gain"
     elif first in ("area", "gain") and min(drop["gain"], drop["area"]) > settings.both_part * best and drop["object"]:
         first = "object"
+    elif first in ("missing", "varying") and drop["psf"] > settings.psf_part * best:
+        first = "psf"
     elif first == "missing" and drop["varying"] > settings.varying_part * best:
         first = "varying"
     return sorted(causes, key=lambda each: each.name != first)

@@ -14,6 +14,7 @@ _N_BLOCKS, _COUNTS_IN_BLOCK = 64, 150.0
 _FLOOR = 0.02  # of what the mean spectrum expects: images are noisy, and expectations may come out near zero
 _LEAST_EXPECTED = 0.05  # counts: where less is expected, one photon would decide
 _SAME = 1e-6  # relative variance of directions that are combinations of others
+_N_POSITIVE = 40
 _N_WEIGHTS = 3  # rounds of weighing by what is expected
 _DAMPING, _LEAST_GAIN, _LEAST_PART = 1e-2, 0.3, 1e-4  # of damping, and of gains that are worth another round
 _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e6
@@ -84,8 +85,8 @@ class Misfit:
             Q, R = np.linalg.qr(A * weight[..., np.newaxis])
             inverse = np.linalg.pinv(R)
             sources = np.matmul(inverse, np.matmul(Q.transpose(0, 2, 1), ((Y - B) * weight)[..., np.newaxis]))
-            kept = np.matmul(A, np.maximum(sources, 0.0))[..., 0] + B
-            expected = np.maximum(kept, least)
+            positive = _positive(Y, A, B, sources[..., 0])
+            expected = np.maximum(np.matmul(A, positive[..., np.newaxis])[..., 0] + B, least)
         self.sources, self.expected, self.weight, self.basis = sources[..., 0], expected, weight, Q  # (b, n), (b, m)
         self.residual = self._without_sources(((Y - B) * weight)[..., np.newaxis])[..., 0]
         self.deviance = 2 * np.sum(expected - Y + np.where(Y > 0, Y * np.log(np.maximum(Y, 1.0) / expected), 0.0))
@@ -109,6 +110,21 @@ class Misfit:
     def freed(self, base):
         """Take directions that the fit has followed already, (b m, q), out of the residual and all other directions."""
         return _Freed(self, _orthonormal(base))
+
+
+def _positive(Y, A, B, sources):
+    """Bring sources (b, n), where one is negative, near the likeliest that are not, by expectation and maximization."""
+    negative = (sources < 0).any(axis=1)
+    S = np.maximum(sources, 0.0)
+    if not negative.any():
+        return S
+    A = (A if len(A) == 1 else A[negative]).transpose(0, 2, 1)
+    Y, B, T = Y[negative], B[negative], np.maximum(S[negative], 1e-3 * Y[negative].sum(axis=1, keepdims=True))
+    for _ in range(_N_POSITIVE):
+        expected = np.matmul(T[:, np.newaxis], A)[:, 0] + B
+        T = T * np.matmul(A, (Y / np.maximum(expected, 1e-12))[..., np.newaxis])[..., 0] / A.sum(axis=2)
+    S[negative] = T
+    return S
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,10 @@ def test_faults_are_seen(model, energies, fault, counts):
 
 def test_a_point_source_is_located(model, energies):
     cube = observe(point_source(remnant(model, 100), energies), model)
-    (message,) = (message for message in messages(cube, model) if "residuals" in message)
-    ra, dec = (float(word) for word in message.split("around ")[1].split(" deg")[0].split())
+    (message,) = (message for message in messages(cube, model) if "point source" in message)
+    ra, dec = (float(word) for word in message.split("a spot at ")[1].split(" deg")[0].split())
     x, y = cube.wcs.world_to_pixel_values(ra, dec)
-    assert np.hypot(x - 30, y - 30) < 8
+    assert np.hypot(x - 30, y - 30) < 2
 
 
 @pytest.mark.parametrize("counts", [3, 100])
