@@ -11,6 +11,7 @@ from .shapes import Shapes
 __all__ = ["Cause", "CauseSettings", "find_causes"]
 
 _EVERYWHERE = "gain", "area", "object", "free"  # misfits that the whole field has alike
+_LOOSE = "missing", "varying", "area"  # which explain much of whatever it is
 _FEWEST_FREE = 4  # energies more than components
 _BULK = 0.05  # of the largest counts of an energy: where less is seen, the area hardly matters
 
@@ -40,6 +41,11 @@ class CauseSettings:
     psf_part : float
         A blur is named before a component that varies or is missing where it gains this part of what that does: 60 %
         and more for faulty ones, and less than 5 % for others.
+    point_part : float
+        A point source is named before a missing component where it gains this part of what that does: 90 % where one
+        is so bright that it has blocks of its own, and less than 40 % for missing components.
+    object_part : float
+        The same of another object, where more than half of the parameters are at a limit, over areas, too.
     nearly : float
         A second cause is named where it gains this part of what the first one does.
     many_limits, least_beyond : float
@@ -73,11 +79,13 @@ class CauseSettings:
     both_part: float = 0.3
     varying_part: float = 0.9
     psf_part: float = 0.4
+    point_part: float = 0.6
+    object_part: float = 0.5
     nearly: float = 0.98
     many_limits: float = 0.33
     least_beyond: float = 100.0
     open_split: float = 0.5
-    open_error: float = 0.1
+    open_error: float = 0.2
     open_undecided: float = 0.65
     open_part: float = 0.1
 
@@ -194,13 +202,22 @@ def _ordered(causes, settings):
         return []
     causes = sorted(causes, key=lambda each: -each.drop)
     drop = dict.fromkeys(settings.least, 0.0) | {each.name: each.drop for each in causes}
+    by_name = {each.name: each for each in causes}
     first, best = causes[0].name, causes[0].drop
     if drop["gain"] > max(settings.gain_part * best, settings.gain_above * max(drop["area"], drop["background"])):
         first = "gain"
-    elif first in ("area", "gain") and min(drop["gain"], drop["area"]) > settings.both_part * best and drop["object"]:
+    elif drop["object"] and _is_object(by_name["object"], first, best, drop, settings):
         first = "object"
     elif first in ("missing", "varying") and drop["psf"] > settings.psf_part * best:
         first = "psf"
+    elif first == "missing" and drop["point"] > settings.point_part * best:
+        first = "point"
     elif first == "missing" and drop["varying"] > settings.varying_part * best:
         first = "varying"
     return sorted(causes, key=lambda each: each.name != first)
+
+
+def _is_object(cause, first, best, drop, settings):
+    """Whether what explains most does so for another object."""
+    both = first in ("area", "gain") and min(drop["gain"], drop["area"]) > settings.both_part * best
+    return both or (first in _LOOSE and cause.detail["many"] and cause.drop > settings.object_part * best)

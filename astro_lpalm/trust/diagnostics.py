@@ -102,7 +102,7 @@ def diagnose(
         messages += [
             f"component {name} lies {distance:.0f} sigma outside its library: is it what the model takes it for?"
             for name, distance in zip(names, prior.distance(fit.mixing, counts))
-            if distance > _LARGE_DISTANCE and not causes  # which tells why
+            if distance > _LARGE_DISTANCE
         ]
     if snr_db is not None:
         figures["snr_db"] = snr_db

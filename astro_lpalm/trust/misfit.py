@@ -97,7 +97,7 @@ class Misfit:
     def directions(self, derivatives):
         """Take the sources out of derivatives of the expected counts, (b, m, q), in units of noise: shape (b m, q)."""
         T = self._without_sources(derivatives * self.weight[..., np.newaxis])
-        return T.reshape(-1, T.shape[-1])
+        return T.reshape(T.shape[0] * T.shape[1], T.shape[2])
 
     def along_spectra(self, derivatives):
         """Directions of derivatives of the spectra, (m, n, q)."""

@@ -14,6 +14,7 @@ _N_WAVES, _N_GRID, _N_LOCAL = 4, 15, 2
 _N_ROUNDS, _N_POWER, _N_EXTRA, _N_STEPS = 20, 8, 2, 30
 _WORST = 0.8  # blocks beyond this quantile of chi square begin the search for another spectrum
 _BEYOND = 1e-3
+_MANY = 0.5  # of the parameters
 
 
 class Shapes:
@@ -118,7 +119,10 @@ class Shapes:
         low, high = self.known.wider(self.x)
         x, found, _ = refit(self.blocks, self.known.alone(self.blocks), self.x, low, high, self.precision, _N_ROUNDS)
         beyond = np.flatnonzero((x < self.known.low - _BEYOND) | (x > self.known.high + _BEYOND))
-        return self.base.deviance - found.deviance - np.count_nonzero(self.at_limit), {"parameters": beyond}
+        return self.base.deviance - found.deviance - np.count_nonzero(self.at_limit), {
+            "parameters": beyond,
+            "many": self.at_limit.mean() > _MANY,
+        }
 
     def with_another(self):
         """Add a component of any spectrum and image, not negative, by the multiplicative updates of the likelihood."""
