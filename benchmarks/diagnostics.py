@@ -2,10 +2,10 @@
 
     python benchmarks/diagnostics.py [--faulty 25] [--good 200] [--first-seed 0] [--only gain good ...] [--json PATH]
 
-What the observations are, and how strong their faults, is in benchmarks/faults.py. Prints for each cause how often each was
-named first, and below it how many of those were named rightly that matter most: in which the fault moves the counts of a
-component with a tenth of all by more than 5 % and its stated error. "missing" counts as right for another object, too; of
-varying spectra, the parameter must be among those named for "which"; of point sources, the place within 2 pixels for "where".
+What the observations are, and how strong their faults, is in benchmarks/faults.py. Prints for each cause how often
+each was named first, and of how many in which the fault matters most it was: where it moves the counts of a component
+that has a tenth of all by more than 5 % and its stated error. "missing" stands for another object, too; of varying
+spectra, the parameter must be among those named for "which"; of point sources, the place within 2 pixels for "where".
 Worlds of cases/worlds.py need the environment variable ASTRO_LPALM_DATA; without it there are more remnants instead.
 """
 

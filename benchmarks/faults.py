@@ -1,22 +1,23 @@
 """Simulated observations with and without faults, for the benchmark of the diagnostics.
 
-Good observations, of 64 x 64 pixels and spectra within the library of snr-acis: remnants of 3 to 300 counts a pixel; skies of
-cases/worlds.py, components overlapping or not, at 30 and 300; remnants under an exposure map with a gap; and with a background
-that is declared. Faults are put on remnants of 10 to 300 counts a pixel, with overlapping components as in real maps. Their
-strengths, evenly distributed unless said otherwise:
+Good observations, of 64 x 64 pixels and spectra within the library of snr-acis: remnants of 3 to 300 counts a pixel;
+skies of cases/worlds.py, components overlapping or not, at 30 and 300; remnants under an exposure map with a gap; and
+with a background that is declared. Faults are put on remnants of 10 to 300 counts a pixel, with up to half of the
+synchrotron emission where the plasma is. Their strengths, evenly distributed:
 
-- missing component: 5 to 20 % of the counts are of gas of kT 0.2 to 0.4 keV, or of a line at 3 to 5.5 keV, in a blob or a
-  shell; or the object is another one, a cluster of galaxies of kT 5 to 8 keV, or a nebula of 0.2 to 0.4 keV;
-- varying spectrum: kT of the plasma by a factor of up to 1.4 to 2 either way, its velocity by 1000 to 2000 km/s, or the photon
-  index by 0.3 to 0.6, in smooth maps;
+- missing component: 5 to 20 % of the counts are of gas of kT 0.2 to 0.4 keV, or of a line at 3 to 5.5 keV, in a blob
+  or a shell; or the object is another one, a cluster of galaxies of kT 5 to 8 keV, or a nebula of 0.2 to 0.4 keV;
+- varying spectrum: kT of the plasma by a factor of up to 1.4 to 2 either way, its velocity by 1000 to 2000 km/s, or
+  the photon index by 0.3 to 0.6, in smooth maps;
 - gain: energies shifted by 25 to 100 eV, or stretched by 1 to 3 %;
-- area: 20 to 40 % wrong, as a step at 2.1 keV (the iridium edge of the mirror) or a bump of 0.5 keV; a slope from end to end is
-  not among them: absorption and photon index take it up without a trace;
-- background: 10 to 40 % of the counts, even over the field, flat in counts per keV or rising to both ends, as particles are;
+- area: 20 to 40 % wrong, as a step at 2.1 keV (the iridium edge of the mirror) or a bump of 0.5 keV; a slope from end
+  to end is not among them: absorption and photon index take it up without a trace;
+- background: 10 to 40 % of the counts, even over the field, flat in counts per keV or rising to both ends, as
+  particles are;
 - point source: 2 to 8 % of the counts, a power law of index 0.8 to 2 in a spot of 0.5 to 1 pixel standard deviation;
 - psf: a blur of 0.3 pixels at the lowest energy, rising to 1 to 3 pixels at the highest;
-- open split: all components have the same image, and 0.08 to 0.3 counts a pixel, 300 to 1300 in all: only spectra of few counts
-  tell them apart.
+- open split: all components have the same image, and 0.08 to 0.3 counts a pixel, 300 to 1300 in all: only spectra of
+  few counts tell them apart.
 """
 
 import os
@@ -106,7 +107,7 @@ def scene(rng, counts, overlap=0.0):
 
 
 def mixed(spectra, images):
-    """Expected counts of spectra (m, n) and images (n, y, x)."""
+    """Mix spectra (m, n) and images (n, y, x)."""
     return np.tensordot(spectra, images, 1)
 
 
@@ -129,14 +130,11 @@ def _missing(rng, theta, images):
     expected = mixed(physics().spectra(theta), images)
     total, nh = expected.sum(), rng.uniform(0.5, 1.5)
     if kind == "cluster":
-        plasma = extra(Thermal, nh, kT=rng.uniform(5, 8), O=0.3, Ne=0.3, Mg=0.3, Si=0.3, S=0.3, Ar=0.3, Ca=0.3, Fe=0.3)
+        metals = dict.fromkeys(["O", "Ne", "Mg", "Si", "S", "Ar", "Ca", "Fe"], 0.3)
+        plasma = extra(Thermal, nh, kT=rng.uniform(5, 8), **metals)
         nucleus = extra(Synchrotron, nh, photon_index=rng.uniform(1.5, 1.9))
-        return (
-            kind,
-            total
-            * (0.9 * mixed(plasma[:, None], cluster()[None]) + 0.1 * mixed(nucleus[:, None], blob(32, 32, 3)[None])),
-            (),
-        )
+        spectra, parts = np.column_stack([plasma, nucleus]), np.stack([0.9 * cluster(), 0.1 * blob(32, 32, 3)])
+        return kind, total * mixed(spectra, parts), ()
     gas = extra(Thermal, nh, kT=rng.uniform(0.2, 0.4))
     if kind == "cool nebula":
         return kind, total * mixed(gas[:, None], images_of(rng, ["thermal"])), ()
