@@ -46,6 +46,8 @@ class CauseSettings:
         is so bright that it has blocks of its own, and less than 40 % for missing components.
     object_part : float
         The same of another object, where more than half of the parameters are at a limit, over areas, too.
+    noise_left : float
+        A background is named before a spot or a blur where it leaves no more than this, over what noise leaves.
     nearly : float
         A second cause is named where it gains this part of what the first one does.
     many_limits, least_beyond : float
@@ -81,6 +83,7 @@ class CauseSettings:
     psf_part: float = 0.4
     point_part: float = 0.6
     object_part: float = 0.5
+    noise_left: float = 1.03
     nearly: float = 0.98
     many_limits: float = 0.33
     least_beyond: float = 100.0
@@ -206,6 +209,10 @@ def _ordered(causes, settings):
     first, best = causes[0].name, causes[0].drop
     if drop["gain"] > max(settings.gain_part * best, settings.gain_above * max(drop["area"], drop["background"])):
         first = "gain"
+    elif (
+        first in ("psf", "point") and drop["background"] and by_name["background"].detail["left"] < settings.noise_left
+    ):
+        first = "background"
     elif drop["object"] and _is_object(by_name["object"], first, best, drop, settings):
         first = "object"
     elif first in ("missing", "varying") and drop["psf"] > settings.psf_part * best:

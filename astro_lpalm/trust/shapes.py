@@ -110,6 +110,7 @@ class Shapes:
         x, found, T = min(ends, key=lambda end: end[1].deviance)
         covariance = np.linalg.pinv(T.T @ T + np.diag(precision))[p:, p:]
         detail = {"values": x[p:], "covariance": covariance, "counts": found.counts()}
+        detail["left"] = found.deviance / found.residual.size
         return self.base.deviance - found.deviance - q, detail
 
     def beyond(self):

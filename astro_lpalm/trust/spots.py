@@ -1,6 +1,6 @@
 """Misfit pixel by pixel: of a point source, and of a point spread function that changes with energy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -22,9 +22,9 @@ _DISTINCT = 0.05
 
 @dataclass(frozen=True)
 class _Whitened:
-    """Residuals in units of the noise that the field's mean spectrum has, without what the components can take up."""
+    """Counts in units of the noise that the field's mean spectrum has, along spectra that no component can take up."""
 
-    residual: np.ndarray
+    data: np.ndarray
     counts: np.ndarray
     scale: np.ndarray
     share: np.ndarray
@@ -36,33 +36,32 @@ class _Whitened:
         T = spectra * self.scale
         return T - (T @ self.basis) @ self.basis.T
 
+    def project(self, T):
+        """Give the residuals, (q, t), along what `away` made, in which the components have no part."""
+        rows, background = (T * self.scale).astype(np.float32), self.fit.forward.background
+        found = rows @ self.data
+        return found if background is None else found - background.project(rows)
+
     def image(self, values):
         """Lay pixels (t,) out as an image; what is masked is zero."""
-        image = np.zeros(self.fit.forward.kept.shape)
+        image = np.zeros(self.fit.forward.kept.shape, dtype=np.float32)
         image[self.fit.forward.kept] = values
         return image
 
     def smooth(self, values):
         """Average pixels (t,) over their neighbours, as far as these are observed."""
-        seen = np.maximum(gaussian_filter(self.fit.forward.kept.astype(float), _SMOOTH), 1e-3)
-        return gaussian_filter(self.image(values), _SMOOTH) / seen
+        seen = np.maximum(gaussian_filter(self.fit.forward.kept.astype(np.float32), _SMOOTH), 1e-3)
+        return (gaussian_filter(self.image(values), _SMOOTH) / seen)[self.fit.forward.kept]
 
 
 def whitened(fit):
-    """Whiten the residuals of a fit."""
-    kept = fit.forward.kept
+    """Whiten the counts of a fit."""
     share = floored(fit.variance)
     share = share / share.sum()
     scale = 1.0 / np.sqrt(share)
-    total = np.where(kept, fit.cube.data.sum(axis=0, dtype=float), 0.0)
-    seen = np.maximum(gaussian_filter(kept.astype(float), _SMOOTH), 1e-3)
-    counts = np.maximum((gaussian_filter(total, _SMOOTH) / seen)[kept], _LEAST_COUNTS)
-    basis = np.linalg.qr(fit.mixing * scale[:, np.newaxis])[0].astype(np.float32)
-    residual = np.empty((len(share), len(counts)), dtype=np.float32)
-    for row, factor, (data, expected) in zip(residual, scale, fit.rows()):
-        row[:] = factor * (data - expected)
-    residual -= basis @ (basis.T @ residual)
-    return _Whitened(residual, counts, scale, share, basis.astype(float), fit)
+    basis = np.linalg.qr(fit.mixing * scale[:, np.newaxis])[0]
+    white = _Whitened(fit.cube.matrix(dtype=np.float32), None, scale, share, basis.astype(float), fit)
+    return replace(white, counts=np.maximum(white.smooth(white.data.sum(axis=0)), _LEAST_COUNTS))
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,11 @@ def brightest_spot(white):
     band = np.minimum((_N_BANDS * (np.cumsum(share) - share / 2)).astype(int), _N_BANDS - 1)
     T = white.away(share * (band == np.arange(_N_BANDS)[:, np.newaxis]))
     _, sizes, T = np.linalg.svd(T, full_matrices=False)
-    T = T[sizes > _DISTINCT * sizes[0]].astype(np.float32)
-    inverse, scaled = 1.0 / white.counts, (T * white.scale.astype(np.float32)) ** 2
-    planes = [white.image(row * inverse) for row in T @ white.residual]
+    T = T[sizes > _DISTINCT * sizes[0]]
+    inverse, scaled = 1.0 / white.counts, ((T * white.scale) ** 2).astype(np.float32)
+    planes = [white.image(row * inverse) for row in white.project(T)]
     # each band's noise from the counts around: those of a background have another spectrum than the field's
-    noise = [white.smooth(row) for row in scaled @ white.fit.cube.matrix(dtype=np.float32)]
-    noise = [white.image(np.maximum(row[white.fit.forward.kept], white.counts) * inverse**2) for row in noise]
+    noise = [white.image(np.maximum(white.smooth(row), white.counts) * inverse**2) for row in scaled @ white.data]
     best = None
     for width in _WIDTHS:
         drop = 0.0
@@ -140,7 +138,7 @@ def blurred(white, spot=None):
     energy = np.linspace(0, 1, len(spectra))
     used = used[fit.forward.kept]
     weight = np.where(used, 1.0 / white.counts, 0.0)
-    own = fit.cube.matrix(dtype=np.float32) @ weight.astype(np.float32)
+    own = white.data @ weight.astype(np.float32)
     rows = fit.demixing * fit.mixing.sum(axis=0)[:, np.newaxis]
     # spectra that are wrong everywhere leave residuals like the images themselves, which no blur is blamed for
     like_images = np.linalg.pinv((images * weight) @ images.T, hermitian=True) @ (images * weight)
@@ -163,7 +161,7 @@ def blurred(white, spot=None):
     if not templates:
         return 0.0, False
     T, G = np.array(templates), np.array(patterns) / white.counts
-    along = np.sum(T.astype(np.float32) * (G.astype(np.float32) @ white.residual.T), axis=1) - bias
+    along = np.sum(white.project(T) * G, axis=1) - bias
     matrix = (T @ T.T) * (G @ np.array(patterns).T)
     size = np.sqrt(np.diag(matrix))
     values, vectors = np.linalg.eigh(matrix / np.outer(size, size))
