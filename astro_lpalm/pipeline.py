@@ -197,6 +197,8 @@ def _judge(solution, solver, names):
         snr_db=snr_db,
         snr_range=getattr(solver, "snr_range", None),
         by_counts=solution.by_counts,
+        physical=solution.physical,
+        physics=getattr(solver, "physics", None),
     )
     if solution.physical is not None:
         columns["goodness"] = solution.physical.component_goodness

@@ -6,7 +6,7 @@ from numpy.polynomial import chebyshev
 
 __all__ = ["SpectrumEmulator"]
 
-_MOST_NODES = 40  # Chebyshev nodes of a parameter in the search for how many it needs
+_MOST_NODES = 56  # Chebyshev nodes of a parameter in the search for how many it needs
 _MOST_SPECTRA = 500_000  # of the whole grid; components that need more are not tabulated
 _MOST_NODES_OF_PIECES = 7
 _PHOTONS_AT_ONCE = 500
@@ -15,7 +15,7 @@ _ROUNDING = 1e-9  # of the largest value: a parameter is linear if second differ
 _FAINT = 1e-6  # of the peak: fainter bins are interpolated in units of this
 _RELEVANT = 1e-3  # of the peak: the tolerance is relative to brighter bins, and to this in the others
 _N_PROBES, _N_CHECKS = 16, 200
-_N_TRIALS = 7
+_N_TRIALS = 10
 
 
 class SpectrumEmulator:

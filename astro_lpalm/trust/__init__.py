@@ -1,5 +1,6 @@
 """How far a separation can be trusted: errors, photons drawn again, and what speaks against it."""
 
+from .causes import Cause, CauseSettings, find_causes
 from .diagnostics import SeparationWarning, block_chi_square, diagnose
 from .errors import (
     Errors,
@@ -14,11 +15,14 @@ from .errors import (
 from .resampling import check_photons, resample
 
 __all__ = [
+    "Cause",
+    "CauseSettings",
     "Errors",
     "SeparationWarning",
     "block_chi_square",
     "check_photons",
     "diagnose",
+    "find_causes",
     "least_squares_errors",
     "posterior_errors",
     "reduced_chi_square",

@@ -10,6 +10,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from scipy.special import gammaln, xlogy
 
 from ..forward.least_squares import demixing_matrix, expected_counts
+from .causes import CauseSettings, find_causes
 from .errors import reduced_chi_square
 
 __all__ = ["SeparationWarning", "block_chi_square", "diagnose"]
@@ -31,7 +32,9 @@ class SeparationWarning(AstropyUserWarning):
     """A reason not to trust a separation."""
 
 
-def diagnose(fit, names, *, prior=None, snr_db=None, snr_range=None, by_counts=False):
+def diagnose(
+    fit, names, *, prior=None, snr_db=None, snr_range=None, by_counts=False, physical=None, physics=None, settings=None
+):
     """Judge a separation.
 
     Parameters
@@ -49,6 +52,12 @@ def diagnose(fit, names, *, prior=None, snr_db=None, snr_range=None, by_counts=F
     by_counts : bool
         Whether the likelihood of the counts had the last word on the spectra. Then a low ratio is no reason for
         doubt: from the network's spectra they come out as well as from the true ones.
+    physical : `~astro_lpalm.separation.PhysicalFit`, optional
+        The fit of the components' physical parameters.
+    physics : object, optional
+        Its model, such as `~astro_lpalm.spectra.ParametricSpectra`.
+    settings : CauseSettings, optional
+        When causes are named.
 
     Returns
     -------
@@ -58,15 +67,23 @@ def diagnose(fit, names, *, prior=None, snr_db=None, snr_range=None, by_counts=F
         ``residual_sigma``: the largest excess of chi square over its expectation, in its standard deviations, over all
         square blocks of pixels of several sizes, and over the whole field. ``reduced_cstat``: the C statistic (Cash
         1979) of the blocks, over its expectation. ``structure_sigma``: how much more the image of all counts varies
-        than a field of even brightness. ``snr_db``, where it was given.
+        than a field of even brightness. ``snr_db``, where it was given. ``cause``, where data and model disagree: the
+        likeliest one (`~astro_lpalm.trust.find_causes`), and what was fitted for it.
     messages : list of str
         What is far from what good data give, in one line each.
     """
     columns, figures, messages = {}, {}, []
     finest = _block_sums(fit, _BLOCK_SIZES[0])
-    _judge_residuals(_residuals(*finest, fit.mixing), fit.cube.wcs, figures, messages)
-    if all((plane[fit.forward.kept] >= 0).all() for plane in fit.cube.data):  # the statistic is one of counts
+    where = _judge_residuals(_residuals(*finest, fit.mixing), fit.cube.wcs, figures)
+    causes = []
+    if all((plane[fit.forward.kept] >= 0).all() for plane in fit.cube.data):  # the statistics are those of counts
         figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), fit.mixing)
+        if prior is not None or physical is not None:
+            causes = find_causes(fit, names, physical=physical, physics=physics, prior=prior, settings=settings)
+            messages += _judge_causes(causes, settings or CauseSettings(), figures)
+            messages += _judge_split(physical, names, settings or CauseSettings(), figures)
+    if where and not causes:
+        messages.append(where)
     figures["structure_sigma"] = _structure(fit.cube)
     if figures["structure_sigma"] < _LEAST_STRUCTURE:
         messages.append(
@@ -185,23 +202,54 @@ def _excess(X, S, B, A, R):
     return excess.reshape(total.shape)
 
 
-def _judge_residuals(residuals, wcs, figures, messages):
+def _judge_residuals(residuals, wcs, figures):
+    """Give a message where a residual is large."""
     largest = [(np.nanmax(excess), size, excess) for size, excess in residuals if np.isfinite(excess).any()]
     if not largest:
-        return
+        return None
     sigma, size, excess = max(largest, key=lambda each: each[0])
     figures["residual_sigma"] = float(sigma)
     if sigma <= _LARGE_RESIDUAL:
-        return
+        return None
     where = "over the whole field"
     if size is not None:
         y, x = (size * (index + 0.5) - 0.5 for index in np.unravel_index(np.nanargmax(excess), excess.shape))
         position = wcs.pixel_to_world(x, y).to_string(precision=4)
         where = f"in {size} x {size} pixels around {position} deg"
-    messages.append(
-        f"the residuals are {sigma:.0f} sigma larger than noise {where}: a component or a point source that the model "
-        "does not know, another response, or a spectrum that changes over the field."
+    return (
+        f"the residuals are {sigma:.0f} sigma larger than noise {where}, in none of the ways that known causes have: "
+        "look at them there, at which energies they are."
     )
+
+
+def _judge_causes(causes, settings, figures):
+    """Name the likeliest cause, and the next one if it explains nearly as much."""
+    if not causes:
+        return []
+    first, *others = causes
+    figures |= {"cause": first.name, **first.figures}
+    nearly = [each for each in others[:1] if settings.nearly * first.drop < each.drop <= first.drop]
+    return [first.message, *(f"or, nearly as likely, {each.message}" for each in nearly)]
+
+
+def _judge_split(physical, names, settings, figures):
+    """Say which component's counts are open."""
+    if physical is None:
+        return []
+    fluxes, errors = np.maximum(physical.fluxes, 0.0), physical.flux_errors
+    undecided = np.count_nonzero(physical.undecided)
+    most = settings.open_error if undecided > settings.open_undecided * len(physical.undecided) else settings.open_split
+    is_open = (errors > most * fluxes) & (fluxes + errors > settings.open_part * fluxes.sum())
+    if not is_open.any():
+        return []
+    figures.setdefault("cause", "split")
+    k = np.flatnonzero(is_open)[np.argmax(errors[is_open])]
+    partner = np.argmin(physical.flux_covariance[k] / np.maximum(errors, np.finfo(float).tiny))
+    return [
+        f"{names[k]} has {fluxes[k]:.0f} +- {errors[k]:.0f} counts, and {undecided} of {len(physical.undecided)} "
+        f"parameters are open: their ranges, rather than the data, decide what it shares with {names[partner]}. More "
+        "counts help, or a model with narrower ranges."
+    ]
 
 
 def _reduced_cstat(x, s, b, A):

@@ -65,6 +65,8 @@ good.diagnostics.meta
 # ``residual_sigma``
 #     By how much the largest residual in any block of 4 x 4 to 32 x 32 pixels, over all energies, exceeds what noise
 #     and an error of 2 % in the spectra leave. Up to 10 passes.
+# ``cause``
+#     The likeliest cause, where data and model disagree: not here. :doc:`/warnings` has them all.
 # ``structure_sigma``
 #     By how much the brightness of the field varies: components are told apart by where they are. From 6 on it passes.
 # ``snr_db``
@@ -102,8 +104,9 @@ line = np.exp(-0.5 * ((energy - 4.5) / 0.1) ** 2)
 unknown = separate(observe(with_more(line, 0.05, blob(18, 43, 5))))
 
 # %%
-# The message says where the residuals are largest. A map of the same, here for blocks of 8 x 8 pixels, shows how far
-# they reach; next to it that of the good data, which is noise. Blocks with too few counts to tell are grey.
+# The message says at which energy and where a spectrum is missing. A map of the residuals, here for blocks of 8 x 8
+# pixels, shows how far they reach; next to it that of the good data, which is noise. Blocks with too few counts to
+# tell are grey.
 
 
 def misfit(**results):
@@ -146,8 +149,8 @@ pulsar = separate(observe(with_more(energy**-1.5, 0.03, blob(30, 30, 0.7))))
 pulsar.diagnostics
 
 # %%
-# It pulls the spectrum of the component that it resembles, here that of the synchrotron emission, far out of its
-# library.
+# The message says where it is. It pulls the spectrum of the component that it resembles, here that of the synchrotron
+# emission.
 #
 # *What to do*: mask it, and separate again. Region files do as well, such as those of ``wavdetect``.
 
@@ -168,16 +171,14 @@ shifted = separate(observe(too_high))
 shifted.diagnostics
 
 # %%
-# The residuals have a negative and a positive side at strong lines, everywhere in the field. What gives it away here
-# is that a spectrum leaves its library: the line of iron is where the model has none.
+# The residuals have a negative and a positive side at strong lines, everywhere in the field, which a shift of all
+# energies explains best: the message says how large it is.
 
 residual_spectrum(shifted, "energies 100 eV too high")
 
 # %%
 # *What to do*: see whether the event list was made with the calibration of its epoch (``chandra_repro`` does it). If
-# it was, separate with the observation's own ARF and RMF (``instrument=``). This is the fault that is most easily
-# missed: lines that move with the velocity of the gas take up part of a shift, and a fainter remnant, or a smaller
-# shift, would have passed in silence.
+# it was, separate with the observation's own ARF and RMF (``instrument=``).
 #
 # An empty field
 # --------------
@@ -208,10 +209,9 @@ for title, result in {
     print(f"{title:20} {sigma:9.1f} {structure:10.1f} {result.diagnostics['library_distance'].max():18.1f}")
 
 # %%
-# Silence is no proof, nor is a warning. Of simulated remnants of 3 to 300 counts a pixel, ``python
-# benchmarks/diagnostics.py`` finds a warning of 2 in 100 good ones, and of all 20 with an unknown component, with a
-# point source, or of an even field. An error within a component's library, such as a temperature that changes a
-# little over the field, moves the spectrum and leaves no trace.
+# Silence is no proof, nor is a warning: :ref:`warnings-measured` has how often they are right. An error within a
+# component's library, such as a temperature that changes a little over the field, moves the spectrum and leaves no
+# trace.
 #
 # What the uncertainties mean
 # ---------------------------

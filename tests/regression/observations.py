@@ -100,7 +100,8 @@ def figures(name):
     for column in result.diagnostics.itercols():
         if column.info.name != "component":
             found[column.info.name.upper()] = np.asarray(column, dtype=float)
-    found |= {key.upper(): np.array([float(value)]) for key, value in sorted(result.diagnostics.meta.items())}
+    numbers = {key: value for key, value in sorted(result.diagnostics.meta.items()) if not isinstance(value, str)}
+    found |= {key.upper(): np.array([float(value)]) for key, value in numbers.items()}
     return found
 
 

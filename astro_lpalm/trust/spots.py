@@ -1,0 +1,170 @@
+"""Misfit pixel by pixel: of a point source, and of a point spread function that changes with energy."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from ..forward.least_squares import floored
+
+__all__ = ["Spot", "blurred", "brightest_spot", "whitened"]
+
+_SMOOTH = 1.5  # pixels, over which counts are smoothed to tell how noisy a pixel is
+_LEAST_COUNTS = 1.0  # a pixel: with fewer, a single photon would decide
+_N_BANDS = 10
+_WIDTHS = 0.6, 1.0  # of point sources, pixels, standard deviation
+_BLURS = (0.7, 1.5), (1.5, 3.0)
+_LEAST_SHARE = 0.1  # of the counts, of a component in which a blur is looked for
+_REACH = 3.0  # standard deviations of the widest blur
+_SAME = 1e-6
+_DISTINCT = 0.05
+
+
+@dataclass(frozen=True)
+class _Whitened:
+    """Counts in units of the noise that the field's mean spectrum has, along spectra that no component can take up."""
+
+    data: np.ndarray
+    counts: np.ndarray
+    scale: np.ndarray
+    share: np.ndarray
+    basis: np.ndarray
+    fit: object
+
+    def away(self, spectra):
+        """Whiten spectra (q, m), and take the components out of them."""
+        T = spectra * self.scale
+        return T - (T @ self.basis) @ self.basis.T
+
+    def project(self, T):
+        """Give the residuals, (q, t), along what `away` made, in which the components have no part."""
+        rows, background = (T * self.scale).astype(np.float32), self.fit.forward.background
+        found = rows @ self.data
+        return found if background is None else found - background.project(rows)
+
+    def image(self, values):
+        """Lay pixels (t,) out as an image; what is masked is zero."""
+        image = np.zeros(self.fit.forward.kept.shape, dtype=np.float32)
+        image[self.fit.forward.kept] = values
+        return image
+
+    def smooth(self, values):
+        """Average pixels (t,) over their neighbours, as far as these are observed."""
+        seen = np.maximum(gaussian_filter(self.fit.forward.kept.astype(np.float32), _SMOOTH), 1e-3)
+        return (gaussian_filter(self.image(values), _SMOOTH) / seen)[self.fit.forward.kept]
+
+
+def whitened(fit):
+    """Whiten the counts of a fit."""
+    share = floored(fit.variance)
+    share = share / share.sum()
+    scale = 1.0 / np.sqrt(share)
+    basis = np.linalg.qr(fit.mixing * scale[:, np.newaxis])[0]
+    white = _Whitened(fit.cube.matrix(dtype=np.float32), None, scale, share, basis.astype(float), fit)
+    return replace(white, counts=np.maximum(white.smooth(white.data.sum(axis=0)), _LEAST_COUNTS))
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The pixel where a point source explains most.
+
+    Attributes
+    ----------
+    drop : float
+        Of chi square, beyond what noise makes of it in any one pixel.
+    y, x : int
+        Pixel.
+    width : float
+        Standard deviation of the source, pixels.
+    """
+
+    drop: float
+    y: int
+    x: int
+    width: float
+
+
+def brightest_spot(white):
+    """Find the place where a point source of any broad spectrum explains most of the residuals."""
+    share = white.share
+    # bands of the same counts: photons that are rare in a spectrum would have too much weight
+    band = np.minimum((_N_BANDS * (np.cumsum(share) - share / 2)).astype(int), _N_BANDS - 1)
+    T = white.away(share * (band == np.arange(_N_BANDS)[:, np.newaxis]))
+    _, sizes, T = np.linalg.svd(T, full_matrices=False)
+    T = T[sizes > _DISTINCT * sizes[0]]
+    inverse, scaled = 1.0 / white.counts, ((T * white.scale) ** 2).astype(np.float32)
+    planes = [white.image(row * inverse) for row in white.project(T)]
+    # each band's noise from the counts around: those of a background have another spectrum than the field's
+    noise = [white.image(np.maximum(white.smooth(row), white.counts) * inverse**2) for row in scaled @ white.data]
+    best = None
+    for width in _WIDTHS:
+        drop = 0.0
+        for plane, variance in zip(planes, noise):
+            # of a Gaussian, the square is a narrower one
+            power = gaussian_filter(variance, width / np.sqrt(2), mode="constant") / (4 * np.pi * width**2)
+            drop = drop + gaussian_filter(plane, width, mode="constant") ** 2 / np.maximum(power, 1e-12)
+        drop = np.where(white.fit.forward.kept, drop, 0.0)
+        y, x = np.unravel_index(np.argmax(drop), drop.shape)
+        if best is None or drop[y, x] - len(T) > best.drop:
+            best = Spot(float(drop[y, x]) - len(T), int(y), int(x), width)
+    return best
+
+
+def blurred(white, spot=None):
+    """Find what a blur of each bright component explains that changes with energy, away from a point source.
+
+    Parameters
+    ----------
+    white : object
+        What `whitened` gave.
+    spot : Spot, optional
+        Around which nothing is looked at.
+
+    Returns
+    -------
+    drop : float
+        Of chi square, beyond what noise makes of it.
+    sharper : bool
+        Whether bright places are sharper at high energies than at low ones.
+    """
+    fit, shape = white.fit, white.fit.forward.kept.shape
+    used = fit.forward.kept.copy()
+    if spot is not None:
+        y, x = np.indices(shape)
+        used &= np.hypot(y - spot.y, x - spot.x) > _REACH * _BLURS[-1][-1]
+    spectra = fit.mixing / fit.mixing.sum(axis=0)
+    images = fit.images * fit.mixing.sum(axis=0)[:, np.newaxis]
+    totals = images.sum(axis=1)
+    energy = np.linspace(0, 1, len(spectra))
+    used = used[fit.forward.kept]
+    weight = np.where(used, 1.0 / white.counts, 0.0)
+    own = white.data @ weight.astype(np.float32)
+    rows = fit.demixing * fit.mixing.sum(axis=0)[:, np.newaxis]
+    # spectra that are wrong everywhere leave residuals like the images themselves, which no blur is blamed for
+    like_images = np.linalg.pinv((images * weight) @ images.T, hermitian=True) @ (images * weight)
+    templates, patterns, bias = [], [], []
+    for k in np.flatnonzero(totals > _LEAST_SHARE * totals.sum()):
+        image = white.image(images[k])
+        for narrow, wide in _BLURS:
+            centre = np.zeros(shape)
+            centre[shape[0] // 2, shape[1] // 2] = 1
+            pattern = (gaussian_filter(image, wide) - gaussian_filter(image, narrow))[fit.forward.kept]
+            alike = like_images @ pattern
+            at_centre = (gaussian_filter(centre, wide) - gaussian_filter(centre, narrow)).min()
+            # a pixel's residual and its own part of the pattern have noise in common: what that makes is taken away
+            common = own * (at_centre * rows[k] - alike @ rows)
+            for power in (1, 2):
+                T = white.away(spectra[:, k] * energy**power)
+                templates.append(T)
+                patterns.append(np.where(used, pattern - alike @ images, 0.0))
+                bias.append(np.sum(T * white.scale * common))
+    if not templates:
+        return 0.0, False
+    T, G = np.array(templates), np.array(patterns) / white.counts
+    along = np.sum(white.project(T) * G, axis=1) - bias
+    matrix = (T @ T.T) * (G @ np.array(patterns).T)
+    size = np.sqrt(np.diag(matrix))
+    values, vectors = np.linalg.eigh(matrix / np.outer(size, size))
+    told = values > _SAME * values[-1]
+    found = (vectors[:, told].T @ (along / size)) / np.sqrt(values[told])
+    return float(found @ found) - np.count_nonzero(told), bool(np.sum((along / size)[::2]) < 0)
