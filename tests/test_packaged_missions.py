@@ -10,12 +10,12 @@ from astro_lpalm.simulate import simulate_from_file
 MODELS = {"snr-xmm-pn": ("synchrotron", "thermal", "iron"), "snr-erosita": ("synchrotron", "ejecta", "medium")}
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=[(name, seed) for name in MODELS for seed in (3, 4)], ids=str)
 def separated(request):
     """Name of the model, cube, truth and separation of a remnant of two million counts, at 4 arcsec a pixel."""
-    name = request.param
+    name, seed = request.param
     settings = {"counts": 2e6, "size": 240 * u.arcsec, "pixel_scale": 4 * u.arcsec, "psf": 6 * u.arcsec}
-    events, truth = simulate_from_file(name, seed=3, **settings)
+    events, truth = simulate_from_file(name, seed=seed, **settings)
     cube = EventCube.from_events(events, model=name, like=truth.cube)
     return name, cube, truth, separate(cube, name)
 
@@ -35,3 +35,10 @@ def test_images_and_spectra_go_with_those_simulated(separated):
         }
         for what, pair in pairs.items():
             assert np.corrcoef(*pair)[0, 1] > 0.9, (component, what)
+
+
+def test_counts_are_right_within_their_errors(separated):
+    _, _, truth, result = separated
+    for component, row in zip(result.names, result.diagnostics):
+        off = row["counts"].value - np.sum(np.asarray(truth.spectra[component]))
+        assert abs(off) < 4 * row["counts_err"].value
