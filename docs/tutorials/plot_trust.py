@@ -104,8 +104,9 @@ line = np.exp(-0.5 * ((energy - 4.5) / 0.1) ** 2)
 unknown = separate(observe(with_more(line, 0.05, blob(18, 43, 5))))
 
 # %%
-# The message says at which energy and where a spectrum is missing. A map of the residuals, here for blocks of 8 x 8 pixels, shows how far
-# they reach; next to it that of the good data, which is noise. Blocks with too few counts to tell are grey.
+# The message says at which energy and where a spectrum is missing. A map of the residuals, here for blocks of 8 x 8
+# pixels, shows how far they reach; next to it that of the good data, which is noise. Blocks with too few counts to tell
+# are grey.
 
 
 def misfit(**results):
