@@ -50,8 +50,8 @@ def diagnose(
     snr_range : (float, float), optional
         Lowest and highest ratio that it was made for.
     by_counts : bool
-        Whether the likelihood of the counts had the last word on the spectra. Then a low ratio is no reason for
-        doubt: from the network's spectra they come out as well as from the true ones.
+        Whether the likelihood of the counts had the last word on the spectra. Then causes of a misfit can be told,
+        and a low ratio is no reason for doubt: from the network's spectra they come out as well as from the true ones.
     physical : `~astro_lpalm.separation.PhysicalFit`, optional
         The fit of the components' physical parameters.
     physics : object, optional
@@ -78,7 +78,7 @@ def diagnose(
     causes = []
     if all((plane[fit.forward.kept] >= 0).all() for plane in fit.cube.data):  # the statistics are those of counts
         figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), fit.mixing)
-        if prior is not None or physical is not None:
+        if by_counts:  # spectra that were not fitted to the counts need no fault to disagree with them
             causes = find_causes(fit, names, physical=physical, physics=physics, prior=prior, settings=settings)
             messages += _judge_causes(causes, settings or CauseSettings(), figures)
             messages += _judge_split(physical, names, settings or CauseSettings(), figures)

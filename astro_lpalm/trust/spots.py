@@ -71,7 +71,9 @@ class Spot:
     Attributes
     ----------
     drop : float
-        Of chi square, beyond what noise makes of it in any one pixel.
+        Of chi square, beyond what noise makes of it in any one pixel, where the source's own counts are noise, too.
+    gain : float
+        The same with the noise of what is around, as without the source.
     y, x : int
         Pixel.
     width : float
@@ -79,6 +81,7 @@ class Spot:
     """
 
     drop: float
+    gain: float
     y: int
     x: int
     width: float
@@ -94,20 +97,28 @@ def brightest_spot(white):
     T = T[sizes > _DISTINCT * sizes[0]]
     inverse, scaled = 1.0 / white.counts, ((T * white.scale) ** 2).astype(np.float32)
     planes = [white.image(row * inverse) for row in white.project(T)]
-    # each band's noise from the counts around: those of a background have another spectrum than the field's
-    noise = [white.image(np.maximum(white.smooth(row), white.counts) * inverse**2) for row in scaled @ white.data]
+    around = [np.maximum(white.smooth(row), white.counts) for row in scaled @ white.data]
+    # a pixel may be brighter than its neighbours, and its spectrum not the field's: its own noise decides what is found
+    careful = [np.maximum(row, near) for row, near in zip(scaled @ white.data, around)]
     best = None
     for width in _WIDTHS:
-        drop = 0.0
-        for plane, variance in zip(planes, noise):
-            # of a Gaussian, the square is a narrower one
-            power = gaussian_filter(variance, width / np.sqrt(2), mode="constant") / (4 * np.pi * width**2)
-            drop = drop + gaussian_filter(plane, width, mode="constant") ** 2 / np.maximum(power, 1e-12)
-        drop = np.where(white.fit.forward.kept, drop, 0.0)
+        signal = [gaussian_filter(plane, width, mode="constant") ** 2 for plane in planes]
+        drop = _drop(white, signal, careful, width)
         y, x = np.unravel_index(np.argmax(drop), drop.shape)
         if best is None or drop[y, x] - len(T) > best.drop:
-            best = Spot(float(drop[y, x]) - len(T), int(y), int(x), width)
+            gain = _drop(white, signal, around, width)[y, x]
+            best = Spot(float(drop[y, x]) - len(T), float(gain) - len(T), int(y), int(x), width)
     return best
+
+
+def _drop(white, signal, noise, width):
+    """Sum the squares of a spot's amplitudes, over their variance, in each pixel."""
+    drop = 0.0
+    for squares, variance in zip(signal, noise):
+        # of a Gaussian, the square is a narrower one
+        power = gaussian_filter(white.image(variance / white.counts**2), width / np.sqrt(2), mode="constant")
+        drop = drop + squares / np.maximum(power / (4 * np.pi * width**2), 1e-12)
+    return np.where(white.fit.forward.kept, drop, 0.0)
 
 
 def blurred(white, spot=None):
