@@ -1,3 +1,4 @@
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.wcs import WCS
@@ -6,7 +7,7 @@ from astro_lpalm import EventCube
 from astro_lpalm.forward import Fit, ForwardModel
 from astro_lpalm.trust.spots import blurred, brightest_spot, whitened
 
-EDGES = np.linspace(1, 4, 21)
+EDGES = np.linspace(1, 4, 21) * u.keV
 A = np.exp(-((np.linspace(0, 1, 20)[:, np.newaxis] - np.array([0.2, 0.8])) ** 2) / 0.08)
 A /= A.sum(axis=0)
 
