@@ -125,7 +125,8 @@ def test_own_network_separates_a_cube(tmp_path):
     model = Model(OwnNetwork(), component_names=toy.NAMES, energy_edges=toy.EDGES, prior=toy.prior(), name="mine")
     result, expected = (separate(toy.cube(), each, n_resamplings=0) for each in (model, toy.model()))
     for name in toy.NAMES:
-        np.testing.assert_allclose(result.images[name].data, expected.images[name].data, rtol=1e-3, atol=0.5)
+        off = result.images[name].data - expected.images[name].data
+        assert np.all(np.abs(off) < 0.1 * expected.images[name].uncertainty.array)
     result.write(tmp_path / "result.fits")
     assert fits.getval(tmp_path / "result.fits", "MODEL") == "mine"
 
@@ -372,7 +373,7 @@ def test_packaged_model(name, tmp_path):
     gram = model.prior.principal @ np.swapaxes(model.prior.principal, 1, 2)
     np.testing.assert_allclose(gram, np.broadcast_to(np.eye(gram.shape[-1]), gram.shape), atol=1e-5)
     assert all(np.isfinite(value).all() for value in weights(model).values())
-    assert min(row["nmse_s"] for row in model.history) < 2e-3
+    assert min(row["nmse_s"] for row in model.history) < 4e-3  # of the network alone
     # Written by the present format: to write it again changes nothing but when and by whom.
     model.write(tmp_path / "again.fits")
     with fits.open(path) as old, fits.open(tmp_path / "again.fits") as new:
