@@ -48,8 +48,9 @@ def separate(
     without bias, and with all counts shared out.
 
     Spectra and images always have errors. With physical parameters they come from the curvature of the likelihood, and
-    have in them what the split of overlapping components leaves open; otherwise they are photon noise only, unless
-    photons are drawn again (``n_resamplings``).
+    have in them what the split of overlapping components leaves open; where only a library of spectra is known, what
+    that leaves open; for solvers that know nothing of spectra they are photon noise only, unless photons are drawn
+    again (``n_resamplings``).
 
     Where the cube has an exposure map, details are taken of the counts divided by it, so that the edges of the
     exposure are no details of the sources. The images need no correction: the exposure, the same at all energies, is
@@ -64,8 +65,8 @@ def separate(
     instrument : `~astro_lpalm.instrument.Instrument`, optional
         What the observation's instrument did: its response, for which the model's components are made anew
         (`Model.through <astro_lpalm.model.Model.through>`), the errors of it, which are fitted together with the
-        physical parameters, and its exposure map, in place of the cube's. Images are as the point spread function
-        blurs them.
+        physical parameters, and its exposure map, in place of the cube's, with which ``parameters`` have fluxes. Images
+        are as the point spread function blurs them.
     background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
