@@ -12,6 +12,7 @@ from .._files import open_fits, write_fits
 from ..cube import EventCube
 from ..cube.images import exposure_hdu
 from ..grid import ebounds_hdu
+from ._parameters import with_formats
 
 __all__ = ["observation_cards", "provenance_cards", "read_separation", "write_separation"]
 
@@ -212,8 +213,9 @@ def _read_uncertainty(hdulist, names, mask):
     if "COVARIANCE" in hdulist:
         found["covariance"] = hdulist["COVARIANCE"].data
     if "PARAMETERS" in hdulist:
-        found["parameters"] = QTable.read(hdulist["PARAMETERS"], character_as_bytes=False, mask_invalid=False)
-        found["parameters"].meta.clear()
+        table = QTable.read(hdulist["PARAMETERS"], character_as_bytes=False, mask_invalid=False)
+        table.meta.clear()
+        found["parameters"] = with_formats(table)
     return found
 
 

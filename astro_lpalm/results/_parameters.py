@@ -6,7 +6,7 @@ from astropy.table import QTable
 
 from .._headers import exposure_time
 
-__all__ = ["component_exposures", "parameter_table"]
+__all__ = ["component_exposures", "parameter_table", "with_formats"]
 
 _SHARED = "all"  # components, as the absorption is
 
@@ -55,6 +55,11 @@ def parameter_table(physical, physics, exposures=None):
     for name in ("error_low", "error_high"):
         # The interval is that of what is possible: at a limit, the likeliest value may lie outside.
         table[name] = np.maximum(table[name], 0.0)
+    return with_formats(table)
+
+
+def with_formats(table):
+    """Have the numbers of such a table printed with four digits; returns it."""
     for name in ("value", "error_low", "error_high", "low", "high"):
         table[name].info.format = ".4g"
     return table
