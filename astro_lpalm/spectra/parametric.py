@@ -263,6 +263,8 @@ class ParametricSpectra:
         ------
         KeyError
             If there is no such extension.
+        ValueError
+            If a component takes parameters that are not there.
         """
         rows = hdulist["PARAMETERS"].data
         parameters = [
@@ -279,6 +281,9 @@ class ParametricSpectra:
         while (name := f"EMULATOR{len(sources) + 1}") in names:
             hdu = hdulist[name]
             places.append([hdu.header[f"PLACE{i + 1}"] for i in range(hdu.header["N_PLACE"])])
+            if not all(type(place) is int and 0 <= place < len(parameters) for place in places[-1]):
+                msg = f"{name} takes the parameters {places[-1]}, but PARAMETERS has {len(parameters)} rows."
+                raise ValueError(msg)
             components.append(hdu.header["COMPONEN"])
             units.append(hdu.header.get("AMPUNIT", ""))
             fluxes.append(SpectrumEmulator.from_hdu(hdulist[f"{name}F"]) if f"{name}F" in names else None)

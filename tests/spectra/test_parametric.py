@@ -192,3 +192,10 @@ def test_energy_flux_is_that_of_the_model_before_absorption():
     keV = (7.0**power - 0.5**power) / power
     np.testing.assert_allclose(exact.energy_flux(theta)[:, 0], keV * 1.602176634e-9, rtol=2e-3)
     assert emulated.amplitude_units == exact.amplitude_units
+
+
+def test_parameters_that_are_not_there():
+    hdus = fits.HDUList([fits.PrimaryHDU(), *load_model("pwn-acis").physics.to_hdus()])
+    hdus["EMULATOR1"].header["PLACE1"] = 99
+    with pytest.raises(ValueError, match="EMULATOR1 takes the parameters .*99.*, but PARAMETERS has 10 rows"):
+        ParametricSpectra.from_hdulist(hdus)
