@@ -10,6 +10,7 @@ __all__ = ["ResponseErrors"]
 _REACH = 5.0  # standard deviations on each side of none, which is the range of an error
 _N_NODES = 5  # of the area's error, evenly over the logarithm of the energy and linear between
 _RESPONSE = "response"
+_LEAST_LEFT = 0.05  # of the counts of a bin, whatever leaves it
 
 
 class ResponseErrors:
@@ -100,7 +101,8 @@ class ResponseErrors:
         """Count rates of unit amplitude, as `ParametricSpectra.rates`, through the response with its errors."""
         own, errors = self._parts(theta)
         rates = self.physics.rates(own)
-        return rates + np.einsum("...q,qij,...jk->...ik", errors, self._operators, rates, optimize=True)
+        moved = np.einsum("...q,qij,...jk->...ik", errors, self._operators, rates, optimize=True)
+        return np.maximum(rates + moved, _LEAST_LEFT * rates)
 
     def spectra(self, theta):
         """Spectra of unit sum, as `ParametricSpectra.spectra`."""
@@ -116,12 +118,16 @@ class ResponseErrors:
         own, errors = self._parts(theta)
         spectra, derivatives = self.physics.jacobian(own)
         through = np.eye(len(spectra)) + np.einsum("q,qij->ij", errors, self._operators)
-        seen = through @ spectra
+        seen, least = through @ spectra, _LEAST_LEFT * spectra
         span = np.array([each.high - each.low for each in self.parameters[len(own) :]])
         moved = np.concatenate(
             [np.einsum("ij,jkp->ikp", through, derivatives), span * (self._operators @ spectra).transpose(1, 2, 0)],
             axis=2,
         )
+        # To first order, more counts may leave a bin beside a line than are in it.
+        held = seen < least
+        seen, moved[held] = np.where(held, least, seen), 0.0
+        moved[held, : len(own)] = _LEAST_LEFT * derivatives[held]
         total = seen.sum(axis=0)
         unit = seen / total
         return unit, (moved - unit[..., np.newaxis] * moved.sum(axis=0)) / total[:, np.newaxis]

@@ -76,3 +76,14 @@ def test_penalty_is_one_half_at_one_standard_deviation(spectra):
 def test_errors_that_are_none(model, errors, message):
     with pytest.raises(ValueError, match=message):
         ResponseErrors(model.physics, model.energy_edges, **errors)
+
+
+@pytest.mark.parametrize("gain", [0.0, 1.0])
+def test_no_counts_are_negative_beside_a_line(gain):
+    model = load_model("snr-acis")
+    spectra = ResponseErrors(model.physics, model.energy_edges, gain=0.003)
+    theta = np.append(np.full(len(model.physics.parameters), 0.5), gain)
+    found, derivatives = spectra.jacobian(theta)
+    assert np.all(found >= 0)
+    assert np.all(np.isfinite(derivatives))
+    assert_allclose(found, spectra.spectra(theta), rtol=1e-5, atol=1e-9)
