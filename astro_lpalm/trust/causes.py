@@ -57,6 +57,12 @@ class CauseSettings:
         A split is open where a component of ``open_part`` of the counts is known to ``open_split``, relative; or to
         ``open_error``, where the data leave ``open_undecided`` of the parameters to their ranges. These are at most
         0.62 of them for good data, from 12,000 photons on.
+
+    Examples
+    --------
+    >>> from astro_lpalm.trust import CauseSettings
+    >>> CauseSettings(least_area=0.1).least["area"]
+    35.0
     """
 
     least: dict = field(
@@ -147,6 +153,28 @@ def find_causes(fit, names, *, physical=None, physics=None, prior=None, settings
     -------
     causes : list of Cause
         The likeliest first; empty where noise explains all.
+
+    Examples
+    --------
+    A line that no component has, in one corner of the field:
+
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import find_causes
+    >>> A = np.stack([np.linspace(2, 1, 20), np.linspace(1, 2, 20)], axis=1) / 30
+    >>> expected = np.tensordot(A, 50 + np.indices((32, 32)), 1)
+    >>> expected[12, :12, :12] += 20
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1e-3, 1e-3]
+    >>> counts = np.random.default_rng(0).poisson(expected)
+    >>> cube = EventCube(counts, energy_edges=np.linspace(1, 5, 21) * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, np.zeros((2, 1024)))
+    >>> fit = Fit(cube, fit.forward, A, fit.demixing @ cube.matrix())
+    >>> find_causes(fit, ["soft", "hard"])[0].name
+    'missing'
     """
     settings = settings or CauseSettings()
     m, n = fit.mixing.shape
