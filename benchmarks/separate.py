@@ -105,7 +105,7 @@ def measure(what, arguments, threads, pipe):
         one_cube = cube.data.size * np.dtype(np.float32).itemsize
         calls = {
             "separate": lambda: separate(cube, model),
-            "without physical parameters": lambda: separate(cube, bare),
+            "without parameters": lambda: separate(cube, bare),
             "without refinement": lambda: separate(cube, model, refine=False),
             "flat background": lambda: separate(cube, model, background=flat),
             "free background": lambda: separate(cube, model, background=flat),
@@ -145,7 +145,7 @@ def main():
     parser.add_argument("--json", metavar="PATH", help="write the results to this file too")
     options = parser.parse_args()
 
-    without = "without physical parameters", "without refinement"
+    without = "without parameters", "without refinement"
     cases = ("separate", *without, "flat background", "free background", "plain")
     cases = [(what, (346,)) for what in cases]
     if options.published_starlet:
