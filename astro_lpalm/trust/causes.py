@@ -86,7 +86,7 @@ class CauseSettings:
     gain_part: float = 0.33
     gain_above: float = 2.0
     both_part: float = 0.3
-    varying_part: float = 0.9
+    varying_part: float = 0.97
     psf_part: float = 0.4
     point_part: float = 0.6
     object_part: float = 0.5
