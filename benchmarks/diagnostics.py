@@ -29,7 +29,10 @@ def judge(model, observation):
     """Separate an observation: the cause named first, what was warned of, and whether the fault moved a flux."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = separate(observation.cube, model, background=observation.background, progress=False)
+        try:
+            result = separate(observation.cube, model, background=observation.background, progress=False)
+        except ValueError as error:  # counts as a fault that was not named
+            return {"seen": "refused", "said": [str(error)], "moved": True}
     said = [str(each.message) for each in caught if issubclass(each.category, SeparationWarning)]
     others = [each for each in caught if not issubclass(each.category, AstropyUserWarning)]
     assert not others, [str(each.message) for each in others]

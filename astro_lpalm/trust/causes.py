@@ -47,7 +47,8 @@ class CauseSettings:
     object_part : float
         The same of another object, where more than half of the parameters are at a limit, over areas, too.
     noise_left : float
-        A background is named before a spot or a blur where it leaves no more than this, over what noise leaves.
+        A background, of few directions, is named first where it leaves no more than this, over what noise leaves, and
+        gains half of what the best cause does.
     nearly : float
         A second cause is named where it gains this part of what the first one does.
     many_limits, least_beyond : float
@@ -85,7 +86,7 @@ class CauseSettings:
     gain_part: float = 0.33
     gain_above: float = 2.0
     both_part: float = 0.3
-    varying_part: float = 0.9
+    varying_part: float = 0.97
     psf_part: float = 0.4
     point_part: float = 0.6
     object_part: float = 0.5
@@ -238,9 +239,7 @@ def _ordered(causes, settings):
     first, best = causes[0].name, causes[0].drop
     if drop["gain"] > max(settings.gain_part * best, settings.gain_above * max(drop["area"], drop["background"])):
         first = "gain"
-    elif (
-        first in ("psf", "point") and drop["background"] and by_name["background"].detail["left"] < settings.noise_left
-    ):
+    elif drop["background"] > 0.5 * best and by_name["background"].detail["left"] < settings.noise_left:
         first = "background"
     elif drop["object"] and _is_object(by_name["object"], first, best, drop, settings):
         first = "object"
