@@ -362,10 +362,6 @@ class _Search:
         try:
             found = self.separator.refinement(details, found, self.prior)
         except np.linalg.LinAlgError as error:
-            if self.is_counts:  # which have the last word, and need a start only
-                log.info("the details tell too little: the start is the mean of what is known of the spectra")
-                A = np.maximum(self.prior.mean.T, 0.0)
-                return Factorization(A / np.linalg.norm(A, axis=0), None, 0, False, {})
             n = found.spectra.shape[1]
             msg = f"there is too little in the data to find {n} spectra by: a few counts only?"
             raise ValueError(msg) from error

@@ -9,10 +9,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, Instrument, Response, Separation, load_model, separate
-from astro_lpalm.forward import ExpectedBackground, ForwardModel
+from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.missions import approximate_acis_response
 from astro_lpalm.separation import GMCA
-from astro_lpalm.separator import Separator
 from astro_lpalm.trust import SeparationWarning
 
 from . import toy
@@ -282,16 +281,3 @@ def test_bins_that_do_not_nest_without_the_components_file(model, theta):
 def test_a_point_spread_function_is_said_to_have_no_part(model, theta):
     with pytest.warns(AstropyUserWarning, match="point spread function has no part in a separation"):
         separate(observe(model.physics, theta), model, instrument=Instrument(psf=2 * u.arcsec))
-
-
-def test_counts_are_separated_where_the_details_tell_too_little(model, theta, result):
-    def lost(details, found, prior):
-        msg = "SVD did not converge"
-        raise np.linalg.LinAlgError(msg)
-
-    cube = observe(model.physics, theta)
-    found = Separator(refinement=lost).find(cube, model, ForwardModel.of(cube))
-    counts = found.fit.mixing.sum(axis=0) * found.fit.images.sum(axis=1)
-    assert_allclose(counts, result.diagnostics["counts"].value, rtol=1e-3)
-    with pytest.warns(AstropyUserWarning, match="negative values"), pytest.raises(ValueError, match="too little"):
-        Separator(refinement=lost).find(cube.with_matrix(cube.matrix() - 0.1), model, ForwardModel.of(cube))

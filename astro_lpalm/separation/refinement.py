@@ -212,7 +212,9 @@ def _fit_spectra(X, S, A, variance, prior, leakage):
             # What leaks along the column itself is lost with its norm.
             others = (A - np.outer(A[:, k], A[:, k] @ A)) * leakage[:, k]
             spectra[:, k] = _most_probable(measured[:, k], variance * noise[k], others, prior, k)
-    return spectra / np.linalg.norm(spectra, axis=0)
+    norms = np.linalg.norm(spectra, axis=0)
+    # Nor does one that data and library want on opposite sides of zero, at every energy.
+    return np.where(norms > 0, spectra / np.where(norms > 0, norms, 1.0), A)
 
 
 def _leakage(S, least, correlated):

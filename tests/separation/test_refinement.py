@@ -234,3 +234,16 @@ def test_most_probable_spectrum_survives_tiny_noise(rng):
     expected = (exact(library.mean[0]) + prior @ rows[:, -1]).astype(float)
     found = refinement._most_probable(spectrum, noise, others, library, 0)
     np.testing.assert_allclose(found, np.maximum(expected, 0), atol=1e-9)
+
+
+def test_a_spectrum_that_is_wanted_nowhere_stays_as_it_was():
+    # Data in which the second component is negative, as that of another object may come out.
+    A = np.array([[1.0, 0.2], [0.5, 0.4], [0.2, 1.0]])
+    A /= np.linalg.norm(A, axis=0)
+    rng = np.random.default_rng(0)
+    S = rng.laplace(size=(2, 3000))
+    X = (A[:, [0]] @ S[:1] - 0.5 * A[:, [1]] @ np.abs(S[:1])).astype(np.float32)
+    sharp = SpectralPrior(-A.T, np.zeros((2, 1, 3)), np.zeros((2, 1)), np.full((2, 3), 1e-6))
+    found = refinement.refine(X, Factorization(A, None), sharp, farthest=np.inf)
+    assert np.isfinite(found.spectra).all()
+    np.testing.assert_allclose(np.linalg.norm(found.spectra, axis=0), 1, rtol=1e-5)
