@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, Instrument, Response, Separation, load_model, separate
 from astro_lpalm.forward import ExpectedBackground
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.separation import GMCA
 from astro_lpalm.trust import SeparationWarning
 
@@ -157,7 +157,7 @@ def test_spectra_that_no_parameters_give_are_those_of_the_library(strange, model
 
 
 def test_another_response_makes_the_spectra_anew(model, theta):
-    like = approximate_acis_response(EDGES, "acis-s")
+    like = approximate_response(EDGES, "acis-s")
     middle = 0.5 * (like.energy_edges[1:] + like.energy_edges[:-1]).to_value(u.keV)
     area = 1 + 0.6 * np.sin(2 * middle)  # which no parameters can imitate
     response = Response(like.matrix * area[:, np.newaxis], like.energy_edges, like.channel_edges)
@@ -182,7 +182,7 @@ def test_exposure_of_the_instrument_is_the_cubes(model, theta):
 
 def test_response_for_a_solver_without_models(model):
     cube = observe(model.physics, np.full(len(model.physics.parameters), 0.5))
-    instrument = Instrument(response=approximate_acis_response(EDGES))
+    instrument = Instrument(response=approximate_response(EDGES))
     with pytest.raises(TypeError, match=r"a GMCA has no method through\(instrument\).*leave these out"):
         separate(cube, GMCA(2), instrument=instrument)
 
@@ -191,7 +191,7 @@ def test_response_for_a_model_without_its_components_file(model):
     bare = copy(model)
     bare.components_file = ""
     with pytest.raises(ValueError, match="does not keep the components file it was trained on"):
-        bare.through(Instrument(response=approximate_acis_response(EDGES)))
+        bare.through(Instrument(response=approximate_response(EDGES)))
 
 
 def test_amplitudes_and_fluxes_follow_from_the_exposure(model, theta):

@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.results import Separation
 from astro_lpalm.separation import FCLS, GMCA, PALM
 from astro_lpalm.sources import SourceLibrary
@@ -96,8 +96,8 @@ def test_processes_that_begin_anew(table, monkeypatch):
             ModelComponent("table", table, {"kT": (1.0, 3.0)}),
             ModelComponent("hard", Synchrotron, {"photon_index": 2.0}),
         ],
-        approximate_acis_response(ENERGIES).channel_edges,
-        response=approximate_acis_response(ENERGIES),
+        approximate_response(ENERGIES).channel_edges,
+        response=approximate_response(ENERGIES),
     )
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         results = list(pool.map(photons, [table(kT=1.5), user_model(falling, {"scale": 1.0})(scale=2.0)]))
@@ -127,7 +127,7 @@ OBJECTS = {
         lambda: SourceLibrary.from_file("snr-acis"),
         lambda library: [library.draw(2, 9, 1), library.draw_images(1, (9, 9), 1)],
     ),
-    "response": (lambda: approximate_acis_response(ENERGIES), lambda each: [each.matrix.toarray()]),
+    "response": (lambda: approximate_response(ENERGIES), lambda each: [each.matrix.toarray()]),
     "prior": (lambda: Prior(1, 2, "log"), lambda prior: [prior.draw(3, 1)]),
     "training set": (
         lambda: TrainingSet.from_arrays([A @ np.ones((2, 5))], [A], np.ones((1, 2, 5))),

@@ -222,8 +222,8 @@ class Response:
         --------
         >>> import numpy as np
         >>> from astro_lpalm.spectra import Synchrotron, integrate
-        >>> from astro_lpalm.missions import approximate_acis_response
-        >>> response = approximate_acis_response(np.linspace(0.5, 7, 66))
+        >>> from astro_lpalm.missions import approximate_response
+        >>> response = approximate_response(np.linspace(0.5, 7, 66))
         >>> rate = response.fold(integrate(Synchrotron(amplitude=1e-3), response.energy_edges))
         >>> rate.shape, str(rate.unit)
         ((65,), 'ct / s')

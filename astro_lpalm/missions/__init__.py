@@ -30,7 +30,7 @@ wide, a class derived from `Mission` says where they begin, in its own ``lower_e
 """
 
 from .approximate import APPROXIMATE, approximate_response
-from .chandra import ACIS, HRC, approximate_acis_response
+from .chandra import ACIS, HRC
 from .channels import ListedChannels, given_channels
 from .einstein_probe import EP_FXT
 from .erosita import EROSITA
@@ -62,7 +62,6 @@ __all__ = [
     "XTEND",
     "ListedChannels",
     "Mission",
-    "approximate_acis_response",
     "approximate_response",
     "find",
     "given_channels",

@@ -36,7 +36,7 @@ APPROXIMATE = {
 """Instruments that there is an approximate response of, by the name that components files call them."""
 
 
-def approximate_response(energy_edges, instrument):
+def approximate_response(energy_edges, instrument="acis-s"):
     """Response of an instrument on axis, good enough to draw templates with.
 
     Parameters

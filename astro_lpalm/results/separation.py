@@ -1,7 +1,5 @@
 """Separation: the components found in a cube."""
 
-import re
-from pathlib import Path
 from types import MappingProxyType
 
 import astropy.units as u
@@ -10,21 +8,20 @@ from astropy.io import fits
 from astropy.nddata import NDData, StdDevUncertainty
 from astropy.table import QTable, Table
 
-from .._files import check_output, complete_or_nothing, naming
 from .._names import check_component_names
 from ..cube import EventCube
-from ..forward import BackgroundCounts, Fit, ForwardModel
+from ..forward import Fit, ForwardModel
 from ..trust.errors import reduced_chi_square
-from ._fits import read_separation, write_separation
-from ._pha import write_spectra
+from ._checks import valid_background, valid_deviations, valid_matrix, valid_meta
 from ._region import region_table
+from .io import SeparationIO
 
 __all__ = ["Separation"]
 
 _OWN_DIAGNOSTICS = ("component", "counts", "share")
 
 
-class Separation:
+class Separation(SeparationIO):
     r"""A cube taken apart into components: ``cube = mixing @ sources + background + residuals``.
 
     Parameters
@@ -143,21 +140,21 @@ class Separation:
         self.cube = cube._with()  # the same counts, with a header of its own
         self.names = check_component_names(names)
         n, t = len(self.names), int(np.sum(~cube.pixel_mask))
-        self.mixing = _valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")
-        self.sources = _valid_matrix("sources", sources, (n, t), "(names, unmasked pixels of the cube)")
-        self.background = None if background is None else _valid_background(background, (cube.n_energy, t))
+        self.mixing = valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")
+        self.sources = valid_matrix("sources", sources, (n, t), "(names, unmasked pixels of the cube)")
+        self.background = None if background is None else valid_background(background, (cube.n_energy, t))
         self.fit = Fit(self.cube, ForwardModel(~cube.pixel_mask, background=self.background), self.mixing, self.sources)
         self.spectra_uncertainty = self.image_uncertainty = None
         if spectra_uncertainty is not None:
-            self.spectra_uncertainty = _valid_deviations("spectra_uncertainty", spectra_uncertainty, self.mixing.shape)
+            self.spectra_uncertainty = valid_deviations("spectra_uncertainty", spectra_uncertainty, self.mixing.shape)
         if image_uncertainty is not None:
-            planes = cube.image_of(_valid_deviations("image_uncertainty", image_uncertainty, self.sources.shape))
+            planes = cube.image_of(valid_deviations("image_uncertainty", image_uncertainty, self.sources.shape))
             planes.flags.writeable = False
             self.image_uncertainty = MappingProxyType(dict(zip(self.names, planes)))
         self.covariance = None
         if covariance is not None:
             m = cube.n_energy
-            covariance = _valid_matrix("covariance", covariance, (n, m, m), "(names, energies, energies of the cube)")
+            covariance = valid_matrix("covariance", covariance, (n, m, m), "(names, energies, energies of the cube)")
             self.covariance = MappingProxyType(dict(zip(self.names, covariance)))
         self.parameters = None if parameters is None else QTable(parameters)
         for name, column in zip(self.names, self.mixing.T):
@@ -184,7 +181,7 @@ class Separation:
         table["counts"].info.format, table["share"].info.format = ".1f", ".4f"
         for column in given.itercols():
             table[column.info.name] = column
-        table.meta.update(_valid_meta(given.meta))
+        table.meta.update(valid_meta(given.meta))
         chi_square = reduced_chi_square(self.fit)
         if chi_square is not None:
             table.meta["reduced_chi_square"] = chi_square
@@ -314,167 +311,6 @@ class Separation:
         mask = np.broadcast_to(self.cube.pixel_mask, residual.shape).copy()
         return NDData(residual, unit=u.count, wcs=self.cube.wcs, mask=mask)
 
-    def write(self, path, *, overwrite=False):
-        """Write everything to one FITS file, from which `read` rebuilds the separation.
-
-        The file has the provenance in its primary header; one image per component, named after it, in counts and with
-        the celestial WCS of the input; the tables SPECTRA (counts), MIXING (the spectra as ``mixing`` has them),
-        EBOUNDS and DIAGNOSTICS; and the image RESIDUAL (energy, y, x), which added to the model gives the data. The
-        image COVARIANCE (component, energy, energy) has the errors of the spectra, in double precision, and the table
-        PARAMETERS the physical parameters, where there are such. Where
-        there is an exposure map, it is there as EXPOSURE, and `flux_images` are, named after the components and _FLUX;
-        a background as BACKGROUND_MODEL (energy, y, x).
-        Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.
-
-        Parameters
-        ----------
-        path : str or `os.PathLike`
-            The file to write; with a name that ends in ``.gz`` it is compressed.
-        overwrite : bool
-            Whether an existing file may be replaced.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is false.
-        OSError
-            If it cannot be written. Whatever goes wrong, no incomplete file is left.
-        """
-        write_separation(self, path, overwrite=overwrite)
-
-    @classmethod
-    def read(cls, path):
-        """Read a separation that `write` has written.
-
-        Parameters
-        ----------
-        path : str or `os.PathLike`
-
-        Returns
-        -------
-        `Separation`
-            The same to the rounding of float32, in which images are kept. Data in excluded pixels are not kept.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        OSError
-            If the file is not FITS, or is truncated.
-        ValueError
-            If it is FITS, but not a separation.
-        """
-        with naming(path):
-            return cls(**read_separation(path))
-
-    def write_pha(self, prefix, *, response=None, region=None, overwrite=False):
-        r"""Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.
-
-        Parameters
-        ----------
-        prefix : str or `os.PathLike`
-            An existing directory, for files called ``<name>.pha`` in it; otherwise the beginning of the names
-            ``<prefix>_<name>.pha``.
-        response : `~astro_lpalm.instrument.Response`, tuple of 2 str or path, or None
-            The response of the observation, or the names of its ARF and RMF. On the cube's energy bins it is written
-            too, as ``response.arf`` and ``response.rmf`` (``<prefix>_response.arf`` and so on), and the spectra name
-            it: they can be fitted as they are.
-        region : optional
-            A part of the sky, as `region_spectra` takes it, instead of the whole field.
-        overwrite : bool
-            Whether existing files may be replaced.
-
-        Returns
-        -------
-        list of `pathlib.Path`
-            The PHA files, in the order of ``names``.
-
-        Raises
-        ------
-        FileExistsError
-            If a file exists and ``overwrite`` is false.
-        OSError
-            If a file cannot be written or read. Whatever goes wrong, either all files are written or none.
-        ValueError
-            If the cube's energies go beyond the response's channels, its header has no EXPOSURE for a response, a file
-            of the response would be replaced, or the region cannot be used.
-
-        Notes
-        -----
-        CHANNEL counts the cube's energy bins from 1, as in the EBOUNDS extension of the same file; the response has the
-        same channels, made of those of the instrument: one that the edge of a bin cuts is parted in proportion.
-        RESPFILE and ANCRFILE of the observation, which have other channels, are not named, nor is BACKFILE, as the
-        components are net of each other. COUNTS are estimates, not photons counted, so POISSERR is false: use a
-        chi-square statistic, and in Sherpa ``load_pha(name, use_errors=True)``.
-
-        STAT_ERR of the field is the Poisson noise of the data propagated through the least-squares fit of the spectra
-        to the images, :math:`A = X S^+`: with :math:`s` the sum of row k of :math:`S` and :math:`q` column k of
-        :math:`S^+`, the variance is :math:`s^2 \sum_j q_j^2 (A S)_{ij}`, and not less than one count. The noise of
-        the images is taken away from the products in :math:`S^+`; otherwise they are taken as known. Where
-        ``spectra_uncertainty`` is larger it is written instead. Where it is smaller, as spectra are held to what a
-        library knows, it holds for each bin but not for a fit, which takes the errors of bins as independent: it would
-        count the same photons several times.
-
-        The spectra of a region are its data minus the other components, so that they may differ from the field's. Their
-        variance is that of all photons in the region, times the variance inflation factor: a fit finds the
-        component's brightness as precisely as one of all components together.
-        """
-        return write_spectra(self, prefix, response=response, region=region, overwrite=overwrite)
-
-    def plot(self, path=None, *, panels=None, width=180 * u.mm, overwrite=False, figure=None):
-        r"""Draw the component images, their spectra over the data's, and what is left of the data.
-
-        Parameters
-        ----------
-        path : str, `os.PathLike`, or None
-            A file to save the figure in, at 300 dots an inch; its ending gives the format.
-        panels : sequence of str or None
-            Which to draw, all by default: "images"; "composite", the three components with most counts, each in the
-            colour of its spectrum; "misfit", where on the sky the model fails; "spectra", with residuals;
-            "parameters", where there are any, each within its range.
-        width : `~astropy.units.Quantity`
-            Of a new figure, which is made as high as it needs: 180 mm is that of a journal's page, 88 mm that of a
-            column.
-        overwrite : bool
-            Whether an existing file may be replaced.
-        figure : `~matplotlib.figure.Figure` or None
-            An empty figure to draw in, of whatever size, instead of a new one.
-
-        Returns
-        -------
-        `~matplotlib.figure.Figure`
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is false.
-        OSError
-            If it cannot be written.
-        ValueError
-            If the ending of ``path`` is not one of matplotlib's formats, there is no such panel, or the width is not
-            between 60 and 500 mm.
-
-        Notes
-        -----
-        Images have an asinh stretch. Bands around spectra are their standard deviations: ``spectra_uncertainty`` or,
-        without it, the photon noise that `write_pha` writes.
-
-        The misfit of a pixel compares the squares of its residuals with the Poisson noise of the model's counts M,
-        :math:`\sum_i [(X - M)_i^2 - (1 - h_i) M_i] / \sqrt{\sum_i (2 M_i^2 + M_i)}`, with h the share of noise that the
-        images take up: noise makes it scatter around 0 by about 1. Where pixels have fewer than 30 counts on average,
-        it is that of blocks of 2 x 2, 4 x 4, ... pixels. Residuals themselves, summed over energy,
-        vanish: least squares shares all counts of a pixel out.
-        """
-        from ._plot import plot_separation  # matplotlib only where something is drawn
-
-        if path is not None:
-            check_output(path, overwrite=overwrite)
-        figure = plot_separation(self, figure, panels, width)
-        if path is not None:
-            with complete_or_nothing(path, overwrite=overwrite) as temporary:
-                figure.savefig(temporary, dpi=300, format=Path(path).suffix[1:] or "png")
-        return figure
-
     def __repr__(self):
         edges, unit = self.cube.energy_edges.value, self.cube.energy_edges.unit
         width = max(map(len, self.names))
@@ -487,53 +323,3 @@ class Separation:
             f"{edges[0]:g} to {edges[-1]:g} {unit}, components:"
         )
         return "\n".join([title, *rows]) + ">"
-
-
-def _valid_matrix(what, values, shape, meaning):
-    values = np.array(values, dtype=float)
-    if values.shape != shape:
-        msg = f"{what} has shape {values.shape}; expected {shape}, {meaning}."
-        raise ValueError(msg)
-    if not np.isfinite(values).all():
-        msg = f"{what} has {np.sum(~np.isfinite(values))} values that are NaN or infinite; expected finite ones."
-        raise ValueError(msg)
-    values.flags.writeable = False  # they belong together
-    return values
-
-
-def _valid_background(background, shape):
-    background = BackgroundCounts.of(background)
-    if background.shape != shape:
-        given = background.shape
-        msg = f"background has shape {given}; expected {shape}, (energies of the cube, unmasked pixels of the cube)."
-        raise ValueError(msg)
-    if not np.isfinite(background.spectrum()).all():
-        msg = "background has values that are NaN or infinite; expected finite ones."
-        raise ValueError(msg)
-    return background
-
-
-def _valid_deviations(what, values, shape):
-    values = _valid_matrix(what, values, shape, "one for each value")
-    if (values < 0).any():
-        msg = f"{what} has negative values, and must have standard deviations."
-        raise ValueError(msg)
-    return values
-
-
-def _valid_meta(meta):
-    """Check that the values fit FITS cards, and make them plain Python objects."""
-    plain = {}
-    for key, value in meta.items():
-        value = value.item() if isinstance(value, np.generic) else value
-        finite = not isinstance(value, float) or np.isfinite(value)
-        named = isinstance(key, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,29}", key)
-        short = not isinstance(value, str) or (value.isascii() and value.isprintable() and len(value) <= 30)
-        if not (named and isinstance(value, bool | int | float | str) and finite and short):
-            msg = (
-                f"diagnostics.meta has {key!r}: {value!r}; keys must be lower-case identifiers of up to 30 characters, "
-                "values finite numbers, booleans or printable ASCII strings of up to 30 characters."
-            )
-            raise ValueError(msg)
-        plain[key] = value
-    return plain

@@ -88,10 +88,10 @@ class Observation:
     >>> from astropy.coordinates import SkyCoord
     >>> from astro_lpalm.simulate import Observation
     >>> from astro_lpalm.spectra import Synchrotron
-    >>> from astro_lpalm.missions import approximate_acis_response
+    >>> from astro_lpalm.missions import approximate_response
     >>> observation = Observation(
     ...     np.full((1, 20, 20), 1e-6) * u.photon / (u.cm**2 * u.s), [Synchrotron(photon_index=2.0)],
-    ...     response=approximate_acis_response(np.linspace(0.5, 7, 66) * u.keV),
+    ...     response=approximate_response(np.linspace(0.5, 7, 66) * u.keV),
     ...     center=SkyCoord(350.86, 58.81, unit="deg"), pixel_scale=1 * u.arcsec, psf=0.8 * u.arcsec,
     ... )
     >>> observation.expected_cube().data.shape

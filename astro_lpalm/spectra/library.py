@@ -52,8 +52,8 @@ class SpectralLibrary:
     Examples
     --------
     >>> from astro_lpalm.spectra import ModelComponent, Prior, SpectralLibrary, Synchrotron, Thermal
-    >>> from astro_lpalm.missions import approximate_acis_response
-    >>> response = approximate_acis_response([0.5, 1, 2, 4, 7])
+    >>> from astro_lpalm.missions import approximate_response
+    >>> response = approximate_response([0.5, 1, 2, 4, 7])
     >>> hard = ModelComponent("hard", Synchrotron, {"photon_index": Prior(1.5, 2.5)})
     >>> both = ModelComponent("both", Thermal() + Synchrotron(), {"kT_0": Prior(0.5, 2.0), "amplitude_1": Prior(0, 3)})
     >>> SpectralLibrary([hard, both], response.channel_edges, response=response).draw(10, seed=0).shape
@@ -71,7 +71,7 @@ class SpectralLibrary:
         self.component_names = [component.name for component in self.components]
         check_library_names(self.component_names)
         if response is None and any(isinstance(component, ModelComponent) for component in self.components):
-            msg = "components with a model need a response; pass response=approximate_acis_response(energy_edges)."
+            msg = "components with a model need a response; pass response=approximate_response(energy_edges)."
             raise ValueError(msg)
         if response is not None and (differs := difference(edges, response.channel_edges.to_value(u.keV), same=True)):
             msg = (
@@ -163,10 +163,10 @@ class SpectralLibrary:
 
         Examples
         --------
-        >>> from astro_lpalm.missions import approximate_acis_response
+        >>> from astro_lpalm.missions import approximate_response
         >>> from astro_lpalm.spectra import SpectralLibrary
         >>> text = SpectralLibrary.from_file("snr-acis").text
-        >>> SpectralLibrary.from_text(text, response=approximate_acis_response([1, 2, 4, 7], "acis-i"))
+        >>> SpectralLibrary.from_text(text, response=approximate_response([1, 2, 4, 7], "acis-i"))
         <SpectralLibrary: synchrotron, thermal, iron_red, iron_blue; 3 bins, 1 to 7 keV>
         """
         with tempfile.TemporaryDirectory() as directory:

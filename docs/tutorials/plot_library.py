@@ -27,14 +27,14 @@ from scipy.optimize import nnls
 
 from astro_lpalm.demo import remnant_images
 from astro_lpalm.instrument import Response
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.simulate import simulate_events
 from astro_lpalm.sources import SourceLibrary
 from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, SpectralLibrary, Synchrotron, Thermal
 
 folder = Path(mkdtemp())
 channels = 0.0146 * np.arange(28, 600) * u.keV
-approximate_acis_response(channels).write(folder / "remnant.arf", folder / "remnant.rmf")
+approximate_response(channels).write(folder / "remnant.arf", folder / "remnant.rmf")
 
 gas = PhotoelectricAbsorption(nh=1.2)
 models = {

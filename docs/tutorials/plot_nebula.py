@@ -31,7 +31,7 @@ from scipy.optimize import curve_fit
 
 import astro_lpalm
 from astro_lpalm.instrument import Response
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.simulate import Observation, ParticleBackground
 from astro_lpalm.spectra import PhotoelectricAbsorption, Synchrotron, Thermal, integrate
 from astro_lpalm.trust import block_chi_square
@@ -85,7 +85,7 @@ sources = [
 ]
 sky = np.array([flux * image / image.sum() for flux, image, _ in sources]) * u.photon / (u.cm**2 * u.s)
 spectra = [spectrum for _, _, spectrum in sources]
-response = approximate_acis_response(0.0146 * np.arange(28, 600) * u.keV, "acis-i")
+response = approximate_response(0.0146 * np.arange(28, 600) * u.keV, "acis-i")
 layout = {
     "response": response,
     "center": SkyCoord("15h13m47s", "-59d06m20s"),

@@ -28,12 +28,12 @@ from astropy.coordinates import SkyCoord
 import astro_lpalm
 from astro_lpalm.demo import remnant_images
 from astro_lpalm.instrument import Instrument, Response, response_on_bins
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.simulate import Observation
 from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal, integrate
 
 folder = Path(mkdtemp())
-clean = approximate_acis_response(0.0146 * np.arange(28, 600) * u.keV)
+clean = approximate_response(0.0146 * np.arange(28, 600) * u.keV)
 
 
 def middle(edges):

@@ -27,13 +27,13 @@ from astropy.io import fits
 import astro_lpalm
 from astro_lpalm.demo import remnant_images
 from astro_lpalm.instrument import PHA, Response
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.simulate import Observation, ParticleBackground
 from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, Synchrotron, Thermal, integrate
 
 folder = Path(mkdtemp())
 channels = 0.0146 * np.arange(28, 600) * u.keV
-approximate_acis_response(channels).write(folder / "remnant.arf", folder / "remnant.rmf")
+approximate_response(channels).write(folder / "remnant.arf", folder / "remnant.rmf")
 response = Response.read(folder / "remnant.arf", folder / "remnant.rmf")
 
 gas = PhotoelectricAbsorption(nh=1.2)

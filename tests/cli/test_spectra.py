@@ -6,7 +6,7 @@ from astropy.table import QTable
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.instrument import PHA, Response
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.results import Separation
 
 from .. import toy
@@ -23,7 +23,7 @@ def components(here):
     sources = toy.images().reshape(2, -1) / spectra.sum(axis=0)[:, np.newaxis]
     result = Separation(cube, spectra, sources, toy.NAMES, spectra_uncertainty=np.full((12, 2), 321.0))
     result.write(here / "components.fits")
-    approximate_acis_response(np.linspace(0.9, 4.1, 321) * u.keV).write(here / "source.arf", here / "source.rmf")
+    approximate_response(np.linspace(0.9, 4.1, 321) * u.keV).write(here / "source.arf", here / "source.rmf")
     (here / "part.reg").write_text(REGION)
     return Separation.read(here / "components.fits")
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_done(components, here, fails, options, message):
 def test_no_exposure(files, fails, here):
     result = Separation(toy.cube(), toy.spectra(), toy.images().reshape(2, -1), toy.NAMES)
     result.write(here / "components.fits")
-    approximate_acis_response(toy.EDGES).write(here / "source.arf", here / "source.rmf")
+    approximate_response(toy.EDGES).write(here / "source.arf", here / "source.rmf")
     how = ("--arf", "source.arf", "--rmf", "source.rmf")
     fails("no EXPOSURE", "spectra", "components.fits", "-o", ".", *how)
     fails("is not a file written by Separation.write", "spectra", files / "cube.fits", "-o", ".")

@@ -4,13 +4,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from astro_lpalm.instrument import Response, merge_responses
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 
 CHANNELS = np.linspace(0.5, 7, 14)
 
 
 def test_counts_of_the_mean_are_those_of_the_parts():
-    parts = [approximate_acis_response(CHANNELS, name) for name in ("acis-s", "acis-i")]
+    parts = [approximate_response(CHANNELS, name) for name in ("acis-s", "acis-i")]
     times = [12.0, 30.0] * u.ks
     merged = merge_responses(parts, times)
     flux = np.random.default_rng(0).random(len(merged.energy_edges) - 1)
@@ -39,7 +39,7 @@ def test_real_responses(shared_data):
 )
 def test_what_cannot_be_merged(other, weights, message):
     with pytest.raises(ValueError, match=message):
-        merge_responses([approximate_acis_response(CHANNELS), approximate_acis_response(other)], weights)
+        merge_responses([approximate_response(CHANNELS), approximate_response(other)], weights)
 
 
 def test_other_channels():

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, issparse
 
 from astro_lpalm.data import read_table
 from astro_lpalm.instrument import Response
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.spectra import EmissionLine, Synchrotron, integrate
 
 from .ogip_files import AREA, CHANNEL_EDGES, CONTIGUOUS, ENERGY_EDGES, REDISTRIBUTION, make_arf, make_rmf, save
@@ -119,7 +119,7 @@ def test_units_go_in_and_out(response):
 
 
 def test_a_spectrum_folds_the_same_alone_and_among_others():
-    response = approximate_acis_response(FINE)
+    response = approximate_response(FINE)
     flux = np.random.default_rng(2).random((50, response.matrix.shape[0]))
     assert_array_equal(response.fold(flux), [response.fold(spectrum) for spectrum in flux])
 
@@ -235,7 +235,7 @@ def test_real_matrices_are_taken_as_they_are(shared_data, name):
 @pytest.mark.parametrize("instrument", ["acis-s", "acis-i"])
 @pytest.mark.parametrize("energy", [1.2, 3.5, 5.5])
 def test_folding_conserves_photons_times_area(instrument, energy):
-    response = approximate_acis_response(FINE, instrument)
+    response = approximate_response(FINE, instrument)
     rate = response.fold(integrate(EmissionLine(amplitude=2.0, energy=energy, sigma=0.0), response.energy_edges))
     table = read_table("acis_effective_area")
     area = np.interp(energy, table["energy"].value, table[instrument].value)
@@ -247,7 +247,7 @@ def test_folding_conserves_photons_times_area(instrument, energy):
     ("instrument", "energy", "fwhm"), [("acis-s", 1.49, 0.095), ("acis-s", 5.9, 0.150), ("acis-i", 5.9, 0.190)]
 )
 def test_a_narrow_line_has_the_stated_width(instrument, energy, fwhm):
-    response = approximate_acis_response(FINE, instrument)
+    response = approximate_response(FINE, instrument)
     rate = response.fold(integrate(EmissionLine(energy=energy, sigma=0.0), response.energy_edges)).value
     centre = 0.5 * (FINE[1:] + FINE[:-1])
     above = centre[rate > rate.max() / 2]
@@ -260,7 +260,7 @@ def test_a_narrow_line_has_the_stated_width(instrument, energy, fwhm):
 
 
 def test_grids_and_shapes():
-    response = approximate_acis_response(np.linspace(0.5, 7, 66) * u.keV)
+    response = approximate_response(np.linspace(0.5, 7, 66) * u.keV)
     true = response.energy_edges
     assert true.unit == response.channel_edges.unit == u.keV
     assert len(response.channel_edges) == 66
@@ -275,13 +275,13 @@ def test_grids_and_shapes():
 
 
 def test_coarser_channels_hold_the_sum_of_finer_ones():
-    fine, coarse = (approximate_acis_response(edges) for edges in (FINE, FINE[::10]))
+    fine, coarse = (approximate_response(edges) for edges in (FINE, FINE[::10]))
     flux = integrate(Synchrotron(), fine.energy_edges)
     np.testing.assert_allclose(fine.fold(flux).reshape(65, 10).sum(axis=1), coarse.fold(flux), rtol=1e-10)
 
 
 def test_the_true_grid_is_fine_enough():
-    coarse = approximate_acis_response(np.linspace(0.5, 7, 66))
+    coarse = approximate_response(np.linspace(0.5, 7, 66))
     true = np.linspace(*coarse.energy_edges[[0, -1]].value, 4 * (len(coarse.energy_edges) - 1) + 1)
     fwhm = 1e-3 * np.sqrt(95.0**2 + (150.0**2 - 95.0**2) * (0.5 * (true[1:] + true[:-1]) - 1.49) / (5.9 - 1.49))
     table = read_table("acis_effective_area")
@@ -303,12 +303,12 @@ def test_the_true_grid_is_fine_enough():
 )
 def test_what_the_acis_response_refuses(edges, instrument, message):
     with pytest.raises(ValueError, match=message):
-        approximate_acis_response(edges, instrument)
+        approximate_response(edges, instrument)
 
 
 @pytest.mark.parametrize("flux", [np.ones(65), np.ones((711, 2)), 1.0])
 def test_a_flux_on_another_grid_is_refused(flux):
-    response = approximate_acis_response(np.linspace(0.5, 7, 66))
+    response = approximate_response(np.linspace(0.5, 7, 66))
     with pytest.raises(ValueError, match="flux has shape .*710 true bins"):
         response.fold(flux)
 
@@ -340,7 +340,7 @@ def test_resolution_agrees_with_a_real_observation(shared_data, energy):
     centre = 0.5 * (measured.channel_edges[1:] + measured.channel_edges[:-1]).value
     above = centre[values > values.max() / 2]
     real = above[-1] - above[0] + 0.0146
-    response = approximate_acis_response(FINE)
+    response = approximate_response(FINE)
     rate = response.fold(integrate(EmissionLine(energy=energy, sigma=0.0), response.energy_edges)).value
     width = np.ptp(FINE[:-1][rate > rate.max() / 2]) + 0.01
     assert width == pytest.approx(real, rel=0.15)

@@ -7,7 +7,7 @@ from astropy.modeling.models import PowerLaw1D
 from scipy.integrate import trapezoid
 
 from astro_lpalm.data import read_table
-from astro_lpalm.missions import APPROXIMATE, approximate_acis_response, approximate_response
+from astro_lpalm.missions import APPROXIMATE, approximate_response
 from astro_lpalm.spectra import EmissionLine, PhotoelectricAbsorption, integrate
 
 # Counts / s of a power law in an energy band per erg / (cm2 s) in the same band, 1e11: index, nH (1e22 / cm2), bands.
@@ -52,7 +52,5 @@ def test_what_cannot_be_approximated():
         ValueError, match="no approximate response for the instrument 'rgs'; choose from acis-s, acis-i, .*erosita"
     ):
         approximate_response([1, 2], "rgs")
-    with pytest.raises(ValueError, match="'epic-pn'; choose from acis-s, acis-i"):
-        approximate_acis_response([1, 2], "epic-pn")
     with pytest.raises(ValueError, match="the approximate erosita response is tabulated from 0.3 to 10 keV"):
         approximate_response([0.1, 2], "erosita")

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from astro_lpalm.cube import EventCube
 from astro_lpalm.grid import read_ebounds
 from astro_lpalm.instrument import PHA, Response, response_on_bins
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.results import Separation
 from astro_lpalm.trust.errors import spectrum_errors
 
@@ -188,7 +188,7 @@ def flux(response, index, norm=2e-3):
 @pytest.fixture
 def response():
     """Channels of 14.6 eV, which the bins of the cube below cut."""
-    return approximate_acis_response(0.0146 * np.arange(28, 500))
+    return approximate_response(0.0146 * np.arange(28, 500))
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_channels_that_bins_are_made_of_are_summed(response):
 def test_channels_that_bins_cut(response):
     # A response made for the bins themselves knows the shape of a line within a channel.
     edges = np.linspace(0.5, 7, 66) * u.keV
-    exact = approximate_acis_response(edges)
+    exact = approximate_response(edges)
     cut = response_on_bins(response, edges)
     rates = cut.fold(flux(cut, 2.0)), exact.fold(flux(exact, 2.0))
     assert_allclose(rates[0], rates[1], rtol=2e-3)

@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from astro_lpalm import EventCube
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.simulate import simulate_from_file
 from astro_lpalm.spectra import SpectralLibrary, integrate
 
@@ -171,7 +171,7 @@ def test_flux(write):
 
     # All photons of the line are within the range, where the area is that at its energy.
     energy = parameters["line"]["energy"][0]
-    response = approximate_acis_response(np.linspace(0.5, 7, 100))
+    response = approximate_response(np.linspace(0.5, 7, 100))
     photons = integrate(EmissionLine(energy=energy), response.energy_edges) * 5e-4
     counts = response.fold(photons).sum().value * 20_000
     assert truth.diagnostics["counts"][1].value == pytest.approx(counts, rel=2e-3)

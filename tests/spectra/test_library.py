@@ -7,7 +7,7 @@ from astropy.io import fits
 from astropy.modeling.models import RedshiftScaleFactor
 
 from astro_lpalm.grid import ebounds_hdu
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.spectra import (
     EmissionLine,
     ModelComponent,
@@ -163,11 +163,11 @@ def test_no_components_and_a_missing_response_are_refused():
     with pytest.raises(ValueError, match="components with a model need a response"):
         SpectralLibrary([line], edges)
     with pytest.raises(ValueError, match=r"must differ .*they are \('line', 'line'\)"):
-        SpectralLibrary([line, line], edges, response=approximate_acis_response(edges))
+        SpectralLibrary([line, line], edges, response=approximate_response(edges))
     with pytest.raises(
         ValueError, match="are not the bins of energy_edges .4.: edge 0 is 1 keV, .* use the same edges"
     ):
-        SpectralLibrary([line], edges, response=approximate_acis_response(edges[1:]))
+        SpectralLibrary([line], edges, response=approximate_response(edges[1:]))
 
 
 def test_a_component_outside_the_range_is_named():
@@ -176,7 +176,7 @@ def test_a_component_outside_the_range_is_named():
         ModelComponent("inside", Synchrotron, {"photon_index": Prior(2.0, 3.0)}),
         ModelComponent("outside", EmissionLine, {"energy": Prior(6.6, 6.7)}),
     ]
-    library = SpectralLibrary(components, edges, response=approximate_acis_response(edges))
+    library = SpectralLibrary(components, edges, response=approximate_response(edges))
     with pytest.raises(ValueError, match="'outside' has no photons between 1 and 3 keV"):
         library.draw(3, seed=0)
 
@@ -188,7 +188,7 @@ def test_n_must_be_a_number_of_draws(n):
 
 
 def test_an_expression_is_drawn_absorbed_and_folded_as_its_parameters_say():
-    response = approximate_acis_response(np.linspace(0.5, 7, 14))
+    response = approximate_response(np.linspace(0.5, 7, 14))
     model = PhotoelectricAbsorption() * (RedshiftScaleFactor(0.2) | Thermal() + Synchrotron(photon_index=1.5))
     priors = {"nh_0": 0.3, "z_1": Prior(0.1, 0.3), "kT_2": [0.5, 3.0], "amplitude_3": Prior(1e-3, 1.0, "log")}
     library = SpectralLibrary(
@@ -205,7 +205,7 @@ def test_an_expression_is_drawn_absorbed_and_folded_as_its_parameters_say():
 
 
 def test_spectra_below_zero_are_refused():
-    response = approximate_acis_response([1, 2, 3])
+    response = approximate_response([1, 2, 3])
     model = Synchrotron(photon_index=1.0) - Synchrotron(photon_index=2.0)
     library = SpectralLibrary([ModelComponent("rest", model, {"amplitude_1": 5.0})], [1, 2, 3], response=response)
     with pytest.raises(ValueError, match="'rest' has negative or infinite spectra for some parameters"):

@@ -4,7 +4,7 @@ import pytest
 from astropy.io import fits
 
 from astro_lpalm import load_model
-from astro_lpalm.missions import approximate_acis_response
+from astro_lpalm.missions import approximate_response
 from astro_lpalm.spectra import (
     EmissionLine,
     FreeParameter,
@@ -24,7 +24,7 @@ SMOOTH = 3e-4
 
 
 def library(*components, nh=None):
-    return SpectralLibrary(components, EDGES, response=approximate_acis_response(EDGES), nh=nh)
+    return SpectralLibrary(components, EDGES, response=approximate_response(EDGES), nh=nh)
 
 
 def power_law():

@@ -3,30 +3,16 @@ import warnings
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.wcs import WCS
 from scipy.ndimage import gaussian_filter
 
-from astro_lpalm import EventCube, load_model, separate
+from astro_lpalm import separate
 from astro_lpalm.demo import remnant_images
 from astro_lpalm.forward import ExpectedBackground, Fit, ForwardModel
 from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
 from astro_lpalm.trust import CauseSettings, SeparationWarning, find_causes
 
 from .. import toy
-
-SIZE = 64
-SHARES = {"synchrotron": 0.31, "thermal": 0.63, "iron_red": 0.035, "iron_blue": 0.025}
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_model("snr-acis")
-
-
-@pytest.fixture(scope="module")
-def energies(model):
-    edges = model.energy_edges.to_value("keV")
-    return (edges[1:] + edges[:-1]) / 2
+from .conftest import SHARES, SIZE, observe
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +29,6 @@ def theta(model):
 @pytest.fixture(scope="module")
 def expected(model, images, theta):
     return np.tensordot(model.physics.spectra(theta), images, 1)
-
-
-def observe(expected, model, seed=0):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
-    data = np.random.default_rng(seed).poisson(expected).astype(np.float32)
-    return EventCube(data, energy_edges=model.energy_edges, wcs=wcs)
 
 
 def judged(cube, model, **options):

@@ -4,7 +4,6 @@ import warnings
 import numpy as np
 import pytest
 from astropy.utils.exceptions import AstropyUserWarning
-from astropy.wcs import WCS
 from numpy.testing import assert_allclose
 
 from astro_lpalm import EventCube, load_model, separate
@@ -15,20 +14,7 @@ from astro_lpalm.spectra import SpectralLibrary
 from astro_lpalm.trust.diagnostics import SeparationWarning, _expected_c, block_chi_square
 
 from .. import toy
-
-SIZE = 64
-SHARES = {"synchrotron": 0.31, "thermal": 0.63, "iron_red": 0.035, "iron_blue": 0.025}
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_model("snr-acis")
-
-
-@pytest.fixture(scope="module")
-def energies(model):
-    edges = model.energy_edges.to_value("keV")
-    return (edges[1:] + edges[:-1]) / 2
+from .conftest import SHARES, SIZE, observe
 
 
 def remnant(model, counts=30, seed=1):
@@ -37,13 +23,6 @@ def remnant(model, counts=30, seed=1):
     A = SpectralLibrary.from_file("snr-acis").draw(1, seed)[0]
     S = np.stack([SHARES[name] * images[name].ravel() for name in model.component_names])
     return counts * SIZE**2 * ((A / A.sum(axis=0)) @ S).reshape(-1, SIZE, SIZE)
-
-
-def observe(expected, model, seed=0):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
-    data = np.random.default_rng(seed).poisson(expected).astype(np.float32)
-    return EventCube(data, energy_edges=model.energy_edges, wcs=wcs)
 
 
 def messages(cube, model, **options):
