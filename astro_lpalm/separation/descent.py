@@ -87,7 +87,8 @@ def profile_sources(Y, A, background, S=None):
     Parameters
     ----------
     Y : array, shape (m, b)
-    A : array, shape (m, n)
+    A : array, shape (m, n), or (b, m, n)
+        Spectra of all blocks, or of each.
     background : array, shape (m, b)
     S : array, shape (n, b), optional
         Where to start.
@@ -98,25 +99,43 @@ def profile_sources(Y, A, background, S=None):
     value : float
         The sum of expected counts less counts times their logarithm.
     """
-    total = np.maximum(A.sum(axis=0), _TINY)[:, np.newaxis]
+    total = np.maximum(unmix(A, np.ones_like(Y)), _TINY)
     start = Y.sum(axis=0) / (len(total) * total) if S is None else S
     S = np.maximum(start, 1e-3 * start.mean(axis=0))  # what is zero could not be brought up by the first rounds
     for _ in range(5 if len(total) > 1 else 1):
-        S = S * (A.T @ (Y / np.maximum(A @ S + background, _TINY))) / total
-    values = _values(Y, A @ S + background)
+        S = S * unmix(A, Y / np.maximum(mix(A, S) + background, _TINY)) / total
+    values = _values(Y, mix(A, S) + background)
     active, counts = np.arange(Y.shape[1]), Y.sum(axis=0)
     for _ in range(_SOURCE_STEPS):
-        y, floor, s = Y[:, active], background[:, active], S[:, active]
-        L = np.maximum(A @ s + floor, _TINY)
-        gradient = A.T @ (1.0 - y / L)
-        inner = np.einsum("ik,ib,il->bkl", A, y / L**2, A, optimize=True)
-        s, value = _projected_step(y, A, floor, s, gradient, inner, values[active])
+        y, floor, s, a = Y[:, active], background[:, active], S[:, active], of_blocks(A, active)
+        L = np.maximum(mix(a, s) + floor, _TINY)
+        s, value = _projected_step(y, a, floor, s, unmix(a, 1.0 - y / L), gram(a, y / L**2), values[active])
         gain = values[active] - value
         S[:, active], values[active] = s, value
         active = active[gain > _SOURCE_TOLERANCE * counts[active]]
         if not active.size:
             break
     return S, float(values.sum())
+
+
+def mix(A, S):
+    """Expected counts, (m, b), of sources, (n, b), for spectra of all blocks, (m, n), or of each, (b, m, n)."""
+    return A @ S if A.ndim == 2 else np.matmul(A, S.T[..., np.newaxis])[..., 0].T
+
+
+def unmix(A, Y):
+    """Projections, (n, b), of counts, (m, b), on such spectra."""
+    return A.T @ Y if A.ndim == 2 else np.matmul(Y.T[:, np.newaxis], A)[:, 0].T
+
+
+def gram(A, W):
+    """Products of such spectra with weights, (m, b), of the counts: (b, n, n)."""
+    return np.matmul(np.swapaxes(A, -1, -2) * W.T[:, np.newaxis], A)
+
+
+def of_blocks(A, which):
+    """Such spectra of some of the blocks."""
+    return A if A.ndim == 2 else A[which]
 
 
 def _projected_step(y, A, floor, s, gradient, inner, value):
@@ -132,7 +151,7 @@ def _projected_step(y, A, floor, s, gradient, inner, value):
     todo = np.arange(y.shape[1])
     for _ in range(30):
         trial = np.maximum(s[:, todo] + size[todo] * step[:, todo], 0.0) * ~held[:, todo]
-        there = _values(y[:, todo], A @ trial + floor[:, todo])
+        there = _values(y[:, todo], mix(of_blocks(A, todo), trial) + floor[:, todo])
         better = there <= value[todo]
         best[:, todo[better]], low[todo[better]] = trial[:, better], there[better]
         todo = todo[~better]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..forward.matrices import check_data
-from .descent import bounded_step, cut_normal, descend, profile_sources
+from .descent import bounded_step, cut_normal, descend, gram, mix, profile_sources, unmix
 
 __all__ = ["PhysicalFit", "block_goodness", "fit_parameters", "nearest_parameters"]
 
@@ -103,7 +103,9 @@ class PhysicalFit:
         return np.sqrt(np.diag(self.flux_covariance))
 
 
-def fit_parameters(counts, model, start=None, *, background=None, free_background=False, n_rounds=100, tolerance=1e-7):
+def fit_parameters(
+    counts, model, start=None, *, background=None, free_background=False, local=None, n_rounds=100, tolerance=1e-7
+):
     r"""Fit the physical parameters of all components at once.
 
     Counts of a few large blocks are Poisson with expectation :math:`A(\theta) S + \beta B`. The sources of each block
@@ -134,6 +136,9 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
         Expected counts that belong to no component.
     free_background : bool
         Whether the background is multiplied by a number, not negative, that is fitted as well.
+    local : array_like, shape (b, m, n), optional
+        What the spectra of each block are multiplied with: in units of those of the parameters, what they are where
+        some parameters differ from place to place, or what the instrument makes of them there.
     n_rounds : int
     tolerance : float
         Rounds end when a step would gain less than this in the logarithm of the likelihood.
@@ -159,7 +164,14 @@ def fit_parameters(counts, model, start=None, *, background=None, free_backgroun
     if starts.shape[1] != len(low):
         msg = f"start has shape {np.shape(start)}, but the model has {len(low)} parameters; give one value for each."
         raise ValueError(msg)
-    problem = _Blocks(Y[:, filled], background[:, filled], model, free_background)
+    local = None if local is None else np.asarray(local, dtype=float)
+    if local is not None and local.shape != (Y.shape[1], len(Y), local.shape[-1]):
+        msg = (
+            f"local has shape {local.shape}, but must have (blocks, energies, components), ({Y.shape[1]}, {len(Y)}, n)."
+        )
+        raise ValueError(msg)
+    local = None if local is None else local[filled]
+    problem = _Blocks(Y[:, filled], background[:, filled], model, free_background, local)
     bounds = np.array([np.append(low, [0.0] * free_background), np.append(high, [np.inf] * free_background)])
     ends = []
     for each in starts:
@@ -190,7 +202,7 @@ def block_goodness(counts, spectra, background=None):
     filled = Y.sum(axis=0) > 0
     Y, floor = Y[:, filled], background[:, filled]
     S, _ = profile_sources(Y, A, floor)
-    L = np.maximum(A @ S + floor, _TINY)
+    L = np.maximum(mix(A, S) + floor, _TINY)
     return float(np.sum((Y - L) ** 2 / L) / max(Y.size - S.size, 1))
 
 
@@ -235,24 +247,24 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
 class _Blocks:
     """Counts of blocks, and their likelihood with the sources at their best."""
 
-    def __init__(self, Y, background, model, free_background):
-        self.Y, self.background, self.model, self.free = Y, background, model, free_background
-        self.scale = Y.sum(axis=0).mean()
+    def __init__(self, Y, background, model, free_background, local):
+        self.Y, self.background, self.model, self.free, self.local = Y, background, model, free_background, local
 
     def expected(self, x):
-        """Spectra, derivatives, and the background of parameters with its amplitude."""
+        """Spectra, of all blocks or of each, derivatives, and the background of parameters with its amplitude."""
         A, D = self.model.jacobian(x[: len(x) - self.free])
-        return A, D, self.background * (x[-1] if self.free else 1.0)
+        return self._locally(A), D, self.background * (x[-1] if self.free else 1.0)
+
+    def _locally(self, A):
+        return A if self.local is None else A * self.local
 
     def evaluate(self, x, S):
         A, D, floor = self.expected(x)
         S, value = profile_sources(self.Y, A, floor, S)
-        L = A @ S + floor
-        slope = 1.0 - self.Y / np.maximum(L, _TINY)
-        gradient = np.einsum("ik,ikp->p", slope @ S.T, D)
-        if self.free:
-            gradient = np.append(gradient, np.sum(slope * self.background))
-        inner, cross, outer = self._fisher(A, D, S, L)
+        L = mix(A, S) + floor
+        slopes = self._slopes(D, S)
+        gradient = np.einsum("ib,bip->p", 1.0 - self.Y / np.maximum(L, _TINY), slopes)
+        inner, cross, outer = self._fisher(A, slopes, L)
         inner, cross = _only(inner, cross, S.T > 0)
         curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
         more, slope, bend = self.penalty(x)
@@ -279,37 +291,41 @@ class _Blocks:
         """Find sources free in sign, and the gradient, curvature and links of the parameters."""
         A, D, floor = self.expected(x)
         positive, _ = profile_sources(self.Y, A, floor)
-        L = np.maximum(A @ positive + floor, _TINY)
+        L = np.maximum(mix(A, positive) + floor, _TINY)
         inverse, S = self._least_squares(A, floor, L)
-        residual = (self.Y - floor - A @ S) / L
-        gradient = -np.einsum("ik,ikp->p", residual @ S.T, D)
-        if self.free:
-            gradient = np.append(gradient, -np.sum(residual * self.background))
-        _, cross, outer = self._fisher(A, D, S, L)
+        residual, slopes = (self.Y - floor - mix(A, S)) / L, self._slopes(D, S)
+        _, cross, outer = self._fisher(A, slopes, L)
         precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
         _, slope, bend = self.penalty(x)
-        return S, gradient + slope, precision + np.diag(bend), inverse, cross
+        return S, slope - np.einsum("ib,bip->p", residual, slopes), precision + np.diag(bend), inverse, cross
 
     def _least_squares(self, A, floor, L):
-        inverse = np.linalg.pinv(np.einsum("ik,ib,il->bkl", A, 1.0 / L, A, optimize=True), hermitian=True)
-        return inverse, np.einsum("bkl,lb->kb", inverse, A.T @ ((self.Y - floor) / L))
+        inverse = np.linalg.pinv(gram(A, 1.0 / L), hermitian=True)
+        return inverse, np.einsum("bkl,lb->kb", inverse, unmix(A, (self.Y - floor) / L))
 
-    def _fisher(self, A, D, S, L):
-        # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
-        W = 1.0 / np.maximum(L, _TINY)
-        slopes = np.einsum("ikp,kb->bip", D, S, optimize=True)
+    def _slopes(self, D, S):
+        """Derivatives of the expected counts in all parameters, (b, m, p)."""
+        n_energy, n, p = D.shape
+        weights = np.broadcast_to(S.T[:, np.newaxis], (S.shape[1], n_energy, n))
+        weights = weights if self.local is None else weights * self.local
+        slopes = np.matmul(weights.transpose(1, 0, 2), D).transpose(1, 0, 2)
         if self.free:
             slopes = np.concatenate([slopes, self.background.T[:, :, np.newaxis]], axis=2)
+        return slopes
+
+    def _fisher(self, A, slopes, L):
+        # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
+        W = 1.0 / np.maximum(L, _TINY)
         weighted = slopes * W.T[:, :, np.newaxis]
-        inner = np.einsum("ik,ib,il->bkl", A, W, A, optimize=True)
         p = slopes.shape[2]
-        return inner, np.matmul(weighted.transpose(0, 2, 1), A), slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
+        outer = slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
+        return gram(A, W), np.matmul(weighted.transpose(0, 2, 1), A), outer
 
     def result(self, x, bounds, filled, n_iter, converged):
         """Gather what is known at the end."""
         A, D, floor = self.expected(x)
         positive, value = profile_sources(self.Y, A, floor)
-        L = np.maximum(A @ positive + floor, _TINY)
+        L = np.maximum(mix(A, positive) + floor, _TINY)
         S, gradient, precision, inverse, cross = self.free_sources(x)
         dof = max(self.Y.size - S.size - len(x), 1)
         chi_square = (self.Y - L) ** 2 / L * self.Y.size / dof
@@ -322,7 +338,17 @@ class _Blocks:
         p = len(x) - self.free
         few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
         spectra = self.model.spectra(few[:, :p]).mean(axis=0)
-        fluxes = self._least_squares(spectra, floor, L)[1].sum(axis=1)
+        fluxes = self._least_squares(self._locally(spectra), floor, L)[1].sum(axis=1)
+        if self.local is not None:  # from here on those of the field
+            shares = positive / np.maximum(positive.sum(axis=1, keepdims=True), _TINY)
+            mean = np.einsum("kb,bik->ik", shares, self.local)
+            spectra, D = spectra * mean, D * mean[:, :, np.newaxis]
+        parts = (
+            (A * positive.T[:, np.newaxis]).transpose(2, 1, 0)
+            if A.ndim == 3
+            else A.T[..., np.newaxis] * positive[:, np.newaxis]
+        )
+        A = spectra if A.ndim == 3 else A
         # where parameters are wrong, the sources are too: they follow by -inverse cross^T
         follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
         noise = excess * inverse.sum(axis=0)
@@ -339,7 +365,7 @@ class _Blocks:
         sources = np.zeros((len(S), len(filled)))
         sources[:, filled] = positive
         ends = np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)
-        parts = np.einsum("ik,kb->kib", A, positive) / L
+        parts = parts / L
         weights = parts.sum(axis=(1, 2))
         own_misfit = (parts * chi_square).sum(axis=(1, 2)) / np.maximum(weights, _TINY)
         widths, axes = np.linalg.eigh(own)

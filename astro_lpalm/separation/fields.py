@@ -1,0 +1,315 @@
+"""Images and maps of parameters as fields: one posterior for all components, and its maximum by Newton's method."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+__all__ = ["FieldData", "FieldPosterior"]
+
+log = logging.getLogger(__name__)
+
+_TINY = 1e-30
+_PIXELS_AT_ONCE = 2048
+_STEEP = 4.0  # of the sigmoid that keeps parameters in their ranges: a slope of one in the middle
+_LARGEST_STEP = 4.0  # of the logarithm of an image, in one step
+_HALVINGS = 8
+
+
+@dataclass(frozen=True)
+class FieldData:
+    """One observation on the pixels of the fields.
+
+    Attributes
+    ----------
+    counts : `torch.Tensor`, shape (m, t)
+    basis : `torch.Tensor`, shape (m, R)
+        Vectors that the local spectra are sums of, as this instrument sees them.
+    pixels : `torch.Tensor` of int, shape (t,)
+        Where the observed pixels lie in the flattened image.
+    exposure : `torch.Tensor`, shape (t,)
+        Relative exposure.
+    background : `torch.Tensor`, shape (m, t), or None
+        Expected counts that belong to no component.
+    blur : object or None
+        What the point spread function does; see `ImageBlur`.
+    """
+
+    counts: torch.Tensor
+    basis: torch.Tensor
+    pixels: torch.Tensor
+    exposure: torch.Tensor
+    background: torch.Tensor | None = None
+    blur: object | None = None
+
+
+@dataclass
+class _State:
+    """Everything that follows from the waves."""
+
+    waves: torch.Tensor
+    fields: torch.Tensor
+    images: torch.Tensor  # (n, ny * nx)
+    x: torch.Tensor  # (q, ny * nx) scaled parameters
+    channels: torch.Tensor  # (R, ny * nx): image times coefficient of each vector
+    slopes: list  # of each parameter field: derivatives of the channels of its component
+    value: float
+
+
+class FieldPosterior:
+    r"""The posterior probability of images and maps, all of them fields with Gaussian priors.
+
+    Counts are Poisson with expectation :math:`E\,\mathrm{PSF} * \sum_k e^{u_k} a_k(\theta_k) + b`; the logarithms of
+    the images, u, and the parameters that vary, through a sigmoid that keeps them in their ranges, are fields.
+
+    Parameters
+    ----------
+    grid : `~astro_lpalm.sources.FieldGrid`
+    data : list of FieldData
+    table : `~astro_lpalm.spectra.LocalSpectraTable`
+    means : array_like, shape (n + q,)
+        What is added to the fields.
+    powers : list of `~astro_lpalm.sources.PowerLaw`
+        Of the n images and the q parameters.
+    """
+
+    def __init__(self, grid, data, table, means, powers):
+        self.grid, self.data, self.table, self.powers = grid, data, table, list(powers)
+        self.n = int(table.owners.max()) + 1
+        self.means = torch.as_tensor(np.asarray(means, dtype=np.float32), device=grid.device)[:, None, None]
+        self.amplitudes = grid.amplitudes(powers)
+        self.owners = torch.as_tensor(table.owners, device=grid.device)
+        self.members = [np.flatnonzero(table.owners == k) for k in range(self.n)]
+        self.members = [slice(each[0], each[-1] + 1) for each in self.members]
+
+    def state(self, waves):
+        """Compute what follows from the coefficients of the fields."""
+        fields = self.grid.fields(waves, self.amplitudes) + self.means
+        flat = fields.reshape(len(fields), -1)
+        images = torch.exp(flat[: self.n])
+        x = torch.sigmoid(_STEEP * flat[self.n :])
+        coefficients, derivatives = self.table.coefficients(x)
+        if coefficients.shape[1] == 1:
+            coefficients = coefficients.expand(-1, images.shape[1])
+        channels = coefficients * images[self.owners]
+        slopes = [
+            derivative * (images[k] * _STEEP * x[j] * (1 - x[j]))
+            for j, ((k, _), derivative) in enumerate(zip(self.table.fields, derivatives))
+        ]
+        value = 0.5 * float(self.grid.inner(waves, waves).sum())
+        value += sum(_likelihood(each, _detected(each, channels)) for each in self.data)
+        return _State(waves, fields, images, x, channels, slopes, value)
+
+    def gradient(self, state):
+        """Gradient of minus the logarithm of the likelihood in the fields, (n + q, ny, nx), and the Fisher matrix."""
+        back = torch.zeros_like(state.channels)
+        fisher = _Fisher(self, state)
+        for each in self.data:
+            back += fisher.add(each)
+        return self._pulled(state, back).reshape(state.fields.shape), fisher
+
+    def _pulled(self, state, back):
+        """From the gradient in the channels to that in the fields."""
+        found = torch.empty((len(state.fields), back.shape[1]), dtype=back.dtype, device=back.device)
+        for k, own in enumerate(self.members):
+            found[k] = (back[own] * state.channels[own]).sum(dim=0)
+        for j, (k, _) in enumerate(self.table.fields):
+            found[self.n + j] = (back[self.members[k]] * state.slopes[j]).sum(dim=0)
+        return found
+
+    def _pushed(self, state, fields):
+        """From a change of the fields, (n + q, pixels), to that of the channels."""
+        found = state.channels * fields[self.owners]
+        for j, (k, _) in enumerate(self.table.fields):
+            found[self.members[k]] += state.slopes[j] * fields[self.n + j]
+        return found
+
+    def solve(self, fisher, wanted, n_iter=60, tolerance=1e-2, start=None):
+        """Solve (1 + A^T F A) waves = wanted by preconditioned conjugate gradients; gives the residual's share, too."""
+        condition = 1.0 / (1.0 + fisher.mean[:, None, None] * self.amplitudes**2)
+        inner = self.grid.inner
+
+        def product(p):
+            images = self.grid.fields(p, self.amplitudes)
+            return p + self.grid.adjoint(fisher(images), self.amplitudes)
+
+        x = torch.zeros_like(wanted) if start is None else start.clone()
+        r = wanted.clone() if start is None else wanted - product(x)
+        size = float(inner(wanted, wanted * condition).sum())
+        y = condition * r
+        p, rho = y.clone(), float(inner(r, y).sum())
+        n = 0
+        while n < n_iter and rho > tolerance**2 * size:
+            n += 1
+            q = product(p)
+            alpha = rho / max(float(inner(p, q).sum()), _TINY)
+            x += alpha * p
+            r -= alpha * q
+            y = condition * r
+            before, rho = rho, float(inner(r, y).sum())
+            p = y + (rho / before) * p
+        return x, (rho / max(size, _TINY)) ** 0.5, n
+
+    def maximize(self, waves, n_rounds=10, tolerance=1e-2, n_iter=40):
+        """Newton steps (Fisher scoring) to the maximum; ends when a step promises less than tolerance a pixel."""
+        state = self.state(waves)
+        for n in range(1, n_rounds + 1):
+            gradient, fisher = self.gradient(state)
+            wanted = -(self.grid.adjoint(gradient, self.amplitudes) + state.waves)
+            step, left, n_cg = self.solve(fisher, wanted, n_iter)
+            promise = float(self.grid.inner(wanted, step).sum())
+            change = self.grid.fields(step, self.amplitudes)[: self.n].abs().max()
+            share = min(1.0, _LARGEST_STEP / max(float(change), _TINY))
+            for _ in range(_HALVINGS):
+                trial = self.state(state.waves + share * step)
+                if trial.value < state.value:
+                    break
+                share *= 0.5
+            else:
+                return state, n, promise < self.grid.n_waves
+            gain, state = state.value - trial.value, trial
+            log.debug("fields: step %d (%d products, %.1e left) by %.2f gains %.4g", n, n_cg, left, share, gain)
+            if gain < tolerance * self.grid.n_waves and share == 1.0:
+                return state, n, True
+        return state, n_rounds, False
+
+    def draw(self, fisher, generator, n_iter=200, tolerance=3e-2):
+        """Draw a deviation from the maximum: coefficients with the covariance of the posterior's curvature."""
+        noise = self.grid.adjoint(fisher.draw(generator), self.amplitudes)
+        wanted = noise + self.grid.draw(len(self.powers), generator)
+        return self.solve(fisher, wanted, n_iter, tolerance)
+
+
+class _Fisher:
+    """The Fisher matrix of the fields: of each pixel, or through a point spread function."""
+
+    def __init__(self, posterior, state):
+        self.posterior, self.state = posterior, state
+        F, n_pixels = len(state.fields), state.channels.shape[1]
+        self.local = torch.zeros((F, F, n_pixels), device=state.fields.device)
+        self.blurred = []
+        self.mean = torch.zeros(F, device=state.fields.device)
+
+    def add(self, data):
+        """Take an observation in; gives the gradient in the channels."""
+        detected = _detected(data, self.state.channels)
+        basis = _basis(data)
+        back = torch.empty_like(detected)
+        weights = None if data.blur is None else torch.empty_like(data.counts)
+        for at in _chunks(data):
+            expected = _expected(data, basis, detected, at)
+            back[:, at] = basis.T @ (1.0 - data.counts[:, at] / expected)
+            if weights is not None:
+                weights[:, at] = 1.0 / expected
+            else:
+                self._add_local(data, at, expected)
+        if weights is not None:
+            self.blurred.append((data, basis, weights))
+        found = _undetected(data, back, self.state.channels.shape)
+        if weights is not None:
+            self._add_mean(data, basis, weights)
+        return found
+
+    def _add_local(self, data, at, expected):
+        posterior, state = self.posterior, self.state
+        where, exposure = data.pixels[at], data.exposure[at]
+        parts = [data.basis[:, own] @ (state.channels[own][:, where] * exposure) for own in posterior.members]
+        parts += [
+            data.basis[:, posterior.members[k]] @ (slope[:, where] * exposure)
+            for (k, _), slope in zip(posterior.table.fields, state.slopes)
+        ]
+        for i, first in enumerate(parts):
+            weighted = first / expected
+            for j in range(i, len(parts)):
+                value = (weighted * parts[j]).sum(dim=0)
+                self.local[i, j, where] += value
+                if j > i:
+                    self.local[j, i, where] += value
+        self.mean += torch.stack([(part**2 / expected).sum() for part in parts]) / posterior.grid.n_waves
+
+    def _add_mean(self, data, basis, weights):
+        """As if nothing were blurred: good enough to condition with."""
+        state, posterior = self.state, self.posterior
+        for at in _chunks(data):
+            where, exposure = data.pixels[at], data.exposure[at]
+            parts = [data.basis[:, own] @ (state.channels[own][:, where] * exposure) for own in posterior.members]
+            parts += [
+                data.basis[:, posterior.members[k]] @ (slope[:, where] * exposure)
+                for (k, _), slope in zip(posterior.table.fields, state.slopes)
+            ]
+            self.mean += torch.stack([(part**2 * weights[:, at]).sum() for part in parts]) / posterior.grid.n_waves
+
+    def __call__(self, images):
+        flat = images.reshape(len(images), -1)
+        found = torch.zeros_like(flat)
+        if len(self.blurred) < len(self.posterior.data):
+            for i, row in enumerate(self.local):
+                for j in range(len(flat)):
+                    found[i].addcmul_(row[j], flat[j])
+        for data, basis, weights in self.blurred:
+            pushed = _detected(data, self.posterior._pushed(self.state, flat))
+            back = torch.empty_like(pushed)
+            for at in _chunks(data):
+                back[:, at] = basis.T @ (weights[:, at] * (basis @ pushed[:, at]))
+            found += self.posterior._pulled(self.state, _undetected(data, back, self.state.channels.shape))
+        return found.reshape(images.shape)
+
+    def draw(self, generator):
+        """Draw images whose covariance is this matrix."""
+        state = self.state
+        shape = state.fields.shape
+        found = torch.zeros((shape[0], shape[1] * shape[2]), device=state.fields.device)
+        if len(self.blurred) < len(self.posterior.data):
+            matrices = self.local.permute(2, 0, 1)
+            size = torch.diagonal(matrices, dim1=1, dim2=2)
+            ridge = 1e-6 * size + _TINY
+            lower = torch.linalg.cholesky_ex(matrices + torch.diag_embed(ridge))[0]
+            white = torch.randn((len(lower), shape[0], 1), generator=generator, device=lower.device)
+            found += torch.nan_to_num((lower @ white)[..., 0].T)
+        for data, basis, weights in self.blurred:
+            back = torch.empty((basis.shape[1], data.counts.shape[1]), device=basis.device)
+            for at in _chunks(data):
+                white = torch.randn(weights[:, at].shape, generator=generator, device=basis.device)
+                back[:, at] = basis.T @ (torch.sqrt(weights[:, at]) * white)
+            found += self.posterior._pulled(state, _undetected(data, back, state.channels.shape))
+        return found.reshape(shape)
+
+
+def _chunks(data):
+    return [slice(a, a + _PIXELS_AT_ONCE) for a in range(0, data.counts.shape[1], _PIXELS_AT_ONCE)]
+
+
+def _basis(data):
+    return data.basis if data.blur is None else data.blur.basis(data.basis)
+
+
+def _detected(data, channels):
+    """What reaches the observed pixels of images (R, pixels)."""
+    if data.blur is not None:
+        channels = data.blur.forward(channels)
+    return channels[:, data.pixels] * data.exposure
+
+
+def _undetected(data, back, shape):
+    """The adjoint of `_detected`."""
+    images = torch.zeros((len(back), shape[1]), dtype=back.dtype, device=back.device)
+    images[:, data.pixels] = back * data.exposure
+    return images if data.blur is None else data.blur.adjoint(images)
+
+
+def _expected(data, basis, detected, at):
+    expected = basis @ detected[:, at]
+    if data.background is not None:
+        expected += data.background[:, at]
+    # What is below that is not of the models, but of their interpolation.
+    return expected.clamp_min_(_TINY).maximum(1e-7 * expected.sum(dim=0))
+
+
+def _likelihood(data, detected):
+    """Expected counts less counts times their logarithm, summed in double precision."""
+    basis, value = _basis(data), 0.0
+    for at in _chunks(data):
+        expected = _expected(data, basis, detected, at)
+        value += float((expected - data.counts[:, at] * torch.log(expected)).sum(dim=1).double().sum())
+    return value
