@@ -1,25 +1,18 @@
 """Separation of an observation in one call: inputs, `~astro_lpalm.separator.Separator`, diagnostics, and a result."""
 
-import os
 import warnings
 
-import astropy.units as u
 from astropy.io import fits
 from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
-from ._files import open_fits
-from .cube import EventCube
-from .cube.event_checks import describe_empty_bins
-from .forward import ExpectedBackground, ForwardModel
-from .grid.nesting import difference
-from .instrument import PHA, Instrument
-from .model import load_model
+from .forward import ForwardModel
+from .inputs import as_background, as_cube, as_solver, on_common_bins, warn_of_empty_bins
 from .results import Separation, component_exposures, parameter_table
 from .separator import Separator
 from .trust import SeparationWarning, diagnose
 
-__all__ = ["as_background", "as_cube", "read_background", "separate"]
+__all__ = ["separate"]
 
 _LARGE_ERROR = 0.3  # of a free background's amplitude: from here on it is hardly measured
 
@@ -114,19 +107,20 @@ def separate(
         spectrum are empty, as those of a filtered list are.
     """
     separator = Separator(transform=transform, refine=refine, n_resamplings=n_resamplings, seed=seed)
-    solver = _as_solver(model, device)
-    cube, solver = _on_common_bins(as_cube(cube_hdu), solver, instrument)
-    _warn_of_empty_bins(cube)
+    solver = as_solver(model, device)
+    cube, solver = on_common_bins(as_cube(cube_hdu), solver, instrument)
+    warn_of_empty_bins(cube)  # before anything is computed, and before the warnings that it leads to
     background = as_background(background, cube)
-    forward, free = _forward_model(cube, background), background is not None and background.free
-    solution = separator.find(cube, solver, forward, free=free)
+    free = background is not None and background.free
+    solution = separator.find(cube, solver, ForwardModel.of(cube, background=background), free=free)
     errors = separator.errors(solution, progress=progress)
-    names = getattr(solver, "component_names", None) or _numbered(solution.fit.images)
+    names = getattr(solver, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
     columns, figures, messages = _judge(solution, solver, names)
     columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
     if background is not None:
         figures |= _judge_background(solution, errors.amplitude, free)
-    diagnostics = Table(columns, meta={**_rounds(solution.factorization), **figures})
+    found = solution.factorization
+    diagnostics = Table(columns, meta={"n_iter": found.n_iter, "converged": found.converged, **figures})
     for message in messages:
         warnings.warn(message, SeparationWarning, stacklevel=2)
     return Separation(
@@ -151,44 +145,6 @@ def _parameters(solution, solver):
     return parameter_table(solution.physical, solver.physics, exposures)
 
 
-def _on_common_bins(cube, solver, instrument):
-    """Bring cube and solver to the same energies, and what the instrument did to both."""
-    instrument, edges = instrument or Instrument(), getattr(solver, "energy_edges", None)
-    if instrument.psf is not None:
-        msg = "the instrument's point spread function has no part in a separation: the images are as it blurs them."
-        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
-    if instrument.exposure is not None:
-        cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.data.shape[1:]))
-    through = getattr(solver, "through", None)
-    if edges is not None:
-        differs = difference(edges.to_value(u.keV), cube.energy_edges.to_value(u.keV))
-        if differs and getattr(solver, "components_file", ""):
-            msg = (
-                f"the model's bins are not the cube's ({differs}), so its components were made anew for these, without "
-                "its network: the start is less sure, and it takes longer. Bin for the model, or train for the bins."
-            )
-            warnings.warn(msg, AstropyUserWarning, stacklevel=3)
-            return cube, through(instrument, cube.energy_edges)
-        cube = cube.rebin(edges)
-    if instrument.response is not None or instrument.gain_error or instrument.area_error:
-        if through is None:
-            msg = (
-                f"instrument has a response, or errors of it, but a {type(solver).__name__} has no method "
-                "through(instrument) that would make its spectra for it; leave these out."
-            )
-            raise TypeError(msg)
-        solver = through(instrument)
-    return cube, solver
-
-
-def _forward_model(cube, background):
-    return ForwardModel.of(cube, background=background)
-
-
-def _numbered(images):
-    return [f"component_{k + 1}" for k in range(len(images))]
-
-
 def _judge(solution, solver, names):
     snr_db = solver.snr_db(solution.details) if hasattr(solver, "snr_db") else None
     columns, figures, messages = diagnose(
@@ -210,10 +166,6 @@ def _judge(solution, solver, names):
                 "and the parameters are not to be trusted. Is it another object, or another response?"
             )
     return {name: Column(values, format=".2f") for name, values in columns.items()}, figures, messages
-
-
-def _rounds(factorization):
-    return {"n_iter": factorization.n_iter, "converged": factorization.converged}
 
 
 def _judge_background(solution, from_resampling, free):
@@ -242,17 +194,6 @@ def _provenance(solver, separator, cube, instrument, background):
     return header
 
 
-def _warn_of_empty_bins(cube):
-    # Before anything is computed, and before the warnings that it leads to.
-    empty = describe_empty_bins([plane[~cube.pixel_mask].sum(dtype=float) for plane in cube.data])
-    if empty:
-        msg = (
-            f"{empty} The model expects counts there, so that residuals and distances from the library will be large; "
-            "take the list before it was filtered, or a model of fewer energies."
-        )
-        warnings.warn(msg, SeparationWarning, stacklevel=3)
-
-
 def _warn_of_background(amplitude, error, share, free):
     said = f"the background's amplitude is {amplitude:.3g} +- {error:.2g}"
     if free and amplitude < 0:
@@ -263,100 +204,4 @@ def _warn_of_background(amplitude, error, share, free):
         msg = f"the background has {share:.3g} times the counts of the cube: check its scale."
     else:
         return
-    warnings.warn(msg, AstropyUserWarning, stacklevel=3)
-
-
-def as_background(background, cube):
-    """Take for a background whatever `separate` takes.
-
-    Parameters
-    ----------
-    background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, image HDU, array_like, str, path or None
-    cube : `~astro_lpalm.cube.EventCube`
-        The observation.
-
-    Returns
-    -------
-    `~astro_lpalm.forward.ExpectedBackground` or None
-
-    Raises
-    ------
-    OSError, ValueError
-        If it cannot be read or used.
-    """
-    if background is None or isinstance(background, ExpectedBackground):
-        return background
-    if isinstance(background, (str, os.PathLike)):
-        return read_background(background, cube)
-    if isinstance(background, (fits.HDUList, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
-        background = EventCube.from_hdu(background)
-    return ExpectedBackground(background)
-
-
-def read_background(path, cube, *, scale=None, free=False):
-    """Read the background of an observation from a file.
-
-    Parameters
-    ----------
-    path : str or `os.PathLike`
-        A cube of a blank field, or a PHA file.
-    cube : `~astro_lpalm.cube.EventCube`
-        The observation.
-    scale : float, optional
-        What its counts are multiplied by; by default the ratio of the exposure times, and of the areas for a PHA.
-    free : bool
-        Whether its amplitude is to be fitted.
-
-    Returns
-    -------
-    `~astro_lpalm.forward.ExpectedBackground`
-
-    Raises
-    ------
-    OSError, ValueError
-        If the file cannot be read, or the scale is not known.
-    """
-    with open_fits(path, headers_only=True) as hdulist:
-        is_cube = any(hdu.is_image and hdu.header["NAXIS"] == 3 for hdu in hdulist)
-    if is_cube:
-        return ExpectedBackground(EventCube.read(path), scale=scale, free=free)
-    return ExpectedBackground.from_pha(PHA.read(path), cube, scale=scale, free=free)
-
-
-def as_cube(cube_hdu):
-    """Take for a cube whatever `separate` takes.
-
-    Parameters
-    ----------
-    cube_hdu : `~astro_lpalm.cube.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
-
-    Returns
-    -------
-    `~astro_lpalm.cube.EventCube`
-
-    Raises
-    ------
-    OSError, TypeError, ValueError
-        If it cannot be read or used.
-    """
-    if isinstance(cube_hdu, EventCube):
-        return cube_hdu
-    if isinstance(cube_hdu, (str, os.PathLike)):
-        return EventCube.read(cube_hdu)
-    return EventCube.from_hdu(cube_hdu)
-
-
-def _as_solver(model, device):
-    solver = load_model(model) if isinstance(model, (str, os.PathLike)) else model
-    if not callable(getattr(solver, "separate", None)):
-        msg = (
-            f"model is of type {type(model).__name__}, but must be a model, the name of a packaged one, a model file, "
-            "or a solver with a method separate(X)."
-        )
-        raise TypeError(msg)
-    if device is None:
-        return solver
-    if not hasattr(solver, "to"):
-        msg = f"device is {device!r}, but a {type(solver).__name__} has no method to(device); leave device out."
-        raise TypeError(msg)
-    return solver.to(device)
+    warnings.warn(msg, AstropyUserWarning, stacklevel=4)

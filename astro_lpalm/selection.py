@@ -10,8 +10,9 @@ from scipy.special import xlogy
 from .forward import count_blocks
 from .grid.energies import describe_grid
 from .grid.nesting import difference
+from .inputs import as_background, as_cube
 from .model import Model
-from .pipeline import as_background, as_cube, separate
+from .pipeline import separate
 from .separation import poisson_sources
 from .trust.diagnostics import SeparationWarning
 

@@ -110,25 +110,6 @@ def test_packaged_model_by_name(name, components):
     assert_allclose(stack(result).sum(axis=(1, 2)), 1e5, rtol=0.05)
 
 
-@pytest.mark.parametrize("bad", [None, 3, np.zeros((12, 9, 9))])
-def test_cube_of_another_kind(bad, model):
-    with pytest.raises(TypeError, match=f"3-D image HDU or an HDUList, not {type(bad).__name__}"):
-        separate(bad, model)
-
-
-@pytest.mark.parametrize("bad", [None, 3, object(), np.zeros((12, 2))])
-def test_model_of_another_kind(cube, bad):
-    with pytest.raises(TypeError, match=f"model is of type {type(bad).__name__}, but must be a model, the name"):
-        separate(cube, bad)
-
-
-def test_files_that_are_not_there(cube, model):
-    with pytest.raises(FileNotFoundError, match="there is no file 'missing.fits'"):
-        separate("missing.fits", model)
-    with pytest.raises(FileNotFoundError, match="'missing.fits' is neither a file nor a packaged model"):
-        separate(cube, "missing.fits")
-
-
 # Energies
 
 
@@ -147,22 +128,6 @@ def test_finer_cube_is_rebinned(cube, model, result):
     assert_same(found, result)
     assert_array_equal(found.cube.energy_edges, toy.EDGES)
     assert_array_equal(found.cube.data, cube.data)
-
-
-@pytest.mark.parametrize(
-    ("edges", "described"),
-    [
-        (np.linspace(5, 8, 13), "12 bins from 5 to 8 keV"),  # do not meet
-        (np.linspace(2, 5, 13), "12 bins from 2 to 5 keV"),  # overlap
-        (np.linspace(1, 4, 11), "10 bins from 1 to 4 keV"),  # the same range, other bins
-        (np.linspace(1.1, 4.1, 13), r"12 bins from 1\.1 to 4\.1 keV"),
-    ],
-)
-def test_energies_that_do_not_fit_are_both_printed(model, edges, described):
-    data = np.ones((len(edges) - 1, 28, 33))
-    bad = EventCube(data, energy_edges=edges * u.keV, wcs=toy.wcs())
-    with pytest.raises(ValueError, match=rf"do not nest.*{described}.*12 bins from 1 to 4 keV"):
-        separate(bad, model)
 
 
 def test_model_without_energies_takes_the_rows_as_they_are(cube, model, result):
@@ -464,11 +429,6 @@ def test_the_log_says_how_it_went(cube, model, result, caplog):
         separate(cube, model)
     n_iter, converged = (result.diagnostics.meta[key] for key in ("n_iter", "converged"))
     assert caplog.messages == [f"the spectra took {n_iter} rounds, converged: {converged}"]
-
-
-def test_a_device_that_the_solver_has_no_use_for_is_refused(cube):
-    with pytest.raises(TypeError, match=r"device is 'cpu', but a Ideal has no method to\(device\); leave device out"):
-        separate(cube, Ideal(toy.spectra()), device="cpu")
 
 
 def test_header_tells_how_it_was_made(cube, model):

@@ -46,7 +46,7 @@ def _background(options):
             msg = "--background-scale and --free-background need --background, the file that it is in."
             raise ValueError(msg)
         return None
-    from ..pipeline import read_background
+    from ..inputs import read_background
 
     how = {"scale": options.background_scale, "free": options.free_background}
     return read_background(options.background, read_cube(options.cube, options.energy_edges), **how)

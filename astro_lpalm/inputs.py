@@ -1,0 +1,252 @@
+"""What a separation is given, of whatever kind: cube, background and solver, and bins that they have in common."""
+
+import os
+import warnings
+
+import astropy.units as u
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+
+from ._files import open_fits
+from .cube import EventCube
+from .cube.event_checks import describe_empty_bins
+from .forward import ExpectedBackground
+from .grid.nesting import difference
+from .instrument import PHA, Instrument
+from .model import load_model
+from .trust import SeparationWarning
+
+__all__ = ["as_background", "as_cube", "as_solver", "on_common_bins", "read_background", "warn_of_empty_bins"]
+
+# Warnings point at the line that calls ``separate``, which calls these functions: hence their stacklevel of 3.
+
+
+def as_cube(cube_hdu):
+    """Take for a cube whatever `~astro_lpalm.pipeline.separate` takes.
+
+    Parameters
+    ----------
+    cube_hdu : `~astro_lpalm.cube.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
+
+    Returns
+    -------
+    `~astro_lpalm.cube.EventCube`
+
+    Raises
+    ------
+    OSError, TypeError, ValueError
+        If it cannot be read or used.
+
+    Examples
+    --------
+    >>> from astro_lpalm.inputs import as_cube
+    >>> cube = as_cube("cube.fits")  # doctest: +SKIP
+    """
+    if isinstance(cube_hdu, EventCube):
+        return cube_hdu
+    if isinstance(cube_hdu, (str, os.PathLike)):
+        return EventCube.read(cube_hdu)
+    return EventCube.from_hdu(cube_hdu)
+
+
+def as_background(background, cube):
+    """Take for a background whatever `~astro_lpalm.pipeline.separate` takes.
+
+    Parameters
+    ----------
+    background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, image HDU, array_like, str, path or None
+    cube : `~astro_lpalm.cube.EventCube`
+        The observation.
+
+    Returns
+    -------
+    `~astro_lpalm.forward.ExpectedBackground` or None
+
+    Raises
+    ------
+    OSError, TypeError, ValueError
+        If it cannot be read or used.
+
+    Examples
+    --------
+    >>> from astro_lpalm.inputs import as_background
+    >>> background = as_background([8.0, 16.0, 4.0], cube)  # doctest: +SKIP
+    """
+    if background is None or isinstance(background, ExpectedBackground):
+        return background
+    if isinstance(background, (str, os.PathLike)):
+        return read_background(background, cube)
+    if isinstance(background, (fits.HDUList, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        background = EventCube.from_hdu(background)
+    return ExpectedBackground(background)
+
+
+def read_background(path, cube, *, scale=None, free=False):
+    """Read the background of an observation from a file.
+
+    Parameters
+    ----------
+    path : str or `os.PathLike`
+        A cube of a blank field, or a PHA file.
+    cube : `~astro_lpalm.cube.EventCube`
+        The observation.
+    scale : float, optional
+        What its counts are multiplied by; by default the ratio of the exposure times, and of the areas for a PHA.
+    free : bool
+        Whether its amplitude is to be fitted.
+
+    Returns
+    -------
+    `~astro_lpalm.forward.ExpectedBackground`
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, or the scale is not known.
+
+    Examples
+    --------
+    >>> from astro_lpalm.inputs import read_background
+    >>> background = read_background("blank-sky.fits", cube, free=True)  # doctest: +SKIP
+    """
+    with open_fits(path, headers_only=True) as hdulist:
+        is_cube = any(hdu.is_image and hdu.header["NAXIS"] == 3 for hdu in hdulist)
+    if is_cube:
+        return ExpectedBackground(EventCube.read(path), scale=scale, free=free)
+    return ExpectedBackground.from_pha(PHA.read(path), cube, scale=scale, free=free)
+
+
+def as_solver(model, device=None):
+    """Take for a solver whatever `~astro_lpalm.pipeline.separate` takes for a model.
+
+    Parameters
+    ----------
+    model : `~astro_lpalm.model.Model`, str, path or solver
+        A trained model, the name of a packaged one, a model file, or any object with ``separate(X)``.
+    device : str or `torch.device`, optional
+        Where its network is to run; by default where it is.
+
+    Returns
+    -------
+    `~astro_lpalm.model.Model` or solver
+
+    Raises
+    ------
+    TypeError
+        If it is none of these, or has no network to run on a device.
+    OSError, ValueError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> from astro_lpalm.inputs import as_solver
+    >>> as_solver("pwn-acis").component_names
+    ('nonthermal', 'thermal')
+    """
+    solver = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+    if not callable(getattr(solver, "separate", None)):
+        msg = (
+            f"model is of type {type(model).__name__}, but must be a model, the name of a packaged one, a model file, "
+            "or a solver with a method separate(X)."
+        )
+        raise TypeError(msg)
+    if device is None:
+        return solver
+    if not hasattr(solver, "to"):
+        msg = f"device is {device!r}, but a {type(solver).__name__} has no method to(device); leave device out."
+        raise TypeError(msg)
+    return solver.to(device)
+
+
+def on_common_bins(cube, solver, instrument=None):
+    """Bring cube and solver to the same energies, and what the instrument did to both.
+
+    Parameters
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`, shape (n_energy, ny, nx)
+        The observation.
+    solver : `~astro_lpalm.model.Model` or solver
+        Its ``energy_edges``, where it has such, are those to come to. A model with a components file is made anew for
+        the cube's instead, if these do not nest into them.
+    instrument : `~astro_lpalm.instrument.Instrument`, optional
+        Its exposure map goes to the cube, its response and the errors of it to the solver.
+
+    Returns
+    -------
+    cube : `~astro_lpalm.cube.EventCube`
+    solver : `~astro_lpalm.model.Model` or solver
+
+    Raises
+    ------
+    ValueError
+        If the energies do not fit together, or the exposure map lies elsewhere.
+    TypeError
+        If the instrument has a response, or errors of it, but the solver no method ``through``.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        If the model was made anew for the cube's bins, or the instrument has a point spread function.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, load_model
+    >>> from astro_lpalm.inputs import on_common_bins
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> finer = EventCube(np.ones((130, 8, 8)), energy_edges=np.linspace(0.5, 7, 131) * u.keV, wcs=wcs)
+    >>> cube, model = on_common_bins(finer, load_model("pwn-acis"))
+    >>> cube.data.shape
+    (65, 8, 8)
+    """
+    instrument, edges = instrument or Instrument(), getattr(solver, "energy_edges", None)
+    if instrument.psf is not None:
+        msg = "the instrument's point spread function has no part in a separation: the images are as it blurs them."
+        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+    if instrument.exposure is not None:
+        cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.data.shape[1:]))
+    through = getattr(solver, "through", None)
+    if edges is not None:
+        differs = difference(edges.to_value(u.keV), cube.energy_edges.to_value(u.keV))
+        if differs and getattr(solver, "components_file", ""):
+            msg = (
+                f"the model's bins are not the cube's ({differs}), so its components were made anew for these, without "
+                "its network: the start is less sure, and it takes longer. Bin for the model, or train for the bins."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=3)
+            return cube, through(instrument, cube.energy_edges)
+        cube = cube.rebin(edges)
+    if instrument.response is not None or instrument.gain_error or instrument.area_error:
+        if through is None:
+            msg = (
+                f"instrument has a response, or errors of it, but a {type(solver).__name__} has no method "
+                "through(instrument) that would make its spectra for it; leave these out."
+            )
+            raise TypeError(msg)
+        solver = through(instrument)
+    return cube, solver
+
+
+def warn_of_empty_bins(cube):
+    """Warn of bins without counts at the ends of the spectrum, as those of a filtered list are.
+
+    Parameters
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`
+        In the bins of the model.
+
+    Warns
+    -----
+    `~astro_lpalm.trust.SeparationWarning`
+        If there are so many of them that it is no matter of chance.
+    """
+    empty = describe_empty_bins([plane[~cube.pixel_mask].sum(dtype=float) for plane in cube.data])
+    if empty:
+        msg = (
+            f"{empty} The model expects counts there, so that residuals and distances from the library will be large; "
+            "take the list before it was filtered, or a model of fewer energies."
+        )
+        warnings.warn(msg, SeparationWarning, stacklevel=3)
