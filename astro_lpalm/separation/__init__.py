@@ -13,6 +13,7 @@ from .physical import PhysicalFit, block_goodness, fit_parameters, nearest_param
 from .poisson import CountRefinement, poisson_sources, refine_counts
 from .posterior import posterior_mean
 from .refinement import Refinement, refine
+from .sky import SkyData, SkyFit, SkyFitter
 from .snmfnet import SNMFNet
 from .unrolled import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
 from .updates import (
@@ -27,6 +28,7 @@ from .updates import (
     SourceUpdate,
     SpectraUpdate,
 )
+from .variation import varying_parameters
 from .vca import VCA
 
 __all__ = [
@@ -58,6 +60,9 @@ __all__ = [
     "PhysicalFit",
     "Refinement",
     "SNMFNet",
+    "SkyData",
+    "SkyFit",
+    "SkyFitter",
     "SourceUpdate",
     "SpectraUpdate",
     "UnmixingNetwork",
@@ -75,4 +80,5 @@ __all__ = [
     "refine_counts",
     "sdr",
     "spectral_angle",
+    "varying_parameters",
 ]

@@ -12,7 +12,6 @@ log = logging.getLogger(__name__)
 
 _TINY = 1e-30
 _PIXELS_AT_ONCE = 2048
-_STEEP = 4.0  # of the sigmoid that keeps parameters in their ranges: a slope of one in the middle
 _LARGEST_STEP = 4.0  # of the logarithm of an image, in one step
 _HALVINGS = 8
 
@@ -65,41 +64,49 @@ class FieldPosterior:
 
     Parameters
     ----------
-    grid : `~astro_lpalm.sources.FieldGrid`
+    prior : `~astro_lpalm.sources.FieldPrior`
+        Of the n images and the q parameters.
     data : list of FieldData
     table : `~astro_lpalm.spectra.LocalSpectraTable`
     means : array_like, shape (n + q,)
         What is added to the fields.
-    powers : list of `~astro_lpalm.sources.PowerLaw`
-        Of the n images and the q parameters.
     """
 
-    def __init__(self, grid, data, table, means, powers):
-        self.grid, self.data, self.table, self.powers = grid, data, table, list(powers)
+    def __init__(self, prior, data, table, means):
+        self.prior, self.grid, self.data, self.table = prior, prior.grid, data, table
         self.n = int(table.owners.max()) + 1
-        self.means = torch.as_tensor(np.asarray(means, dtype=np.float32), device=grid.device)[:, None, None]
-        self.amplitudes = grid.amplitudes(powers)
-        self.owners = torch.as_tensor(table.owners, device=grid.device)
+        means = np.asarray(means, dtype=np.float32)
+        self.means = torch.as_tensor(means, device=self.grid.device)[:, None, None]
+        self.owners = torch.as_tensor(table.owners, device=self.grid.device)
         self.members = [np.flatnonzero(table.owners == k) for k in range(self.n)]
         self.members = [slice(each[0], each[-1] + 1) for each in self.members]
 
     def state(self, waves):
         """Compute what follows from the coefficients of the fields."""
-        fields = self.grid.fields(waves, self.amplitudes) + self.means
+        fields = self.prior.fields(waves) + self.means
         flat = fields.reshape(len(fields), -1)
         images = torch.exp(flat[: self.n])
-        x = torch.sigmoid(_STEEP * flat[self.n :])
+        x, inner = self.table.inside(flat[self.n :])
         coefficients, derivatives = self.table.coefficients(x)
         if coefficients.shape[1] == 1:
             coefficients = coefficients.expand(-1, images.shape[1])
         channels = coefficients * images[self.owners]
         slopes = [
-            derivative * (images[k] * _STEEP * x[j] * (1 - x[j]))
+            derivative * (images[k] * inner[j])
             for j, ((k, _), derivative) in enumerate(zip(self.table.fields, derivatives))
         ]
         value = 0.5 * float(self.grid.inner(waves, waves).sum())
         value += sum(_likelihood(each, _detected(each, channels)) for each in self.data)
         return _State(waves, fields, images, x, channels, slopes, value)
+
+    def block_spectra(self, state, data, labels, n_blocks):
+        """Sum the expected counts of each component over blocks of the observed pixels: (n, m, b)."""
+        detected = _detected(data, state.channels)
+        sums = torch.zeros((len(detected), n_blocks), dtype=torch.float64, device=detected.device)
+        sums.index_add_(1, labels, detected.double())
+        basis, repeat = _basis(data).double(), len(detected) // len(self.owners)
+        owners = np.tile(self.table.owners, repeat)
+        return np.stack([(basis[:, owners == k] @ sums[owners == k]).cpu().numpy() for k in range(self.n)])
 
     def gradient(self, state):
         """Gradient of minus the logarithm of the likelihood in the fields, (n + q, ny, nx), and the Fisher matrix."""
@@ -127,12 +134,12 @@ class FieldPosterior:
 
     def solve(self, fisher, wanted, n_iter=60, tolerance=1e-2, start=None):
         """Solve (1 + A^T F A) waves = wanted by preconditioned conjugate gradients; gives the residual's share, too."""
-        condition = 1.0 / (1.0 + fisher.mean[:, None, None] * self.amplitudes**2)
+        condition = self.prior.conditioner(fisher.mean)
         inner = self.grid.inner
 
         def product(p):
-            images = self.grid.fields(p, self.amplitudes)
-            return p + self.grid.adjoint(fisher(images), self.amplitudes)
+            images = self.prior.fields(p)
+            return p + self.prior.adjoint(fisher(images))
 
         x = torch.zeros_like(wanted) if start is None else start.clone()
         r = wanted.clone() if start is None else wanted - product(x)
@@ -156,10 +163,10 @@ class FieldPosterior:
         state = self.state(waves)
         for n in range(1, n_rounds + 1):
             gradient, fisher = self.gradient(state)
-            wanted = -(self.grid.adjoint(gradient, self.amplitudes) + state.waves)
+            wanted = -(self.prior.adjoint(gradient) + state.waves)
             step, left, n_cg = self.solve(fisher, wanted, n_iter)
             promise = float(self.grid.inner(wanted, step).sum())
-            change = self.grid.fields(step, self.amplitudes)[: self.n].abs().max()
+            change = self.prior.fields(step)[: self.n].abs().max()
             share = min(1.0, _LARGEST_STEP / max(float(change), _TINY))
             for _ in range(_HALVINGS):
                 trial = self.state(state.waves + share * step)
@@ -176,8 +183,8 @@ class FieldPosterior:
 
     def draw(self, fisher, generator, n_iter=200, tolerance=3e-2):
         """Draw a deviation from the maximum: coefficients with the covariance of the posterior's curvature."""
-        noise = self.grid.adjoint(fisher.draw(generator), self.amplitudes)
-        wanted = noise + self.grid.draw(len(self.powers), generator)
+        noise = self.prior.adjoint(fisher.draw(generator))
+        wanted = noise + self.grid.draw(len(self.prior), generator)
         return self.solve(fisher, wanted, n_iter, tolerance)
 
 

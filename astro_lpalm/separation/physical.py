@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from ..forward.matrices import check_data
 from .descent import bounded_step, cut_normal, descend, gram, mix, profile_sources, unmix
@@ -104,7 +105,16 @@ class PhysicalFit:
 
 
 def fit_parameters(
-    counts, model, start=None, *, background=None, free_background=False, local=None, n_rounds=100, tolerance=1e-7
+    counts,
+    model,
+    start=None,
+    *,
+    background=None,
+    free_background=False,
+    local=None,
+    deviations=None,
+    n_rounds=100,
+    tolerance=1e-7,
 ):
     r"""Fit the physical parameters of all components at once.
 
@@ -139,6 +149,9 @@ def fit_parameters(
     local : array_like, shape (b, m, n), optional
         What the spectra of each block are multiplied with: in units of those of the parameters, what they are where
         some parameters differ from place to place, or what the instrument makes of them there.
+    deviations : dict of int to array_like, shape (b, b), optional
+        By how much each of these parameters may differ in the blocks from what ``local`` has: the covariance of that
+        between the blocks. It widens the errors.
     n_rounds : int
     tolerance : float
         Rounds end when a step would gain less than this in the logarithm of the likelihood.
@@ -171,7 +184,8 @@ def fit_parameters(
         )
         raise ValueError(msg)
     local = None if local is None else local[filled]
-    problem = _Blocks(Y[:, filled], background[:, filled], model, free_background, local)
+    deviations = {place: np.asarray(each)[np.ix_(filled, filled)] for place, each in (deviations or {}).items()}
+    problem = Blocks(Y[:, filled], background[:, filled], model, free_background, local, deviations)
     bounds = np.array([np.append(low, [0.0] * free_background), np.append(high, [np.inf] * free_background)])
     ends = []
     for each in starts:
@@ -244,11 +258,12 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
     return descend(evaluate, x, (low, high), n_rounds, tolerance * np.sum(weights * A**2))[0]
 
 
-class _Blocks:
+class Blocks:
     """Counts of blocks, and their likelihood with the sources at their best."""
 
-    def __init__(self, Y, background, model, free_background, local):
+    def __init__(self, Y, background, model, free_background=False, local=None, deviations=None):
         self.Y, self.background, self.model, self.free, self.local = Y, background, model, free_background, local
+        self.deviations = deviations or {}
 
     def expected(self, x):
         """Spectra, of all blocks or of each, derivatives, and the background of parameters with its amplitude."""
@@ -299,6 +314,23 @@ class _Blocks:
         _, slope, bend = self.penalty(x)
         return S, slope - np.einsum("ib,bip->p", residual, slopes), precision + np.diag(bend), inverse, cross
 
+    def of_each(self, x):
+        """Give the gradient of the logarithm of each block's likelihood, (b, p), and its Fisher matrix, (b, p, p).
+
+        The sources are those of the largest likelihood, and are taken out of the Fisher matrix.
+        """
+        A, D, floor = self.expected(x)
+        S, _ = profile_sources(self.Y, A, floor)
+        L = np.maximum(mix(A, S) + floor, _TINY)
+        slopes = self._slopes(D, S)
+        inner, cross, _ = self._fisher(A, slopes, L)
+        inner, cross = _only(inner, cross, S.T > 0)
+        followed = np.linalg.solve(inner, cross.transpose(0, 2, 1))
+        residual = self.Y / L - 1.0
+        gradients = np.einsum("ib,bip->bp", residual, slopes) - np.einsum("bkp,kb->bp", followed, unmix(A, residual))
+        fisher = np.matmul(slopes.transpose(0, 2, 1), slopes / L.T[:, :, np.newaxis]) - np.matmul(cross, followed)
+        return gradients, fisher
+
     def _least_squares(self, A, floor, L):
         inverse = np.linalg.pinv(gram(A, 1.0 / L), hermitian=True)
         return inverse, np.einsum("bkl,lb->kb", inverse, unmix(A, (self.Y - floor) / L))
@@ -321,12 +353,35 @@ class _Blocks:
         outer = slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
         return gram(A, W), np.matmul(weighted.transpose(0, 2, 1), A), outer
 
+    def _freedom(self, x, A, D, S, L, inverse, cross):
+        """What the freedom of the blocks to deviate takes: of the precision (p, p), of the fluxes' links to the
+        parameters (n, p), and what it adds to their covariance (n, n)."""
+        p, n_blocks = len(x), len(inverse)
+        if not self.deviations:
+            return 0.0, 0.0, 0.0
+        places = [*self.deviations]
+        slopes = self._slopes(D, S)
+        full = np.matmul(slopes.transpose(0, 2, 1), slopes / L.T[:, :, np.newaxis])
+        full -= np.einsum("bpk,bkl,bql->bpq", cross, inverse, cross, optimize=True)
+        links = full[:, :, places].transpose(1, 2, 0).reshape(p, -1)  # parameter by (place, block)
+        own = np.zeros((len(places), n_blocks, len(places), n_blocks))
+        own[:, range(n_blocks), :, range(n_blocks)] = full[:, places][:, :, places]
+        own = own.reshape(links.shape[1], -1)
+        known = block_diag(*self.deviations.values())
+        # (F + K^-1)^-1 = K (1 + F K)^-1, as K may be singular
+        covariance = known @ np.linalg.inv(np.eye(len(own)) + own @ known)
+        covariance = 0.5 * (covariance + covariance.T)
+        fluxes = -np.einsum("bkl,bpl->kpb", inverse, cross[:, places], optimize=True).reshape(len(S), -1)
+        return links @ covariance @ links.T, -fluxes @ covariance @ links.T, fluxes @ covariance @ fluxes.T
+
     def result(self, x, bounds, filled, n_iter, converged):
         """Gather what is known at the end."""
         A, D, floor = self.expected(x)
         positive, value = profile_sources(self.Y, A, floor)
         L = np.maximum(mix(A, positive) + floor, _TINY)
         S, gradient, precision, inverse, cross = self.free_sources(x)
+        lost, links, spread = self._freedom(x, A, D, S, L, inverse, cross)
+        precision = precision - lost
         dof = max(self.Y.size - S.size - len(x), 1)
         chi_square = (self.Y - L) ** 2 / L * self.Y.size / dof
         # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
@@ -350,8 +405,8 @@ class _Blocks:
         )
         A = spectra if A.ndim == 3 else A
         # where parameters are wrong, the sources are too: they follow by -inverse cross^T
-        follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True)
-        noise = excess * inverse.sum(axis=0)
+        follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True) + links
+        noise = excess * (inverse.sum(axis=0) + spread)
         flux_covariance = noise + follow @ covariance @ follow.T
         slopes = np.append(self.model.slopes(x[:p]), [1.0] * self.free)
         own = covariance[:p, :p]

@@ -1,53 +1,88 @@
 """Gaussian random fields on the pixels of an image: what is known beforehand of an image, or a map, that is smooth."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
 from scipy.optimize import minimize
 
-__all__ = ["FieldGrid", "PowerLaw"]
+__all__ = ["FieldGrid", "FieldPrior", "PowerSpectrum"]
 
-_PADDING = (
-    1.15  # the fields are periodic; so much longer than the images, opposite edges have little to do with another
-)
+_KNOTS = 1.5  # of a power spectrum, for each factor e in frequency
+_HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
+_CURVATURE = 1.0  # standard deviation of the change of slope, by which logarithms go, between two knots
+_RINGS = 40  # of frequencies, that a spectrum is fitted to
+_LONGEST_STEP, _LARGEST_STEP = 4.0, 4.0  # of the steps of learning: so many times longer at most, and in the logarithm
+_CORRELATION_STEP, _SHRINKAGE = 1.5, 0.02
+_HIGHEST_KEPT = 0.5  # cycles a pixel, of fields that go to finer pixels
+_PADDING = 1.15  # fields are periodic: of so much longer sides, opposite edges have little to do with each other
 
 
 @dataclass(frozen=True)
-class PowerLaw:
-    r"""Power spectrum of a stationary field, :math:`S(k) \propto (k^2 + k_0^2)^{-\alpha / 2}`.
+class PowerSpectrum:
+    """Power spectrum of a stationary field, smooth in the logarithms.
+
+    Make one with `power_law`; `FieldGrid.fitted` finds another.
 
     Parameters
     ----------
-    deviation : float
-        Standard deviation of the field over scales from two pixels to the longest one.
-    slope : float
-        The index alpha.
+    frequencies : `~numpy.ndarray`, shape (K,)
+        Cycles a pixel, increasing.
+    logarithms : `~numpy.ndarray`, shape (K,)
+        Of the spectral density there; in between, and beyond, it is interpolated linearly in the logarithms.
     mean_deviation : float
         Standard deviation of the field's mean.
     """
 
-    deviation: float
-    slope: float
+    frequencies: np.ndarray
+    logarithms: np.ndarray
     mean_deviation: float = 10.0
 
-    def density(self, k, longest):
-        """Spectral density at frequencies k, cycles a pixel, of which 1 / longest are the lowest."""
+    @classmethod
+    def power_law(cls, deviation, slope, longest, mean_deviation=10.0):
+        """Make a power law.
+
+        Parameters
+        ----------
+        deviation : float
+            Standard deviation of the field over scales from two pixels to the longest one.
+        slope : float
+            Minus the exponent.
+        longest : float
+            The longest scale, in pixels.
+        mean_deviation : float
+        """
+        k = np.geomspace(1 / longest, _HIGHEST, max(int(np.ceil(_KNOTS * np.log(_HIGHEST * longest))), 2) + 1)
         steps = np.geomspace(1 / longest, 0.5, 200)
-        shape = _shape(steps, longest, self.slope)
-        return self.deviation**2 * _shape(k, longest, self.slope) / np.trapezoid(2 * np.pi * steps * shape, steps)
+        variance = np.trapezoid(2 * np.pi * steps ** (1 - slope), steps)
+        return cls(k, 2 * np.log(deviation) - slope * np.log(k) - np.log(variance), mean_deviation)
 
+    def density(self, k):
+        """Spectral density at frequencies k, in cycles a pixel."""
+        return np.exp(self.weights(k) @ self.logarithms)
 
-def _shape(k, longest, slope):
-    return (k**2 + longest**-2.0) ** (-0.5 * slope)
+    @property
+    def deviation(self):
+        """Standard deviation of the field over scales from two pixels to the longest one."""
+        k = np.geomspace(self.frequencies[0], 0.5, 200)
+        return float(np.sqrt(np.trapezoid(2 * np.pi * k * self.density(k), k)))
+
+    def weights(self, k):
+        """Of the knots in the logarithm at frequencies k: shape (*k.shape, K)."""
+        log_k = np.log(self.frequencies)
+        place = (np.log(np.maximum(k, 0.5 * self.frequencies[0])) - log_k[0]) / (log_k[1] - log_k[0])
+        below = np.clip(np.floor(place).astype(int), 0, len(log_k) - 2)
+        part, knots = (place - below)[..., np.newaxis], np.arange(len(log_k))
+        return np.where(knots == below[..., np.newaxis], 1 - part, np.where(knots == below[..., np.newaxis] + 1, part, 0))
 
 
 class FieldGrid:
     """Fields on the pixels of an image, made of white noise: as large as the image and some padding.
 
-    Fields are sums of waves with coefficients of unit variance, times the root of their power spectrum. Coefficients
-    are complex tensors of shape (F, Ny, Nx // 2 + 1), as `torch.fft.rfft2` has them of a real field of unit variance.
+    Waves are complex tensors of shape (F, Ny, Nx // 2 + 1), as `torch.fft.rfft2` has them of real fields, in its
+    "ortho" norm: those of white noise have unit variance.
 
     Parameters
     ----------
@@ -55,15 +90,13 @@ class FieldGrid:
         (ny, nx), of the image.
     pitch : float
         Size of its pixels in those of the finest image: power spectra are the same for images that were binned.
-    longest : float
-        The longest scale, in pixels of the finest image.
     device : str or `torch.device`, optional
     """
 
-    def __init__(self, shape, pitch=1.0, longest=None, device=None):
+    def __init__(self, shape, pitch=1.0, device=None):
         self.shape, self.pitch = tuple(shape), float(pitch)
         self.padded = tuple(next_fast_len(int(np.ceil(_PADDING * side)), real=True) for side in shape)
-        self.longest = _PADDING * pitch * max(shape) if longest is None else float(longest)
+        self.longest = self.pitch * max(self.padded)
         ky, kx = np.fft.fftfreq(self.padded[0]), np.fft.rfftfreq(self.padded[1])
         self.k = np.hypot(ky[:, np.newaxis], kx) / self.pitch
         twice = np.full(kx.size, 2.0)
@@ -74,29 +107,59 @@ class FieldGrid:
         self.twice = torch.as_tensor(twice, dtype=torch.float32, device=device)  # half of the waves are not kept
         self.n_waves = self.padded[0] * self.padded[1]
 
-    def amplitudes(self, powers):
-        """Roots of power spectra, shape (F, Ny, Nx // 2 + 1).
-
-        Parameters
-        ----------
-        powers : sequence of PowerLaw
-        """
-        found = np.stack([np.sqrt(power.density(self.k, self.longest)) / self.pitch for power in powers])
-        found[:, 0, 0] = [power.mean_deviation * np.sqrt(self.n_waves) for power in powers]
-        return torch.as_tensor(found, dtype=torch.float32, device=self.device)
-
-    def fields(self, waves, amplitudes):
-        """Make fields, (F, ny, nx), of coefficients."""
-        ny, nx = self.shape
-        return torch.fft.irfft2(amplitudes * waves, s=self.padded, norm="ortho")[..., :ny, :nx]
-
-    def adjoint(self, images, amplitudes):
-        """Give the adjoint of `fields`, of images (F, ny, nx)."""
-        return amplitudes * torch.fft.rfft2(images, s=self.padded, norm="ortho")
-
     def inner(self, a, b):
         """Scalar products of coefficients, those of the fields of white noise: shape (F,)."""
         return ((a.real * b.real + a.imag * b.imag) * self.twice).sum(dim=(-2, -1), dtype=torch.float64)
+
+    @cached_property
+    def weights(self):
+        """How many waves of a real field each coefficient stands for, none for the mean: (Ny, Nx // 2 + 1)."""
+        found = np.broadcast_to(self.twice.cpu().numpy(), self.k.shape).astype(float)
+        found[0, 0] = 0.0
+        return found
+
+    @cached_property
+    def even_weights(self):
+        """The same, so that all factors in frequency have the same share, and of unit sum."""
+        found = self.weights / np.maximum(self.k, self.k[self.k > 0].min()) ** 2
+        return found / found.sum()
+
+    def at_knots(self, power, values):
+        """Average values of the waves near the knots of a power spectrum."""
+        near = power.weights(self.k)
+        near = np.maximum(near, 0.0) * self.weights[..., np.newaxis]
+        return np.tensordot(values, near, 2) / np.maximum(near.sum(axis=(0, 1)), 1e-12)
+
+    def fitted(self, power, squares):
+        """Find the spectrum of the largest likelihood (Whittle 1953) of the squares of waves, without their mean.
+
+        Parameters
+        ----------
+        power : PowerSpectrum
+            Where to begin.
+        squares : `~numpy.ndarray`, shape (Ny, Nx // 2 + 1)
+            Expected squares of the waves of the field itself.
+
+        Returns
+        -------
+        PowerSpectrum
+        """
+        edges = np.geomspace(self.k[self.k > 0].min() * 0.999, self.k.max() * 1.001, _RINGS)
+        ring = np.digitize(self.k, edges).ravel()
+        n = np.bincount(ring, self.weights.ravel())
+        k, mean = (np.bincount(ring, (self.weights * each).ravel()) for each in (self.k, squares))
+        there = n > 0
+        n, k, mean = n[there], k[there] / n[there], mean[there] / n[there] * self.pitch**2
+        knots = power.weights(k)
+
+        def cost(x):
+            log_density, bend = knots @ x, np.diff(x, 2) / _CURVATURE
+            ratio = mean * np.exp(-log_density)
+            slope = 0.5 * knots.T @ (n * (1 - ratio))
+            slope += np.convolve(bend, [1.0, -2.0, 1.0]) / _CURVATURE
+            return 0.5 * np.sum(n * (log_density + ratio)) + 0.5 * bend @ bend, slope
+
+        return replace(power, logarithms=minimize(cost, power.logarithms, jac=True, method="L-BFGS-B").x)
 
     def draw(self, n, generator):
         """Draw the coefficients of n fields of white noise."""
@@ -107,44 +170,130 @@ class FieldGrid:
         """Coefficients of n fields that are zero."""
         return torch.zeros((n, self.padded[0], self.padded[1] // 2 + 1), dtype=torch.complex64, device=self.device)
 
-    def moved(self, waves, amplitudes, finer, finer_amplitudes):
-        """Take the coefficients of fields over to a grid of finer pixels, with no power on the new scales."""
-        fields = torch.fft.irfft2(amplitudes * waves, s=self.padded, norm="ortho")
-        ratio = finer.pitch / self.pitch
-        sides = [(torch.arange(n, device=self.device) + 0.5) * ratio - 0.5 for n in finer.padded]
-        fields = _interpolated(_interpolated(fields, sides[0], -2), sides[1], -1)
-        return torch.fft.rfft2(fields, norm="ortho") / finer_amplitudes
 
-    def fitted(self, power, squares):
-        """Find the power law of the largest likelihood (Whittle 1953) of the squares of waves, without their mean.
+class FieldPrior:
+    """Gaussian fields of given power spectra, some of them correlated, made of white noise.
+
+    Parameters
+    ----------
+    grid : FieldGrid
+    spectra : sequence of F PowerSpectrum
+    correlation : array_like, shape (F, F), optional
+        Of the fields, at all frequencies; by default there is none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astro_lpalm.sources import FieldGrid, FieldPrior, PowerSpectrum
+    >>> grid = FieldGrid((64, 64))
+    >>> prior = FieldPrior(grid, [PowerSpectrum.power_law(1.0, 2.6, grid.longest, mean_deviation=0.0)])
+    >>> fields = prior.fields(grid.draw(1, torch.Generator().manual_seed(0)))
+    >>> fields.shape, bool(0.5 < fields.std() < 2)
+    (torch.Size([1, 64, 64]), True)
+    """
+
+    def __init__(self, grid, spectra, correlation=None):
+        self.grid, self.spectra = grid, tuple(spectra)
+        self.correlation = np.eye(len(self.spectra)) if correlation is None else np.asarray(correlation, dtype=float)
+        self.factor = torch.as_tensor(np.linalg.cholesky(self.correlation), dtype=torch.float32, device=grid.device)
+        found = np.stack([np.sqrt(each.density(grid.k)) / grid.pitch for each in self.spectra])
+        found[:, 0, 0] = [each.mean_deviation * np.sqrt(grid.n_waves) for each in self.spectra]
+        self.amplitudes = torch.as_tensor(found, dtype=torch.float32, device=grid.device)
+
+    def __len__(self):
+        return len(self.spectra)
+
+    def coloured(self, waves):
+        """Give the waves of the fields, of those of white noise."""
+        return self.amplitudes * self._mixed(self.factor, waves)
+
+    def fields(self, waves):
+        """Make fields, (F, ny, nx), of the waves of white noise."""
+        ny, nx = self.grid.shape
+        return torch.fft.irfft2(self.coloured(waves), s=self.grid.padded, norm="ortho")[..., :ny, :nx]
+
+    def adjoint(self, images):
+        """Give the adjoint of `fields`, of images (F, ny, nx)."""
+        waves = torch.fft.rfft2(images, s=self.grid.padded, norm="ortho")
+        return self._mixed(self.factor.T, self.amplitudes * waves)
+
+    def white(self, waves):
+        """Give the waves of white noise, of those of the fields; the inverse of `coloured`."""
+        return self._mixed(torch.linalg.inv(self.factor), waves / self.amplitudes)
+
+    def conditioner(self, precision):
+        """Invert, for each wave alone, one plus what the data say of it, where all pixels had this precision, (F,)."""
+        information = self._mixed(self.factor.T**2, precision[:, None, None] * self.amplitudes**2)
+        return 1.0 / (1.0 + information)
+
+    def _mixed(self, factor, waves):
+        shape = waves.shape
+        return (factor.to(waves.dtype) @ waves.reshape(len(waves), -1)).reshape(shape)
+
+    def transferred(self, waves, other):
+        """Give the waves of white noise that make the same fields by another prior, on a grid of finer pixels."""
+        fields = torch.fft.irfft2(self.coloured(waves), s=self.grid.padded, norm="ortho")
+        ratio = other.grid.pitch / self.grid.pitch
+        for axis, n in zip((-2, -1), other.grid.padded):
+            places = (torch.arange(n, device=fields.device) + 0.5) * ratio - 0.5
+            fields = _interpolated(fields, places, axis)
+        found = torch.fft.rfft2(fields, norm="ortho")
+        new = other.grid.k > _HIGHEST_KEPT / self.grid.pitch  # scales that the coarser pixels tell nothing of
+        return other.white(torch.where(torch.as_tensor(new, device=found.device), 0.0, found))
+
+    def learned(self, waves, deviations, correlated=0):
+        """Find the prior that is most likely, by a step of expectation and maximization.
+
+        Where the data say little of a scale such steps are short; they are lengthened in proportion (MacKay 1992,
+        doi:10.1162/neco.1992.4.3.415).
 
         Parameters
         ----------
-        power : PowerLaw
-            Where to begin.
-        squares : `~numpy.ndarray`, shape (Ny, Nx // 2 + 1)
-            Expected squares of the coefficients of the field itself, in the units of `amplitudes` squared.
+        waves : `torch.Tensor`
+            White noise, at the maximum of the posterior.
+        deviations : sequence of `torch.Tensor`
+            Draws of the posterior about it.
+        correlated : int
+            So many fields, the first ones, may be correlated.
 
         Returns
         -------
-        PowerLaw
+        FieldPrior
         """
-        weights = np.broadcast_to(self.twice.cpu().numpy(), self.k.shape).copy()
-        weights[0, 0] = 0.0
-        edges = np.geomspace(self.k[self.k > 0].min() * 0.999, self.k.max() * 1.001, 24)
-        ring = np.digitize(self.k, edges).ravel()
-        n = np.bincount(ring, weights.ravel())
-        k, mean = (np.bincount(ring, (weights * each).ravel()) for each in (self.k, squares))
-        n, k, mean = (each[n > 0] for each in (n, k, mean))
-        k, mean = k / n, mean / n * self.pitch**2
+        grid = self.grid
+        most, spread = self._mixed(self.factor, waves), [self._mixed(self.factor, each) for each in deviations]
+        amplitudes = self.amplitudes.cpu().numpy() ** 2
+        variance = sum(_squares(each) for each in spread) / len(spread)  # in units of the prior's
+        spectra = []
+        for power, size, here, left in zip(self.spectra, amplitudes, _squares(most), variance):
+            there = grid.fitted(power, size * (here + left))
+            known = 1.0 - grid.at_knots(power, left)
+            step = (there.logarithms - power.logarithms) / np.clip(known, 1 / _LONGEST_STEP, 1.0)
+            spectra.append(replace(power, logarithms=power.logarithms + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)))
+        correlation = self.correlation.copy()
+        if correlated > 1:
+            weight = torch.as_tensor(grid.even_weights, dtype=torch.float32, device=grid.device)
+            own = slice(0, correlated)
+            products = _products(most[own], weight)
+            products += sum(_products(each[own], weight) for each in spread) / len(spread)
+            found = _normalized(products)
+            found = correlation[own, own] + _CORRELATION_STEP * (found - correlation[own, own])
+            correlation[own, own] = _normalized((1 - _SHRINKAGE) * found + _SHRINKAGE * np.eye(correlated))
+        return FieldPrior(grid, spectra, correlation)
 
-        def cost(x):
-            density = replace(power, deviation=np.exp(x[0]), slope=x[1]).density(k, self.longest)
-            return np.sum(n * (np.log(density) + mean / density)) / n.sum()
 
-        start = [np.log(power.deviation), power.slope]
-        found = minimize(cost, start, bounds=[(-7.0, 3.0), (1.5, 6.0)], method="L-BFGS-B")
-        return replace(power, deviation=float(np.exp(found.x[0])), slope=float(found.x[1]))
+def _squares(waves):
+    return (waves.real**2 + waves.imag**2).cpu().numpy().astype(float)
+
+
+def _products(waves, weight):
+    flat = waves.reshape(len(waves), -1)
+    return ((flat * weight.reshape(-1)) @ flat.conj().T).real.cpu().numpy().astype(float)
+
+
+def _normalized(matrix):
+    size = np.sqrt(np.diag(matrix))
+    return matrix / np.outer(size, size)
 
 
 def _interpolated(fields, places, axis):

@@ -8,6 +8,7 @@ from .emulator import SpectrumEmulator
 from .integration import integrate
 from .library import SpectralLibrary
 from .line import EmissionLine
+from .local import LocalSpectraTable
 from .parameters import FreeParameter
 from .parametric import ParametricSpectra
 from .prior import SpectralPrior
@@ -25,6 +26,7 @@ __all__ = [
     "EmissionLine",
     "ExternalModel",
     "FreeParameter",
+    "LocalSpectraTable",
     "ModelComponent",
     "ParametricSpectra",
     "PhotoelectricAbsorption",

@@ -12,6 +12,7 @@ _DEGREES = {1: 14, 2: 10, 3: 7}  # of the polynomials, for so many parameters of
 _N_NODES = {1: 24, 2: 14, 3: 9}
 _TOLERANCE = 1e-3  # of a spectrum, in units of its own noise: vectors that hold less are left out
 _MOST_VECTORS = 10
+_STEEP, _EDGE = 4.0, 0.01  # of the sigmoid that keeps parameters in their ranges
 
 
 class LocalSpectraTable:
@@ -59,6 +60,23 @@ class LocalSpectraTable:
         self.owners = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
         self.basis = torch.as_tensor(np.concatenate(parts, axis=1), dtype=torch.float32, device=device)
 
+    @classmethod
+    def fixed(cls, spectra, device=None):
+        """Make the table of spectra, (m, n), that are the same everywhere."""
+        return cls(_Fixed(np.asarray(spectra, dtype=float)), (), [()] * spectra.shape[1], device)
+
+    @staticmethod
+    def inside(values):
+        """Give the scaled parameters, 0 to 1, of unbounded ones, and their derivatives: a sigmoid of slope one."""
+        x = torch.sigmoid(_STEEP * values)
+        return x, _STEEP * x * (1 - x)
+
+    @staticmethod
+    def outside(x):
+        """Give the unbounded parameter of a scaled one."""
+        x = np.clip(x, _EDGE, 1 - _EDGE)
+        return np.log(x / (1 - x)) / _STEEP
+
     def coefficients(self, x):
         """Give the coefficients of all vectors, and their derivatives.
 
@@ -86,6 +104,14 @@ class LocalSpectraTable:
                 changed = [*factors[:i], powers[i][1][terms[:, i]], *factors[i + 1 :]]
                 derivatives[column] = weights.T @ _product(changed)
         return torch.cat(found), derivatives
+
+
+class _Fixed:
+    def __init__(self, spectra):
+        self._spectra = spectra
+
+    def spectra(self, _):
+        return self._spectra
 
 
 def _table(model, theta, k, places):

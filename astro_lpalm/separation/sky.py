@@ -1,0 +1,471 @@
+"""Smooth images of all components, and maps of the parameters that vary: coarse to fine, in turns with the physics."""
+
+import logging
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from ..forward import BackgroundCounts, block_sums
+from ..sources import FieldGrid, FieldPrior, PowerSpectrum
+from ..spectra import LocalSpectraTable
+from .fields import FieldData, FieldPosterior
+from .physical import PhysicalFit, fit_parameters
+from .variation import varying_parameters
+
+__all__ = ["SkyData", "SkyFit", "SkyFitter"]
+
+log = logging.getLogger(__name__)
+
+_TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class SkyData:
+    """Counts of one observation in the pixels of an image.
+
+    Attributes
+    ----------
+    counts : `~numpy.ndarray`, shape (m, t)
+    kept : `~numpy.ndarray` of bool, shape (ny, nx)
+        The observed pixels, in C order the columns of ``counts``.
+    exposure : `~numpy.ndarray`, shape (ny, nx), optional
+        Relative exposure.
+    background : `~astro_lpalm.forward.BackgroundCounts`, optional
+        Expected counts that belong to no component.
+    blur : callable, optional
+        ``blur(pitch, shape)`` gives what the point spread function does to images of pixels that are so many times
+        larger.
+    """
+
+    counts: np.ndarray
+    kept: np.ndarray
+    exposure: np.ndarray | None = None
+    background: BackgroundCounts | None = None
+    blur: object | None = None
+
+
+@dataclass(frozen=True)
+class SkyFit:
+    """Smooth images and maps.
+
+    Attributes
+    ----------
+    images, image_errors : `~numpy.ndarray`, shape (n, ny, nx)
+        Counts of each component in each pixel at full exposure, where nothing is blurred: not negative.
+    fields : list of (int, int)
+        Component and parameter of each map, q of them.
+    maps, map_errors : `~numpy.ndarray`, shape (q, ny, nx)
+        Scaled parameters.
+    undecided : `~numpy.ndarray` of bool, shape (q, ny, nx)
+        Where the data say little of the map, and the prior decides.
+    basis : `~numpy.ndarray`, shape (m, R)
+    coefficients : `~numpy.ndarray`, shape (R, ny, nx)
+        Of the local spectra, which are of unit sum.
+    owners : `~numpy.ndarray` of int, shape (R,)
+        The component of each vector.
+    physical : PhysicalFit or None
+        With the local spectra, where parameters vary.
+    samples : tuple of (`~numpy.ndarray`, `~numpy.ndarray`)
+        Draws of images and maps.
+    prior : `~astro_lpalm.sources.FieldPrior`
+    converged : bool
+    """
+
+    images: np.ndarray
+    image_errors: np.ndarray
+    fields: list
+    maps: np.ndarray
+    map_errors: np.ndarray
+    undecided: np.ndarray
+    basis: np.ndarray
+    coefficients: np.ndarray
+    owners: np.ndarray
+    physical: PhysicalFit | None
+    samples: tuple
+    prior: FieldPrior
+    converged: bool
+
+
+@dataclass(frozen=True)
+class SkyFitter:
+    """Settings of the fit of smooth images and maps.
+
+    Parameters
+    ----------
+    deviation, slope : float
+        Of the logarithms of images, before anything is learned: standard deviation, and slope of the power spectrum.
+    map_slope : float
+        The same of the power spectrum of maps.
+    mean_deviation : float
+        Standard deviation of the mean of a map, in parts of the range.
+    coarsest : int
+        The coarsest pixels leave at least so many along the longer side.
+    n_rounds : int
+        Largest number of rounds, each with fields, prior and physical parameters, on the coarsest pixels.
+    n_learned : int
+        How often the prior is learned on each of the finer ones.
+    n_draws : int
+        Of the posterior, to learn the prior from.
+    n_errors : int
+        Of the posterior, for errors.
+    settled : float
+        Rounds end when no flux changes by more than this part of its error.
+    known : float
+        A map is decided where its variance is less than this part of the prior's.
+    seed : int
+    """
+
+    deviation: float = 2.5
+    slope: float = 2.6
+    map_slope: float = 4.0
+    mean_deviation: float = 0.3
+    coarsest: int = 48
+    n_rounds: int = 15
+    n_learned: int = 5
+    n_draws: int = 2
+    n_errors: int = 8
+    settled: float = 0.1
+    known: float = 0.5
+    seed: int = 0
+
+    def __call__(self, data, spectra, fluxes, blocks, *, physics=None, physical=None, vary=None, n_samples=0, device=None):
+        """Fit.
+
+        Parameters
+        ----------
+        data : list of SkyData
+            Of the same pixels; the rows of ``spectra`` are theirs, one after the other.
+        spectra : array_like, shape (m, n)
+            Of unit sum.
+        fluxes : array_like, shape (n,)
+            Counts of each component, to begin with.
+        blocks : array_like of int, shape (ny, nx)
+            Blocks of pixels for the physical parameters; -1 outside.
+        physics : object, optional
+            Spectra of parameters; see `fit_parameters`.
+        physical : PhysicalFit, optional
+            With one spectrum a component. Without it the spectra stay as they are.
+        vary : dict of int to float, or True, optional
+            Parameters to make maps of, with the standard deviations of these in parts of their ranges; or whichever
+            differ from place to place. By default none.
+        n_samples : int
+            Draws to give back.
+        device : str or `torch.device`, optional
+
+        Returns
+        -------
+        SkyFit
+        """
+        return _Run(self, data, np.asarray(spectra, dtype=float), fluxes, blocks, physics, physical, device).fit(
+            vary, n_samples
+        )
+
+
+@dataclass
+class _Run:
+    settings: SkyFitter
+    data: list
+    spectra: np.ndarray
+    fluxes: np.ndarray
+    blocks: np.ndarray
+    physics: object
+    physical: object
+    device: object
+    widths: dict = field(default_factory=dict)  # of the parameters that vary
+
+    def __post_init__(self):
+        self.theta = None if self.physical is None else self.physical.theta.copy()
+        self.generator = torch.Generator(device=self.device or "cpu").manual_seed(self.settings.seed)
+        self.shape = self.data[0].kept.shape
+        self.counts = np.concatenate([block_sums(each.counts, self._labels(each)) for each in self.data]).astype(float)
+        floors = [
+            np.zeros((len(each.counts), self.counts.shape[1]))
+            if each.background is None
+            else each.background.sums(self._labels(each))
+            for each in self.data
+        ]
+        self.background = np.concatenate(floors)
+
+    def _labels(self, data):
+        return self.blocks[data.kept]
+
+    def fit(self, vary, n_samples):
+        pitches = [1]
+        while max(self.shape) / (2 * pitches[0]) >= self.settings.coarsest:
+            pitches.insert(0, 2 * pitches[0])
+        if isinstance(vary, dict):
+            self.widths = dict(vary)
+        level = _Level(self, pitches[0])
+        prior, converged = self._first_prior(level), False
+        state, prior = self._images_only(level, prior, 2)
+        if vary is not None:
+            state, prior, converged = self._in_turns(level, prior, state, vary is True)
+        for pitch in pitches[1:]:
+            finer = _Level(self, pitch)
+            new = FieldPrior(finer.grid, prior.spectra, prior.correlation)
+            waves = prior.transferred(state.waves, new)
+            level, prior = finer, new
+            state, prior = self._learned(level, prior, waves, self.settings.n_learned)
+        if self.widths:
+            waves = self._physical_step(level, prior, state)
+            state, _, converged_too = self._posterior(level, prior).maximize(waves, n_rounds=6)
+            converged = converged and converged_too
+        return self._result(level, prior, state, n_samples, converged)
+
+    def _first_prior(self, level):
+        s = self.settings
+        own = PowerSpectrum.power_law(s.deviation, s.slope, level.longest)
+        return FieldPrior(level.grid, [own] * len(self.fluxes))
+
+    def _varying(self):
+        """The parameters of each component that vary."""
+        places = [[] for _ in range(self.spectra.shape[1])]
+        if self.widths:
+            for place in self.widths:
+                name = self.physics.parameters[place].component
+                places[self.physics.component_names.index(name)].append(place)
+        return places
+
+    def _posterior(self, level, prior):
+        if self.widths:
+            table = LocalSpectraTable(self.physics, self.theta, self._varying(), self.device)
+        else:
+            table = LocalSpectraTable.fixed(self._mean_spectra(), self.device)
+        n_pixels = max(max(each.counts.shape[1] for each in self.data), 1)
+        means = np.log(np.maximum(self.fluxes, 1e-3 * self.counts.sum() / n_pixels) / n_pixels * level.pitch**2)
+        theta = [table.outside(self.theta[place]) for _, place in table.fields]
+        return FieldPosterior(prior, level.seen(table.basis), table, np.concatenate([means, theta]))
+
+    def _mean_spectra(self):
+        return self.spectra if self.physical is None else self.physical.spectra
+
+    def _images_only(self, level, prior, n):
+        return self._learned(level, prior, level.grid.zeros(len(prior)), n, n_rounds=20)
+
+    def _learned(self, level, prior, waves, n, n_rounds=8):
+        state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
+        for _ in range(n):
+            prior, waves = self._learn(level, prior, state.waves)
+            state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
+        return state, prior
+
+    def _learn(self, level, prior, waves):
+        posterior = self._posterior(level, prior)
+        state = posterior.state(waves)
+        _, fisher = posterior.gradient(state)
+        draws = [posterior.draw(fisher, self.generator)[0] for _ in range(self.settings.n_draws)]
+        new = prior.learned(state.waves, draws, correlated=len(self.fluxes))
+        return new, new.white(prior.coloured(state.waves))
+
+    def _in_turns(self, level, prior, state, choose):
+        """Fields for the physical parameters, and these for the fields, until the fluxes do not change."""
+        waves, converged = state.waves, False
+        for n in range(self.settings.n_rounds):
+            added = self._choose(level, prior, waves) if choose else n == 0 and bool(self.widths)
+            if added:
+                prior, waves = self._with_maps(level, prior, waves)
+            if not self.widths:
+                return state, prior, True
+            state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=8)
+            before, errors = self.physical.fluxes, self.physical.flux_errors
+            waves = self._physical_step(level, prior, state)
+            change = np.max(np.abs(self.physical.fluxes - before) / np.maximum(errors, _TINY))
+            log.debug("maps: round %d, %s, fluxes change by %.2f of their errors", n + 1, self._names(), change)
+            prior, waves = self._learn(level, prior, waves)
+            if n > 2 and not added and change < self.settings.settled:
+                converged = True
+                break
+        state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=8)
+        return state, prior, converged
+
+    def _names(self):
+        parameters = self.physics.parameters
+        return ", ".join(f"{parameters[place].component} {parameters[place].name}" for place in self.widths)
+
+    def _with_maps(self, level, prior, waves):
+        """Take fields for parameters in that had none."""
+        s, have = self.settings, len(prior) - len(self.fluxes)
+        places = [place for places in self._varying() for place in places]
+        spectra = list(prior.spectra[: len(self.fluxes)])
+        maps = dict(zip(self._mapped, prior.spectra[len(self.fluxes) :])) if have else {}
+        old = dict(zip(self._mapped, waves[len(self.fluxes) :])) if have else {}
+        for place in places:
+            spectra.append(
+                maps.get(place)
+                or PowerSpectrum.power_law(self.widths[place], s.map_slope, level.longest, s.mean_deviation)
+            )
+        correlation = np.eye(len(spectra))
+        n = len(self.fluxes)
+        correlation[:n, :n] = prior.correlation[:n, :n]
+        new = FieldPrior(level.grid, spectra, correlation)
+        found = level.grid.zeros(len(new))
+        found[:n] = waves[:n]
+        for j, place in enumerate(places):
+            if place in old:
+                found[n + j] = old[place]
+        self._mapped = places
+        return new, found
+
+    def _choose(self, level, prior, waves):
+        """Let more parameters vary, where the data ask for it; tells whether there are any."""
+        local = None
+        if self.widths:
+            local = self._local(level, prior, self._posterior(level, prior).state(waves))
+        more = varying_parameters(
+            self.counts, self.physics, self.theta, known=self.widths, background=self.background, local=local
+        )
+        self.widths |= more
+        return bool(more)
+
+    _mapped = ()
+
+    def _local(self, level, prior, state):
+        """Spectra of the blocks in units of those of the mean parameters, (b, m, n)."""
+        posterior = self._posterior(level, prior)
+        base = self.physics.spectra(self.theta)
+        sums = [posterior.block_spectra(state, each, labels, self.counts.shape[1])
+                for each, labels in zip(posterior.data, level.blocks)]
+        whole = np.concatenate(sums, axis=1)  # (n, m, b)
+        whole = whole / np.maximum(whole.sum(axis=1, keepdims=True), _TINY)
+        base = base.T[:, :, np.newaxis]
+        bright = base > 1e-9 * base.max(axis=1, keepdims=True)
+        return np.where(bright, whole / np.maximum(base, _TINY), 1.0).transpose(2, 1, 0)
+
+    def _physical_step(self, level, prior, state):
+        """Fit the physical parameters again, with the fields as they are; gives the waves of these about the new means."""
+        waves = self._centred(level, prior, state)
+        state = self._posterior(level, prior).state(waves)
+        self.physical = fit_parameters(
+            self.counts,
+            self.physics,
+            self.theta,
+            background=self.background,
+            local=self._local(level, prior, state),
+            deviations=self._deviations(level, prior, state),
+        )
+        self.theta, self.fluxes = self.physical.theta.copy(), self.physical.fluxes
+        return waves
+
+    def _deviations(self, level, prior, state):
+        """Covariances of the maps' means in the blocks, about those of the field, by the prior: {place: (b, b)}."""
+        posterior, grid, found = self._posterior(level, prior), level.grid, {}
+        labels, pixels = (torch.cat(each) for each in zip(*((b, d.pixels) for b, d in zip(level.blocks, posterior.data))))
+        for j, (k, place) in enumerate(posterior.table.fields):
+            row = len(self.fluxes) + j
+            slopes = posterior.table.inside(state.fields[row].reshape(-1)[pixels])[1]
+            members = torch.zeros((self.counts.shape[1], grid.shape[0] * grid.shape[1]), device=slopes.device)
+            members.index_put_((labels, pixels), state.images[k, pixels], accumulate=True)
+            whole = members.sum(dim=1, keepdim=True)
+            members = members / whole.clamp_min(_TINY) - members.sum(dim=0) / whole.sum()
+            members[:, pixels] *= slopes
+            waves = torch.fft.rfft2(members.reshape(-1, *grid.shape), s=grid.padded, norm="ortho")
+            waves = (waves * prior.amplitudes[row] * torch.sqrt(grid.twice)).reshape(len(members), -1)
+            found[place] = (waves @ waves.conj().T).real.double().cpu().numpy()
+        return found
+
+    def _centred(self, level, prior, state):
+        """Have the maps vary about their means, weighted with the images, and the means be the parameters."""
+        posterior, waves = self._posterior(level, prior), state.waves.clone()
+        for j, (k, place) in enumerate(posterior.table.fields):
+            row = len(self.fluxes) + j
+            values, image = state.fields[row].double(), state.images[k].double().reshape(state.fields[row].shape)
+            mean = float((image * values).sum() / image.sum())
+            by = mean - float(posterior.means[row])
+            waves[row, 0, 0] -= by * level.grid.n_waves**0.5 / prior.amplitudes[row, 0, 0]
+            self.theta[place] = float(posterior.table.inside(torch.tensor(mean))[0])
+        return waves
+
+    def _result(self, level, prior, state, n_samples, converged):
+        posterior = self._posterior(level, prior)
+        state = posterior.state(state.waves)
+        _, fisher = posterior.gradient(state)
+        n, shape = len(self.fluxes), self.shape
+        squares, samples = 0.0, []
+        for i in range(max(self.settings.n_errors, n_samples)):
+            deviation, left, _ = posterior.draw(fisher, self.generator)
+            change = prior.fields(deviation)
+            squares = squares + change.double().cpu().numpy() ** 2
+            if i < n_samples:
+                drawn = posterior.state(state.waves + deviation)
+                samples.append((drawn.images.reshape(n, *shape).cpu().numpy(), drawn.x.reshape(-1, *shape).cpu().numpy()))
+        variance = squares / max(self.settings.n_errors, n_samples)
+        images = state.images.reshape(n, *shape).cpu().numpy()
+        by_spectra, by_means = self._of_parameters(posterior, images, state)
+        x = state.x.reshape(-1, *shape).cpu().numpy()
+        coefficients = posterior.table.coefficients(state.x)[0]
+        return SkyFit(
+            images=images,
+            image_errors=np.sqrt(images**2 * variance[:n] + by_spectra),
+            fields=posterior.table.fields,
+            maps=x,
+            map_errors=np.sqrt(variance[n:] + by_means) * posterior.table.inside(state.fields[n:])[1].cpu().numpy(),
+            undecided=variance[n:] > self.settings.known * np.array([each.deviation**2 for each in prior.spectra[n:]]).reshape(-1, 1, 1),
+            basis=posterior.table.basis.cpu().numpy(),
+            coefficients=coefficients.cpu().numpy(),
+            owners=posterior.table.owners,
+            physical=self.physical,
+            samples=tuple(samples),
+            prior=prior,
+            converged=converged,
+        )
+
+
+    def _of_parameters(self, posterior, images, state):
+        """Variances of the images, (n, ny, nx), and of the maps, (q, 1, 1), by the errors of the parameters."""
+        if self.physical is None:
+            return 0.0, np.zeros((0, 1, 1))
+        A, variance = self.physical.spectra, np.maximum(self.counts.sum(axis=1), 1.0)
+        solve = np.linalg.pinv(A.T @ (A / variance[:, np.newaxis]), hermitian=True) @ (A.T / variance)
+        by_spectra = sum(
+            np.tensordot(solve @ direction, images, 1) ** 2 for direction in self.physical.directions
+        )
+        means = []
+        for j, (_, place) in enumerate(posterior.table.fields):
+            slope = float(posterior.table.inside(posterior.means[len(self.fluxes) + j])[1])
+            means.append(self.physical.covariance[place, place] / slope**2)
+        return by_spectra, np.reshape(means, (-1, 1, 1))
+
+
+class _Level:
+    """The data on pixels that are so many times larger."""
+
+    def __init__(self, run, pitch):
+        ny, nx = (-(-side // pitch) for side in run.shape)
+        self.pitch, device = pitch, run.device
+        self.grid = FieldGrid((ny, nx), pitch, device)
+        self.longest = self.grid.longest
+        y, x = np.indices(run.shape)
+        coarse = (y // pitch) * nx + x // pitch
+        self._seen, self.blocks = [], []
+        for each in run.data:
+            index, labels = np.unique(coarse[each.kept], return_inverse=True)
+            exposure = np.ones(run.shape) if each.exposure is None else each.exposure
+            counts = each.counts if pitch == 1 else block_sums(each.counts, labels)
+            floor = None
+            if each.background is not None:
+                floor = torch.as_tensor(np.asarray(each.background.sums(labels), dtype=np.float32), device=device)
+            share = np.bincount(labels, exposure[each.kept]) / pitch**2
+            self._seen.append(
+                FieldData(
+                    torch.as_tensor(np.ascontiguousarray(counts, dtype=np.float32), device=device),
+                    None,
+                    torch.as_tensor(index, device=device),
+                    torch.as_tensor(share.astype(np.float32), device=device),
+                    floor,
+                    None if each.blur is None else each.blur(pitch, (ny, nx)),
+                )
+            )
+            # a block's share in a coarse pixel that several have goes to that of most of its pixels
+            blocks = np.zeros(len(index), dtype=int)
+            blocks[labels] = run._labels(each)
+            self.blocks.append(torch.as_tensor(blocks, device=device))
+
+    def seen(self, basis):
+        """Give the data with the vectors of the local spectra."""
+        found, first = [], 0
+        for each in self._seen:
+            last = first + len(each.counts)
+            found.append(replace(each, basis=basis[first:last]))
+            first = last
+        return found
