@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
 from astro_lpalm.forward import BackgroundCounts, ExpectedBackground, ForwardModel
-from astro_lpalm.instrument import PSF, Instrument, Response
+from astro_lpalm.instrument import PSF, BlurTerm, Instrument, Response
 
 SHAPE, M, N = (7, 9), 5, 2
 KEPT = np.ones(SHAPE, dtype=bool)
@@ -107,7 +107,7 @@ def test_tiles_make_up_the_whole(sky, background, side):
     A, S = sky
     exposure = np.linspace(0.1, 1, 63).reshape(SHAPE)
     blur = PSF(np.random.default_rng(4).random((3, 3))).on_pixels(1 * u.arcsec)
-    model = ForwardModel(KEPT, exposure, blur, background=background)
+    model = ForwardModel(KEPT, exposure, (BlurTerm(np.ones(M), None, blur),), background=background)
     whole, seen = np.zeros((M, T)), np.zeros(T, dtype=int)
     for tile in model.tiles(side, halo=1):
         part = tile.model.expected(A, S[:, tile.pixels])

@@ -277,7 +277,10 @@ def test_real_response_and_background(write, shared_data):
         ('flux = "bright"', r"simulation.flux: 'bright' is not a number of photon / \(cm2 s\), 0 or more"),
         ("psf = -1", "simulation.psf: -1 is not a FWHM in arcsec, nor the name of a file"),
         ('psf = "missing.fits"', "there is no file '.*components/missing.fits'"),
-        ('psf = "cube.fits"', "simulation.psf: '.*cube.fits' has no two-dimensional image"),
+        (
+            'psf = "cube.fits"',
+            "simulation.psf: .* 2 planes along axis 3 .*, of which the energy is not known",
+        ),
         ('psf = "small.fits"', r"psf has shape \(4, 4\), which has no pixel in the middle"),
         ('exposure_map = "small.fits"', r"exposure_map has shape \(4, 4\), but the images have \(22, 31\)"),
         ("exposure_map = 1.0", "simulation.exposure_map: 1.0 is not the name of a file"),
