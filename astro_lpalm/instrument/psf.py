@@ -105,7 +105,8 @@ class PSF:
         if self.axis is not None and not (
             isinstance(self.axis, SkyCoord) and self.axis.isscalar and self.off_axis is not None
         ):
-            msg = f"axis={self.axis!r} must be one astropy.coordinates.SkyCoord, of a psf that has off_axis angles."
+            given = " ".join(repr(self.axis).split())
+            msg = f"axis={given} must be one astropy.coordinates.SkyCoord, of a psf that has off_axis angles."
             raise ValueError(msg)
         for name, value in checked.items():
             object.__setattr__(self, name, value)

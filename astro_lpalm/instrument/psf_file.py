@@ -161,7 +161,7 @@ def _of_table(kind, hdulist):
         if unit is None:
             msg = f"the table {name} must have a column {'ENERGY' if kind == 'energy' else 'THETA'} with its unit."
             raise ValueError(msg)
-        return np.array(column.array, dtype=float).ravel() * unit
+        return np.array(tables[name].data[column.name], dtype=float).ravel() * unit
     if kind == "energy" and "EBOUNDS" in tables:
         edges = read_ebounds(tables["EBOUNDS"])
         return 0.5 * (edges[1:] + edges[:-1])
