@@ -12,7 +12,7 @@ __all__ = ["encircled_by_gaussian", "encircled_by_king", "king_image", "king_rea
 _ROUNDING = 1e-6  # pixels
 _OUTSIDE = 1e-3  # part of a King profile that may be cut off
 _MOST_CORES = 60.0  # core radii at which it is cut off at the latest
-_FINE = 4  # samples of a King profile in a core radius, at least
+_FINE = 3  # samples of a King profile in the radius of half its height, at least
 
 
 def encircled_by_gaussian(radius, sigma):
@@ -46,7 +46,8 @@ def king_image(core, slope):
     kernel : `~numpy.ndarray`, shape (side, side)
         For photons that start anywhere in their pixels, as `regridded` gives it.
     """
-    n = max(math.ceil(_FINE / core), 1)  # samples in a pixel
+    half_height = core * math.sqrt(2 ** (1 / slope) - 1)
+    n = max(math.ceil(_FINE / half_height), 1)  # samples in a pixel
     reach = king_reach(core, slope)
     half = math.ceil(n * reach)
     check_memory("number of samples of the psf's King profile", (2 * half + 1) ** 2, 32)

@@ -196,12 +196,13 @@ def test_encircled_fraction_of_a_king_profile(pixel, core, slope):
     assert cut <= half * pixel <= cut + 2 * pixel
 
 
-def test_a_king_profile_is_integrated_over_pixels():
-    fine = PSF.king(2 * u.arcsec, 1.6).on_pixels(0.2 * u.arcsec)
+@pytest.mark.parametrize(("core", "slope"), [(2, 1.6), (10, 30.0)])
+def test_a_king_profile_is_integrated_over_pixels(core, slope):
+    fine = PSF.king(core * u.arcsec, slope).on_pixels(0.2 * u.arcsec)
     image = np.random.default_rng(0).random((6, 7))
     spread = np.kron(image, np.full((15, 15), 1 / 225))
     expected = fine.blur(spread).reshape(6, 15, 7, 15).sum(axis=(1, 3))
-    found = PSF.king(2 * u.arcsec, 1.6).on_pixels(3 * u.arcsec).blur(image)
+    found = PSF.king(core * u.arcsec, slope).on_pixels(3 * u.arcsec).blur(image)
     assert_allclose(found, expected, rtol=2e-4)
 
 

@@ -60,6 +60,7 @@ def vignetting():
 
 
 KERNEL = np.array([[0, 1, 0, 0, 4], [2, 3, 0, 1, 0], [0, 0, 0, 0, 1]], dtype=float)
+WIDER = np.pad(KERNEL, ((1, 1), (0, 0)))
 OPTIONS = {
     "plain": {},
     "exposure map": {"exposure_map": vignetting()},
@@ -68,7 +69,7 @@ OPTIONS = {
     "by energy": {"psf": PSF([2, 9] * u.arcsec, energies=[1.2, 5] * u.keV)},
     "by energy and place": {
         "psf": PSF(
-            np.array([np.pad(KERNEL, ((1, 1), (0, 0))), np.eye(5)] * 2).reshape(2, 2, 5, 5),
+            np.array([WIDER, np.eye(5), np.eye(5)[::-1], WIDER.T]).reshape(2, 2, 5, 5),
             1.2 * u.arcsec,
             energies=[1.2, 5] * u.keV,
             off_axis=[2, 20] * u.arcsec,
@@ -102,7 +103,9 @@ def test_binned_events_follow_the_expected_cube(door, options):
     assert np.all(cube.wcs.pixel_to_world(*corners).separation(expected.wcs.pixel_to_world(*corners)) < 1e-6 * u.arcsec)
 
 
-@pytest.mark.parametrize("options", ["exposure map", "gaussian", "kernel", "background", "by energy"])
+@pytest.mark.parametrize(
+    "options", ["exposure map", "gaussian", "kernel", "background", "by energy", "by energy and place"]
+)
 def test_the_test_above_would_notice(options):
     with_it, without = observation("counts", **OPTIONS[options]), observation("counts")
     cube = bin_again(with_it.draw(seed=1), without.energy_edges)
