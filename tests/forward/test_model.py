@@ -191,8 +191,16 @@ def test_a_psf_that_changes_is_applied_by_energy_and_place(rng, psf):
     assert_allclose(model.expected(A, S), expected, rtol=1e-5)
     assert_allclose(np.stack(list(model.rows(A, S))), model.expected(A, S))
     assert_allclose(model.thinned(0.3).expected(A, S), 0.3 * model.expected(A, S))
+
+
+@pytest.mark.parametrize("side", [2, 3, 20])
+def test_tiles_keep_the_places_of_a_psf(rng, side):
+    where = {"energies": [1, 6] * u.keV, "off_axis": [0, 12] * u.arcsec}
+    psf = PSF(rng.random((2, 2, 3, 3)), 2 * u.arcsec, **where)
+    model = ForwardModel.of(cube(meta=fits.Header(POINTING)), Instrument(psf=psf))
+    A, S = rng.random((M, N)), 100 * rng.random((N, T))
     whole = np.zeros((M, T))
-    for tile in model.tiles(4, halo=10):
+    for tile in model.tiles(side, halo=1):
         whole[:, tile.pixels[tile.core]] = tile.model.expected(A, S[:, tile.pixels])[:, tile.core]
     assert_allclose(whole, model.expected(A, S), rtol=1e-9)
 
