@@ -131,8 +131,8 @@ def _simulate_options(command):
     command.add_argument("--counts", nargs="+", type=each, metavar="NAME=NUMBER",
                          help=f"expected counts of each component, or one number, of all ({own} 1e6)")  # fmt: skip
     command.add_argument("--flux", nargs="+", type=each, metavar="NAME=NUMBER", help="photon / (cm2 s) instead")
-    command.add_argument("--psf", type=_length_or_file, help="FWHM (arcsec), or a file with an image, of the point "
-                         f"spread function ({own} none)")  # fmt: skip
+    command.add_argument("--psf", type=_length_or_file, help="FWHM (arcsec), or a FITS file with images (of "
+                         f"energies), of the point spread function ({own} none)")  # fmt: skip
     command.add_argument("--exposure-map", type=Path, help=f"file with an image of the exposure ({own} flat)")
     command.add_argument("--background", type=float, help=f"count / s of a flat background ({own} none)")
     command.add_argument("--correlation", type=float, help=f"how alike drawn images are, from 0 to 1 ({own} 1)")

@@ -8,7 +8,7 @@ from .fit import Fit
 from .least_squares import demixing_matrix, expected_counts, floored, least_squares, weighted_inverse
 from .matrices import check_data
 from .model import ForwardModel, Tile
-from .operators import Blur, Composition, Expose, Mix, Operator, Redistribute
+from .operators import Blur, Composition, Expose, Identity, Mix, Operator, Redistribute, Sum
 
 __all__ = [
     "BackgroundCounts",
@@ -18,9 +18,11 @@ __all__ = [
     "Expose",
     "Fit",
     "ForwardModel",
+    "Identity",
     "Mix",
     "Operator",
     "Redistribute",
+    "Sum",
     "Tile",
     "background_amplitude",
     "block_sums",

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import matmul
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..cube import EventCube
-from ..instrument import Instrument
+from ..grid.sky import pointing
+from ..instrument import BlurTerm, Instrument
 from .background import ExpectedBackground
 from .counts import BackgroundCounts
-from .operators import Blur, Expose, Operator, Redistribute
+from .operators import Blur, Expose, Identity, Operator, Redistribute, Sum
 
 __all__ = ["ForwardModel", "Tile"]
 
@@ -26,15 +28,23 @@ class ForwardModel:
     with spectra A and sources S; the point spread function P, the exposure E, the response R and the background B are
     left out where there are none. Whatever compares a model with counts, or makes counts of one, asks here.
 
+    A point spread function that changes with energy and place is a sum of few blurs,
+
+    .. math:: \lambda_i = \sum_j e_{ji}\, (R A)_i\; E\,(P_j * (w_j S)) + B_i
+
+    with weights e of the energies of the data, which stand for those of the photons, and w of the places where they
+    come from. Sources are on observed pixels only, and what they send to others is lost: near the edges of an image or
+    a mask photons from beyond have no part in the model.
+
     Parameters
     ----------
     kept : `~numpy.ndarray` of bool, shape (ny, nx)
         The observed pixels, t of them, in C order the columns of matrices.
     exposure : `~numpy.ndarray`, shape (ny, nx), optional
         Relative exposure.
-    blur : object, optional
-        Point spread function on these pixels: ``blur(image)`` and its adjoint ``unblur(image)``, such as
-        `PSF.on_pixels <astro_lpalm.instrument.PSF.on_pixels>` makes.
+    blur_terms : tuple of `~astro_lpalm.instrument.BlurTerm`
+        Point spread function on these pixels, as `PSF.terms <astro_lpalm.instrument.PSF.terms>` makes it; none where
+        images are as they are. One alone holds for all energies and places, and its weights are not asked for.
     response : Operator, optional
         `Redistribute`, where spectra are of true energies.
     background : `BackgroundCounts`, optional
@@ -54,7 +64,7 @@ class ForwardModel:
 
     kept: np.ndarray
     exposure: np.ndarray | None = None
-    blur: object | None = None
+    blur_terms: tuple[BlurTerm, ...] = ()
     response: Operator | None = None
     background: BackgroundCounts | None = None
 
@@ -116,26 +126,72 @@ class ForwardModel:
         return cls(
             kept,
             exposure=None if cube.exposure is None else exposure,
-            blur=instrument.blur(cube.wcs),
+            blur_terms=instrument.blur_terms(cube.wcs, shape, cube.energy_edges, axis=pointing(cube.meta)),
             response=None if response is None else Redistribute(response),
             background=background,
         )
 
     @cached_property
-    def sky(self) -> Operator | None:
-        """What becomes of images, an `Operator` of (n, t), or None."""
-        parts = [] if self.exposure is None else [Expose(self.exposure[self.kept])]
-        parts += [] if self.blur is None else [Blur(self.blur, self.kept)]
-        return parts[0] @ parts[1] if len(parts) == 2 else parts[0] if parts else None
+    def _alike(self):
+        """Blur terms in groups that hold for the same energies."""
+        groups = {}
+        for term in self.blur_terms:
+            groups.setdefault(np.asarray(term.energies).tobytes(), []).append(term)
+        return tuple(groups.values())
+
+    @cached_property
+    def sky(self) -> tuple[Operator, ...]:
+        """What becomes of images: an operator of (n, t) for all energies, or one for each of few weights of these."""
+        exposed = [] if self.exposure is None else [Expose(self.exposure[self.kept])]
+        blurs = [[Sum(*(_blurred(term, self.kept) for term in terms))] for terms in self._alike] or [[]]
+        return tuple(reduce(matmul, [*exposed, *blur] or [Identity()]) for blur in blurs)
 
     @property
     def n_pixels(self) -> int:
         """Number t of observed pixels."""
         return int(np.count_nonzero(self.kept))
 
-    def detected(self, S: ArrayLike) -> np.ndarray:
-        """Give images as they reach the pixels: blurred and exposed, (n, t)."""
-        return np.asarray(S) if self.sky is None else self.sky.forward(S)
+    def detected(self, S: ArrayLike, A: ArrayLike | None = None) -> np.ndarray:
+        """Give images as they reach the pixels: blurred and exposed.
+
+        Parameters
+        ----------
+        S : array_like, shape (n, t)
+            Sources, at full exposure.
+        A : array_like, shape (m, n), or (m_true, n) where there is a response, optional
+            Their spectra, which are needed where the blur changes with energy.
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (n, t)
+            With such a blur, the mean over energies as they are detected.
+
+        Raises
+        ------
+        ValueError
+            If the blur changes with energy, and there are no spectra.
+        """
+        if len(self.sky) == 1:
+            return self.sky[0].forward(S)
+        if A is None:
+            msg = "the point spread function changes with energy, and images with the spectra; give these as well: A."
+            raise ValueError(msg)
+        spectra = np.maximum(self.spectra(A), 0)
+        total = spectra.sum(axis=0)
+        shares = np.where(total > 0, spectra, 1.0) / np.where(total > 0, total, len(spectra))
+        weights = [terms[0].energies @ shares for terms in self._alike]
+        return sum(each[:, np.newaxis] * sky.forward(S) for each, sky in zip(weights, self.sky))
+
+    def _seen(self, S):
+        """Images behind each operator of the sky, one below the other: (operators n, t)."""
+        return self.sky[0].forward(S) if len(self.sky) == 1 else np.concatenate([each.forward(S) for each in self.sky])
+
+    def _mixing(self, A):
+        """Spectra of these, (m, operators n)."""
+        A = self.spectra(A)
+        if len(self.sky) == 1:
+            return A
+        return np.concatenate([terms[0].energies[:, np.newaxis] * A for terms in self._alike], axis=1)
 
     def spectra(self, A: ArrayLike) -> np.ndarray:
         """Give spectra in the energy bins of the data, (m, n)."""
@@ -143,8 +199,8 @@ class ForwardModel:
 
     def rows(self, A: ArrayLike, S: ArrayLike) -> Iterator[np.ndarray]:
         """Walk through the expected counts energy by energy, (t,) each, so that a large cube's are not laid out."""
-        S = self.detected(S)
-        for energy, spectrum in enumerate(self.spectra(A)):
+        S = self._seen(S)
+        for energy, spectrum in enumerate(self._mixing(A)):
             row = spectrum @ S
             yield row if self.background is None else row + self.background[energy]
 
@@ -166,12 +222,17 @@ class ForwardModel:
 
     def adjoint(self, A: ArrayLike, Y: ArrayLike) -> np.ndarray:
         """Gradient in the sources, (n, t), of the sum of Y, (m, t), times the expected counts."""
-        back = self.spectra(A).T @ np.asarray(Y)
-        return back if self.sky is None else self.sky.adjoint(back)
+        back = self._mixing(A).T @ np.asarray(Y)
+        if len(self.sky) == 1:
+            return self.sky[0].adjoint(back)
+        return sum(sky.adjoint(part) for sky, part in zip(self.sky, np.split(back, len(self.sky))))
 
     def adjoint_spectra(self, S: ArrayLike, Y: ArrayLike) -> np.ndarray:
         """Gradient in the spectra, (m, n) or (m_true, n), of the sum of Y, (m, t), times the expected counts."""
-        back = np.asarray(Y) @ self.detected(S).T
+        back = np.asarray(Y) @ self._seen(S).T
+        if len(self.sky) > 1:
+            parts = np.split(back, len(self.sky), axis=1)
+            back = sum(terms[0].energies[:, np.newaxis] * part for terms, part in zip(self._alike, parts))
         return back if self.response is None else self.response.adjoint(back)
 
     def draw(self, A: ArrayLike, S: ArrayLike, seed: int | np.random.Generator) -> np.ndarray:
@@ -217,7 +278,8 @@ class ForwardModel:
         Returns
         -------
         ForwardModel
-            Its sources are those that reach the blocks, sums of `detected`.
+            Its sources are those that reach the blocks, sums of `detected`: where the blur changes with energy, as if
+            that were the same at all, so blocks should be large against the point spread function.
         """
         background = None if self.background is None else BackgroundCounts.of(self.background.sums(labels))
         kept = np.ones((1, int(np.max(labels)) + 1), dtype=bool)
@@ -254,9 +316,19 @@ class ForwardModel:
                     self,
                     kept=kept,
                     exposure=None if self.exposure is None else self.exposure[window],
+                    blur_terms=tuple(_part_of(term, window) for term in self.blur_terms),
                     background=None if self.background is None else self.background.of_pixels(pixels),
                 )
                 yield Tile(pixels, inside[window][kept], model)
+
+
+def _blurred(term, kept):
+    blur = Blur(term.kernel, kept)
+    return blur if term.places is None else blur @ Expose(term.places[kept])
+
+
+def _part_of(term, window):
+    return term if term.places is None else replace(term, places=term.places[window])
 
 
 @dataclass(frozen=True)

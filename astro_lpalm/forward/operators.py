@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["Blur", "Composition", "Expose", "Mix", "Operator", "Redistribute"]
+__all__ = ["Blur", "Composition", "Expose", "Identity", "Mix", "Operator", "Redistribute", "Sum"]
 
 
 class Operator(ABC):
@@ -46,6 +46,36 @@ class Composition(Operator):
     def adjoint(self, y: ArrayLike) -> np.ndarray:
         """Apply both adjoints, the outer one first."""
         return self.inner.adjoint(self.outer.adjoint(y))
+
+
+class Sum(Operator):
+    """What several operators make of the same, added up.
+
+    Parameters
+    ----------
+    *parts : Operator
+    """
+
+    def __init__(self, *parts: Operator):
+        self.parts = parts
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Apply each, and add."""
+        return sum((part.forward(x) for part in self.parts[1:]), start=self.parts[0].forward(x))
+
+    def adjoint(self, y: ArrayLike) -> np.ndarray:
+        """Apply each adjoint, and add."""
+        return sum((part.adjoint(y) for part in self.parts[1:]), start=self.parts[0].adjoint(y))
+
+
+class Identity(Operator):
+    """Nothing happens."""
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """Give an array as it is."""
+        return np.asarray(x)
+
+    adjoint = forward
 
 
 class Mix(Operator):

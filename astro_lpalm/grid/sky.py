@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
@@ -20,6 +21,7 @@ __all__ = [
     "is_structural",
     "is_upright",
     "is_wcs_card",
+    "pointing",
     "sky_cards",
     "sky_of_image",
     "square_pixels",
@@ -300,6 +302,15 @@ def square_pixels(wcs, what):
 def is_upright(wcs):
     """Tell whether a celestial WCS has square pixels with north up and east to the left."""
     return bool(np.abs(wcs.pixel_scale_matrix / proj_plane_pixel_scales(wcs)[1] - np.diag([-1, 1])).max() <= _SQUARE)
+
+
+def pointing(header, where="the cube's header"):
+    """Tell where the telescope points, RA_PNT and DEC_PNT: a `~astropy.coordinates.SkyCoord`, or None without them."""
+    place = [header_number(header, key, where) for key in ("RA_PNT", "DEC_PNT")]
+    if None in place:
+        return None
+    system = header_text(header, "RADESYS", where) or header_text(header, "RADECSYS", where)
+    return SkyCoord(*place, unit="deg", frame="fk4" if system == "FK4" else "icrs")
 
 
 def is_wcs_card(keyword):

@@ -1,11 +1,51 @@
 """What a point spread function does to images of one size of pixels: how far a photon lands from where it came from."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import toeplitz
 from scipy.signal import fftconvolve
 from scipy.special import ndtr
 
-__all__ = ["GaussianBlur", "KernelBlur"]
+__all__ = ["BlurTerm", "GaussianBlur", "KernelBlur"]
+
+
+@dataclass(frozen=True, eq=False)
+class BlurTerm:
+    """One of the few blurs that a point spread function is made of which changes with energy and place.
+
+    The photons of energy i that an image sends out arrive as the sum over all terms of
+    ``energies[i] * kernel.blur(places * image)``. For each energy and place the weights of all terms have a sum of one,
+    so that no photon is lost but over the edges.
+
+    Parameters
+    ----------
+    energies : `~numpy.ndarray`, shape (m,)
+        Weights of energy bins, of where photons are detected.
+    places : `~numpy.ndarray`, shape (ny, nx), or None
+        Weights of pixels, of where photons come from; None for ones.
+    kernel : object
+        ``blur(image)``, its adjoint ``unblur(image)``, and ``displacements(n, rng)`` of n photons, in pixels.
+
+    See Also
+    --------
+    astro_lpalm.instrument.PSF.terms
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.instrument import BlurTerm
+    >>> from astro_lpalm.instrument.blur import GaussianBlur
+    >>> term = BlurTerm(np.ones(2), None, GaussianBlur(1.0))
+    >>> term.kernel.blur(np.eye(3)).round(2)
+    array([[0.2 , 0.19, 0.11],
+           [0.19, 0.25, 0.19],
+           [0.11, 0.19, 0.2 ]])
+    """
+
+    energies: np.ndarray
+    places: np.ndarray | None
+    kernel: object
 
 
 class GaussianBlur:

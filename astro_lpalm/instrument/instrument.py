@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
 from .._files import naming
 from ._on_bins import as_response, response_on_bins
+from .blur import BlurTerm
 from .exposure import checked_exposure, open_exposure, read_exposure
 from .psf import PSF
 from .response import Response
@@ -32,7 +34,7 @@ class Instrument:
         Effective area and energy redistribution: a response, the names of an ARF and an RMF, or that of an RMF that
         holds the area.
     psf : PSF, `~astropy.units.Quantity`, array_like, str or path, optional
-        Point spread function: what `PSF` takes, or the name of a FITS image of it.
+        Point spread function: a `PSF`, what this takes as its profile, or the name of a FITS file (`PSF.read`).
     exposure : `~astropy.units.Quantity`, array_like, image HDU, str or path, optional
         Exposure map: a FITS image, which goes to a cube's pixels by its WCS, or an array on them; or one number, which
         holds for all. A time, an effective area times a time, or relative numbers without a unit.
@@ -81,9 +83,16 @@ class Instrument:
         """Give the response whose channels are energy bins; see `response_on_bins`."""
         return None if self.response is None else response_on_bins(self.response, energy_edges)
 
-    def blur(self, pixels: u.Quantity | WCS) -> object | None:
-        """Give the blur of images, by the angle that a pixel subtends or their WCS; see `PSF.on_pixels`."""
-        return None if self.psf is None else self.psf.on_pixels(pixels)
+    def blur_terms(
+        self,
+        pixels: u.Quantity | WCS,
+        shape: tuple[int, int],
+        energy_edges: u.Quantity,
+        *,
+        axis: SkyCoord | None = None,
+    ) -> tuple[BlurTerm, ...]:
+        """Give the blurs of images and their weights, none without a PSF; see `PSF.terms`."""
+        return () if self.psf is None else self.psf.terms(pixels, shape, energy_edges, axis=axis)
 
     def exposure_on(self, wcs: WCS, shape: tuple[int, int]) -> u.Quantity | None:
         """Give the exposure of each pixel of images.

@@ -14,7 +14,7 @@ from ..data import read_components_file
 from ..grid.resample import image_unit
 from ..grid.sky import celestial_cards, celestial_wcs, is_upright, square_pixels
 from ..instrument import PHA, PSF, Response
-from ..instrument.psf import image_scale
+from ..instrument.psf_file import read_psf
 from ..missions import approximate_response
 from ..missions.chandra import ACIS_CHANNEL
 from ..sources import SourceLibrary
@@ -64,8 +64,9 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
         - ``counts``: expected counts in the file's energy range, a dict by name, or the total of all, of which the
           components have shares as their images' sums are; or ``flux``, the same in photon / (cm2 s), after
           absorption. By default 1e6 counts.
-        - ``psf``: FWHM of a Gaussian (angle, arcsec), or the name of a file with an image of it, whose pixels are as
-          large as its header says, or else as those of the images.
+        - ``psf``: FWHM of a Gaussian (angle, arcsec), or the name of a file with images of it, in a layout that
+          `PSF.read <astro_lpalm.instrument.PSF.read>` knows, whose pixels are as large as its header says, or else as
+          those of the images.
         - ``exposure_map``: name of a file with an image (see `Observation`).
         - ``background``: count / s in all channels, flat in energy and on the detector, or a dict of ``rate``,
           ``spectrum`` (name of a PHA file) and ``image`` (name of a file).
@@ -334,9 +335,8 @@ class _Reader:
     def psf(self):
         value = self.get("psf")
         if isinstance(value, str | Path):
-            image, header = self.image("simulation.psf", value)
             try:
-                return PSF(image, image_scale(header))
+                return PSF(**read_psf(self.file("simulation.psf", value)))
             except ValueError as error:
                 return self.fail("simulation.psf", error)
         if value is not None and not isinstance(value, u.Quantity):

@@ -56,8 +56,9 @@ class Observation:
         one in other units (cm2 s) by its largest value.
     psf : `~astro_lpalm.instrument.PSF`, `~astropy.units.Quantity`, array_like, str or path, optional
         Point spread function; or the full width at half maximum of a Gaussian, an image of it in pixels of
-        ``pixel_scale`` with sides of an odd number of pixels, or the name of a FITS image. Photons that it takes beyond
-        the images are lost.
+        ``pixel_scale`` with sides of an odd number of pixels, or the name of a FITS file. Photons that it takes beyond
+        the images are lost. Where it changes with the angle off the optical axis and does not say where that is, it
+        is in the middle of the images.
     background : ParticleBackground, optional
     component_names : sequence of str, optional
         By default ``component_1``, ``component_2``, ...
@@ -116,7 +117,7 @@ class Observation:
         edges = as_energy_edges(energy_edges)
         self.energy_edges = snap_to_channels(edges.to_value(u.eV)) / 1e3 * u.keV
         check_images_and_spectra(images, spectra, ("energy_edges", len(edges)))
-        self.blur = instrument.blur(self.pixel_scale)
+        self.psf = instrument.psf
         self.exposure_map = relative_exposure(exposure_map, images.shape[1:], self.exposure)
         names = component_names or [f"component_{k + 1}" for k in range(len(images))]
         if len(names) != len(images):
@@ -132,13 +133,14 @@ class Observation:
         self.component_names = check_component_names(names)
         self.images, self.spectra = images, spectra / np.where(total > 0, total, 1.0)
 
-    def _forward(self, spectra):
+    def _forward(self, spectra, energy_edges):
         # What the sky is seen through, and what comes on top of it in the bins of these spectra, which are all.
         background = None
         if len(self.images) > self.n_sources:
             background = BackgroundCounts.separable(spectra[:, -1], self.images[-1].ravel())
         kept = np.ones(self.images.shape[1:], dtype=bool)
-        return ForwardModel(kept, self.exposure_map, self.blur, background=background)
+        terms = () if self.psf is None else self.psf.terms(self.wcs, kept.shape, energy_edges, axis=self.center)
+        return ForwardModel(kept, self.exposure_map, terms, background=background)
 
     def _sky(self):
         return self.images[: self.n_sources].reshape(self.n_sources, -1)
@@ -157,7 +159,8 @@ class Observation:
     def expected_images(self):
         """Give the counts expected from each component after blur and exposure map, shape (n, ny, nx)."""
         images = self.images.copy()
-        detected = self._forward(self.spectra).detected(self._sky())
+        forward = self._forward(self.spectra, self.energy_edges)
+        detected = forward.detected(self._sky(), self.spectra[:, : self.n_sources])
         images[: self.n_sources] = detected.reshape(self.n_sources, *images.shape[1:])
         return images
 
@@ -188,9 +191,9 @@ class Observation:
         cube : `~astro_lpalm.cube.EventCube`
         """
         spectra = self.expected_spectra(energy_edges)
-        data = self._forward(spectra).expected(spectra[:, : self.n_sources], self._sky())
-        data = data.reshape(-1, *self.images.shape[1:])
         edges = self.energy_edges if energy_edges is None else energy_edges
+        data = self._forward(spectra, edges).expected(spectra[:, : self.n_sources], self._sky())
+        data = data.reshape(-1, *self.images.shape[1:])
         header = fits.Header({"OBJECT": self.name, "EXPOSURE": self.exposure.to_value(u.s)})
         return EventCube(data, energy_edges=edges, wcs=self.wcs, meta=header)
 
@@ -233,9 +236,9 @@ class Observation:
             If more than 1e9 events are expected.
         """
         rows = draw_events(
-            self.images, self.spectra, self.energy_edges.to_value(u.eV), forward=self._forward(self.spectra),
-            n_sources=self.n_sources, scale=float(self.pixel_scale / SKY_PIXEL),
-            exposure=self.exposure.to_value(u.s), seed=seed,
+            self.images, self.spectra, self.energy_edges.to_value(u.eV),
+            forward=self._forward(self.spectra, self.energy_edges), n_sources=self.n_sources,
+            scale=float(self.pixel_scale / SKY_PIXEL), exposure=self.exposure.to_value(u.s), seed=seed,
         )  # fmt: skip
         return event_list(rows, center=self.center, exposure=self.exposure.to_value(u.s), name=self.name)
 

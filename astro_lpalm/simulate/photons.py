@@ -50,7 +50,7 @@ def draw_events(images, spectra, edges, *, forward, n_sources, scale, exposure, 
         If more than 1e9 events are expected.
     """
     rng = np.random.default_rng(seed)
-    blur, exposure_map = forward.blur, forward.exposure
+    exposure_map = forward.exposure
     most = 1.0 if exposure_map is None else exposure_map.max()
     expected = images.copy()
     expected[:n_sources] *= most  # and each photon is kept with the chance exposure_map / most
@@ -66,9 +66,11 @@ def draw_events(images, spectra, edges, *, forward, n_sources, scale, exposure, 
         component, pixel = np.divmod(cells[start : start + _CHUNK], n_pixels)
         y, x = (index + rng.random(len(index)) for index in np.divmod(pixel, nx))
         energy = draw_energies(component, rng)
-        if blur is not None or exposure_map is not None:
+        if forward.blur_terms or exposure_map is not None:
             is_source = component < n_sources
-            y, x, kept = _land(y, x, is_source, (ny, nx), blur, exposure_map, rng)
+            if forward.blur_terms:
+                y, x = _displaced(y, x, energy, is_source, forward.blur_terms, edges, rng)
+            y, x, kept = _land(y, x, is_source, (ny, nx), exposure_map, rng)
             y, x, energy = y[kept], x[kept], energy[kept]
         chunk = rows[n_kept : n_kept + len(x)]
         chunk["x"] = SKY_CENTER + scale * (x - nx / 2)
@@ -110,11 +112,26 @@ def _energy_drawer(spectra, edges):
     return draw
 
 
-def _land(y, x, is_source, shape, blur, exposure_map, rng):
+def _displaced(y, x, energy, is_source, terms, edges, rng):
+    """Where photons go from their places: each by one of the blurs, as likely as its weight there."""
+    if len(terms) == 1:
+        dy, dx = terms[0].kernel.displacements(len(y), rng)
+        return y + is_source * dy, x + is_source * dx
+    energy_bin = np.searchsorted(edges, energy, side="right") - 1
+    pixel = y.astype(np.intp), x.astype(np.intp)
+    chances = [term.energies[energy_bin] * (1.0 if term.places is None else term.places[pixel]) for term in terms]
+    limits = np.cumsum(chances, axis=0)
+    chosen = np.count_nonzero(limits[:-1] <= rng.random(len(y)) * limits[-1], axis=0)
+    for k, term in enumerate(terms):
+        here = np.flatnonzero((chosen == k) & is_source)
+        dy, dx = term.kernel.displacements(len(here), rng)
+        y[here] += dy
+        x[here] += dx
+    return y, x
+
+
+def _land(y, x, is_source, shape, exposure_map, rng):
     """Where photons land, and which of them are counted."""
-    if blur is not None:
-        dy, dx = blur.displacements(len(y), rng)
-        y, x = y + is_source * dy, x + is_source * dx
     kept = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
     if exposure_map is not None:
         row, column = (np.where(kept, position, 0).astype(np.intp) for position in (y, x))

@@ -1,12 +1,13 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
 from astro_lpalm.forward import BackgroundCounts, ExpectedBackground, ForwardModel
-from astro_lpalm.instrument import PSF, Instrument, Response
+from astro_lpalm.instrument import PSF, BlurTerm, Instrument, Response
 
 SHAPE, M, N = (7, 9), 5, 2
 KEPT = np.ones(SHAPE, dtype=bool)
@@ -107,7 +108,7 @@ def test_tiles_make_up_the_whole(sky, background, side):
     A, S = sky
     exposure = np.linspace(0.1, 1, 63).reshape(SHAPE)
     blur = PSF(np.random.default_rng(4).random((3, 3))).on_pixels(1 * u.arcsec)
-    model = ForwardModel(KEPT, exposure, blur, background=background)
+    model = ForwardModel(KEPT, exposure, (BlurTerm(np.ones(M), None, blur),), background=background)
     whole, seen = np.zeros((M, T)), np.zeros(T, dtype=int)
     for tile in model.tiles(side, halo=1):
         part = tile.model.expected(A, S[:, tile.pixels])
@@ -155,6 +156,72 @@ def test_of_a_cube_and_an_instrument(rng):
     folded = response.matrix.toarray().reshape(8, 5, 2).sum(axis=2).T @ A
     background = np.outer(np.arange(1.0, M + 1), relative / relative.sum())  # spread as the instrument's exposure is
     assert_allclose(model.expected(A, S), folded @ (blurred * relative) + background)
+
+
+CHANGING = {
+    "energy": PSF([2, 8] * u.arcsec, energies=[1, 6] * u.keV),
+    "angle": PSF([2, 8] * u.arcsec, off_axis=[0, 12] * u.arcsec),
+    "both": PSF([[2, 8], [4, 9]] * u.arcsec, energies=[1, 6] * u.keV, off_axis=[0, 12] * u.arcsec),
+}
+POINTING = {"RA_PNT": 350.8, "DEC_PNT": 58.8}
+
+
+@pytest.mark.parametrize("psf", CHANGING.values(), ids=CHANGING)
+def test_a_psf_that_changes_is_applied_by_energy_and_place(rng, psf):
+    exposure = np.linspace(0.1, 1, 63).reshape(SHAPE)
+    seen = cube(meta=fits.Header(POINTING), exposure=exposure)
+    model = ForwardModel.of(seen, Instrument(psf=psf), ExpectedBackground(np.arange(1.0, M + 1)))
+    assert model.blur_terms[0].kernel.sigma < model.blur_terms[-1].kernel.sigma
+    A, S = rng.random((M, N)), 100 * rng.random((N, T))
+    images = np.zeros((N, *SHAPE))
+    images[:, KEPT] = S
+    energy = np.arange(M) + 1.5
+    by_energy = {1: [np.ones(M)], 2: [(6 - energy) / 5, (energy - 1) / 5]}[1 if psf.energies is None else 2]
+    y, x = np.indices(SHAPE) - np.array([3, 4])[:, None, None]
+    off = np.minimum(2 * np.hypot(y, x) / 12, 1)
+    by_place = [np.ones(SHAPE)] if psf.off_axis is None else [1 - off, off]
+    widths = psf.profile.reshape(len(by_energy), len(by_place))
+    expected = model.background.matrix()
+    for e, row in zip(by_energy, widths):
+        for w, width in zip(by_place, row):
+            blur = PSF(width).on_pixels(2 * u.arcsec).blur
+            expected = (
+                expected + e[:, None] * (A @ np.array([blur(w * image)[KEPT] for image in images])) * exposure[KEPT]
+            )
+    assert_allclose(model.expected(A, S), expected, rtol=1e-5)
+    assert_allclose(np.stack(list(model.rows(A, S))), model.expected(A, S))
+    assert_allclose(model.thinned(0.3).expected(A, S), 0.3 * model.expected(A, S))
+
+
+@pytest.mark.parametrize("side", [2, 3, 20])
+def test_tiles_keep_the_places_of_a_psf(rng, side):
+    where = {"energies": [1, 6] * u.keV, "off_axis": [0, 12] * u.arcsec}
+    psf = PSF(rng.random((2, 2, 3, 3)), 2 * u.arcsec, **where)
+    model = ForwardModel.of(cube(meta=fits.Header(POINTING)), Instrument(psf=psf))
+    A, S = rng.random((M, N)), 100 * rng.random((N, T))
+    whole = np.zeros((M, T))
+    for tile in model.tiles(side, halo=1):
+        whole[:, tile.pixels[tile.core]] = tile.model.expected(A, S[:, tile.pixels])[:, tile.core]
+    assert_allclose(whole, model.expected(A, S), rtol=1e-9)
+
+
+def test_images_as_detected_at_all_energies(rng):
+    model = ForwardModel.of(cube(), Instrument(psf=CHANGING["energy"]))
+    A, S = rng.random((M, N)), 100 * rng.random((N, T))
+    A[:, 1] /= A[:, 1].sum()
+    for k in range(N):
+        alone = model.expected(A[:, [k]], S[[k]]).sum(axis=0)
+        assert_allclose(model.detected(S, A)[k], alone / A[:, k].sum())
+    with pytest.raises(ValueError, match="changes with energy, and images with the spectra; give these as well"):
+        model.detected(S)
+    assert np.isfinite(model.detected(S, np.zeros((M, N)))).all()
+    places = ForwardModel.of(cube(meta=fits.Header(POINTING)), Instrument(psf=CHANGING["angle"]))
+    assert_allclose(places.detected(S, A), places.detected(S))
+
+
+def test_where_the_optical_axis_is_must_be_known():
+    with pytest.raises(ValueError, match="give the optical axis, as axis= of the PSF, or as RA_PNT and DEC_PNT"):
+        ForwardModel.of(cube(), Instrument(psf=CHANGING["angle"]))
 
 
 def test_the_exposure_is_that_of_the_instrument_or_else_the_cubes():

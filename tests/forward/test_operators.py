@@ -4,8 +4,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 
-from astro_lpalm.forward import Blur, Expose, ForwardModel, Mix, Redistribute
-from astro_lpalm.instrument import PSF, Response
+from astro_lpalm.forward import Blur, Expose, ForwardModel, Identity, Mix, Redistribute, Sum
+from astro_lpalm.instrument import PSF, BlurTerm, Response
 
 KEPT = np.ones((9, 11), dtype=bool)
 KEPT[2, 3:6] = KEPT[7] = False
@@ -19,6 +19,8 @@ RESPONSE = Response(csr_array(RNG.random((4, 6))), np.arange(5) + 1.0, np.arange
 
 # Each with the number of rows that it takes.
 OPERATORS = {
+    "nothing": (Identity(), 3),
+    "sum": (Sum(Blur(IMAGE, KEPT), Expose(RNG.random(T)), Blur(GAUSSIAN, KEPT) @ Expose(RNG.random(T))), 3),
     "mix": (Mix(RNG.random((6, 3))), 3),
     "redistribute": (Redistribute(RESPONSE), 4),
     "redistribute by an array": (Redistribute(RNG.random((4, 6))), 4),
@@ -69,14 +71,42 @@ def test_a_point_becomes_the_point_spread_function():
     assert_allclose(blurred[2:7, 4:7], LOPSIDED / LOPSIDED.sum(), atol=1e-15)
 
 
-@pytest.mark.parametrize("blur", [None, GAUSSIAN, IMAGE])
+def weights(*shape):
+    """Two sets of weights, with sums of one."""
+    first = np.random.default_rng(5).random(shape)
+    return first, 1 - first
+
+
+SOFT, HARD = weights(6)  # of the channels of the response; of four energies without it
+INNER, OUTER = weights(*KEPT.shape)
+BLURS = {
+    "none": (),
+    "gaussian": [(1.0, None, GAUSSIAN)],
+    "image": [(1.0, None, IMAGE)],
+    "energies": [(SOFT, None, GAUSSIAN), (HARD, None, IMAGE)],
+    "places": [(1.0, INNER, GAUSSIAN), (1.0, OUTER, IMAGE)],
+    "both": [(SOFT, INNER, FINER), (SOFT, OUTER, IMAGE), (HARD, INNER, GAUSSIAN), (HARD, OUTER, COARSER)],
+}
+
+
+@pytest.mark.parametrize("blur", BLURS)
 @pytest.mark.parametrize("exposure", [None, RNG.random(KEPT.shape)])
 @pytest.mark.parametrize("response", [None, Redistribute(RESPONSE)])
 def test_adjoints_of_the_whole_model(blur, exposure, response):
-    model = ForwardModel(KEPT, exposure, blur, response)
+    m = 4 if response is None else 6
+    terms = tuple(BlurTerm(np.full(6, e)[:m] if np.isscalar(e) else e[:m], w, blur) for e, w, blur in BLURS[blur])
+    model = ForwardModel(KEPT, exposure, terms, response)
+    assert len(model.sky) == (2 if blur in ("energies", "both") else 1)
     rng = np.random.default_rng(3)
     A, S = rng.random((4, 2)), rng.random((2, T))
     expected = model.expected(A, S)
     Y = rng.normal(size=expected.shape)
     assert_allclose(np.vdot(model.adjoint(A, Y), S), np.vdot(Y, expected), rtol=1e-12)
     assert_allclose(np.vdot(model.adjoint_spectra(S, Y), A), np.vdot(Y, expected), rtol=1e-12)
+    by_hand = np.zeros((m, T))
+    for term in terms or [BlurTerm(np.ones(m), None, None)]:
+        places = np.ones(KEPT.shape) if term.places is None else term.places
+        images = S * places[KEPT]
+        images = images if term.kernel is None else Blur(term.kernel, KEPT).forward(images)
+        by_hand += (term.energies[:, np.newaxis] * model.spectra(A)) @ images
+    assert_allclose(expected, by_hand * (1 if exposure is None else exposure[KEPT]), rtol=1e-12, atol=1e-12)

@@ -41,8 +41,8 @@ def files(tmp_path):
 def test_everything_by_its_file(files):
     instrument = Instrument((files["a.arf"], str(files["a.rmf"])), files["psf.fits"], files["map.fits"])
     assert_allclose(instrument.response_on([1, 2, 3] * u.keV).matrix.toarray(), [[400, 0], [0, 200]])
-    assert_allclose(instrument.blur(2 * u.arcsec).kernel, np.full((3, 3), 1 / 9))
-    assert_allclose(instrument.blur(plane()).kernel, np.full((3, 3), 1 / 9))
+    assert_allclose(instrument.psf.on_pixels(2 * u.arcsec).kernel, np.full((3, 3), 1 / 9))
+    assert_allclose(instrument.blur_terms(plane(), SHAPE, [1, 2] * u.keV)[0].kernel.kernel, np.full((3, 3), 1 / 9))
     exposure = instrument.exposure_on(plane(), SHAPE)
     assert exposure.unit == u.s
     assert_allclose(exposure[:, 0].value, 2500)
@@ -61,7 +61,7 @@ def test_everything_as_it_is():
     assert instrument.response is response
     assert instrument.psf is psf
     assert_allclose(instrument.exposure_on(plane(), SHAPE).to_value(u.s), 1000 * ramp())
-    assert_allclose(Instrument(psf=1 * u.arcsec).blur(1 * u.arcsec).sigma, psf.on_pixels(1 * u.arcsec).sigma)
+    assert_allclose(Instrument(psf=1 * u.arcsec).psf.on_pixels(1 * u.arcsec).sigma, psf.on_pixels(1 * u.arcsec).sigma)
     assert_allclose(Instrument(exposure=fits.ImageHDU(ramp(), plane().to_header())).exposure_on(plane(), SHAPE), ramp())
 
 
@@ -74,7 +74,8 @@ def test_one_exposure_for_all_pixels(exposure):
 
 def test_nothing():
     instrument = Instrument()
-    assert instrument.response_on([1, 2] * u.keV) is instrument.blur(1 * u.arcsec) is None
+    assert instrument.response_on([1, 2] * u.keV) is None
+    assert instrument.blur_terms(plane(), SHAPE, [1, 2] * u.keV) == ()
     assert instrument.exposure_on(plane(), SHAPE) is None
     assert repr(instrument) == "<Instrument: no response; no PSF; no exposure>"
 

@@ -117,7 +117,11 @@ NO_SCALE = "a.fits.*no celestial WCS, nor CDELT in an angle .*; give pixel_scale
         (KERNEL, header(scale=(0.5, 0.6)), "a.fits.*must have square pixels"),
         (KERNEL[:, :4], header(), r"a.fits.*psf has shape \(3, 4\), which has no pixel in the middle"),
         (-KERNEL, header(), "a.fits.*must be finite, not negative, and not zero everywhere"),
-        (KERNEL[np.newaxis], header(), "a.fits.* has no two-dimensional image"),
+        (
+            KERNEL[np.newaxis],
+            header(),
+            "a.fits.*1 planes along axis 3 .*, of which the energy is not known",
+        ),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, image, cards, message):

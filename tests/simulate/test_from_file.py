@@ -120,6 +120,19 @@ def test_the_image_of_a_psf_has_the_pixels_that_its_header_tells(write, tmp_path
         simulate_from_file(write(), psf=tmp_path / "oblong.fits")
 
 
+def test_the_file_of_a_psf_that_changes_with_energy(write, tmp_path):
+    stack = np.zeros((2, 3, 3))
+    stack[:, 1, [0, 2]] = np.eye(2)  # a pixel to the left at low energies, and to the right at high ones
+    cards = {"CTYPE3": "ENERGY", "CUNIT3": "keV", "CRPIX3": 1, "CRVAL3": 0.01, "CDELT3": 0.01}
+    fits.writeto(tmp_path / "stack.fits", stack, fits.Header(cards))
+    fits.writeto(tmp_path / "right.fits", stack[1])
+    changing, fixed = (
+        simulate_from_file(write(), seed=3, psf=tmp_path / name)[1].images["line"].data
+        for name in ("stack.fits", "right.fits")
+    )
+    np.testing.assert_allclose(changing, fixed)
+
+
 @pytest.mark.parametrize("options", OPTIONS)
 def test_events_are_those_of_the_truth(write, options):
     simulation = SIMULATION.replace("[simulation]", f"[simulation]\n{OPTIONS[options]}")
@@ -277,7 +290,10 @@ def test_real_response_and_background(write, shared_data):
         ('flux = "bright"', r"simulation.flux: 'bright' is not a number of photon / \(cm2 s\), 0 or more"),
         ("psf = -1", "simulation.psf: -1 is not a FWHM in arcsec, nor the name of a file"),
         ('psf = "missing.fits"', "there is no file '.*components/missing.fits'"),
-        ('psf = "cube.fits"', "simulation.psf: '.*cube.fits' has no two-dimensional image"),
+        (
+            'psf = "cube.fits"',
+            "simulation.psf: .* 2 planes along axis 3 .*, of which the energy is not known",
+        ),
         ('psf = "small.fits"', r"psf has shape \(4, 4\), which has no pixel in the middle"),
         ('exposure_map = "small.fits"', r"exposure_map has shape \(4, 4\), but the images have \(22, 31\)"),
         ("exposure_map = 1.0", "simulation.exposure_map: 1.0 is not the name of a file"),
