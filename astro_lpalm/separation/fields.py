@@ -262,6 +262,11 @@ class _Fisher:
             found += self.posterior._pulled(self.state, _undetected(data, back, self.state.channels.shape))
         return found.reshape(images.shape)
 
+    def sampled(self, n):
+        """Give the matrices, (N, F, F), of about n pixels that are spread evenly over the image."""
+        local = self.local.permute(2, 0, 1)
+        return local[:: max(len(local) // n, 1)].double().cpu().numpy()
+
     def draw(self, generator):
         """Draw images whose covariance is this matrix."""
         state = self.state

@@ -105,8 +105,8 @@ class SkyFitter:
         Largest number of rounds, each with fields, prior and physical parameters, on the coarsest pixels.
     n_learned : int
         How often the prior is learned on each of the finer ones.
-    n_draws : int
-        Of the posterior, to learn the prior from.
+    n_sampled : int
+        Pixels whose precision is looked at, to learn the prior.
     n_errors : int
         Of the posterior, for errors.
     settled : float
@@ -122,8 +122,8 @@ class SkyFitter:
     mean_deviation: float = 0.3
     coarsest: int = 48
     n_rounds: int = 15
-    n_learned: int = 5
-    n_draws: int = 2
+    n_learned: int = 4
+    n_sampled: int = 1000
     n_errors: int = 8
     settled: float = 0.1
     known: float = 0.5
@@ -254,8 +254,8 @@ class _Run:
         posterior = self._posterior(level, prior)
         state = posterior.state(waves)
         _, fisher = posterior.gradient(state)
-        draws = [posterior.draw(fisher, self.generator)[0] for _ in range(self.settings.n_draws)]
-        new = prior.learned(state.waves, draws, correlated=len(self.fluxes))
+        covariances = prior.covariances(fisher.sampled(self.settings.n_sampled))
+        new = prior.learned(state.waves, covariances, correlated=len(self.fluxes))
         return new, new.white(prior.coloured(state.waves))
 
     def _in_turns(self, level, prior, state, choose):

@@ -15,7 +15,7 @@ _HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
 _CURVATURE = 1.0  # standard deviation of the change of slope, by which logarithms go, between two knots
 _RINGS = 40  # of frequencies, that a spectrum is fitted to
 _LONGEST_STEP, _LARGEST_STEP = 4.0, 4.0  # of the steps of learning: so many times longer at most, and in the logarithm
-_CORRELATION_STEP, _SHRINKAGE = 1.5, 0.02
+_SHRINKAGE = 0.02  # of correlations
 _HIGHEST_KEPT = 0.5  # cycles a pixel, of fields that go to finer pixels
 _PADDING = 1.15  # fields are periodic: of so much longer sides, opposite edges have little to do with each other
 
@@ -69,6 +69,29 @@ class PowerSpectrum:
         k = np.geomspace(self.frequencies[0], 0.5, 200)
         return float(np.sqrt(np.trapezoid(2 * np.pi * k * self.density(k), k)))
 
+    def fitted(self, k, n, density):
+        """Find the spectrum that is nearest to measured densities, by the likelihood of Whittle (1953).
+
+        Parameters
+        ----------
+        k, n, density : `~numpy.ndarray`, shape (rings,)
+            Frequencies, numbers of waves, and the mean of what they measured.
+
+        Returns
+        -------
+        PowerSpectrum
+        """
+        knots = self.weights(k)
+
+        def cost(x):
+            log_density, bend = knots @ x, np.diff(x, 2) / _CURVATURE
+            ratio = density * np.exp(-log_density)
+            slope = 0.5 * knots.T @ (n * (1 - ratio))
+            slope += np.convolve(bend, [1.0, -2.0, 1.0]) / _CURVATURE
+            return 0.5 * np.sum(n * (log_density + ratio)) + 0.5 * bend @ bend, slope
+
+        return replace(self, logarithms=minimize(cost, self.logarithms, jac=True, method="L-BFGS-B").x)
+
     def weights(self, k):
         """Of the knots in the logarithm at frequencies k: shape (*k.shape, K)."""
         log_k = np.log(self.frequencies)
@@ -119,47 +142,18 @@ class FieldGrid:
         return found
 
     @cached_property
-    def even_weights(self):
-        """The same, so that all factors in frequency have the same share, and of unit sum."""
-        found = self.weights / np.maximum(self.k, self.k[self.k > 0].min()) ** 2
-        return found / found.sum()
-
-    def at_knots(self, power, values):
-        """Average values of the waves near the knots of a power spectrum."""
-        near = power.weights(self.k)
-        near = np.maximum(near, 0.0) * self.weights[..., np.newaxis]
-        return np.tensordot(values, near, 2) / np.maximum(near.sum(axis=(0, 1)), 1e-12)
-
-    def fitted(self, power, squares):
-        """Find the spectrum of the largest likelihood (Whittle 1953) of the squares of waves, without their mean.
-
-        Parameters
-        ----------
-        power : PowerSpectrum
-            Where to begin.
-        squares : `~numpy.ndarray`, shape (Ny, Nx // 2 + 1)
-            Expected squares of the waves of the field itself.
-
-        Returns
-        -------
-        PowerSpectrum
-        """
+    def rings(self):
+        """Frequencies of rings in the Fourier plane, numbers of waves in them, and the ring of each wave."""
         edges = np.geomspace(self.k[self.k > 0].min() * 0.999, self.k.max() * 1.001, _RINGS)
-        ring = np.digitize(self.k, edges).ravel()
+        ring = np.unique(np.digitize(self.k, edges), return_inverse=True)[1].ravel()
         n = np.bincount(ring, self.weights.ravel())
-        k, mean = (np.bincount(ring, (self.weights * each).ravel()) for each in (self.k, squares))
-        there = n > 0
-        n, k, mean = n[there], k[there] / n[there], mean[there] / n[there] * self.pitch**2
-        knots = power.weights(k)
+        k = np.bincount(ring, (self.weights * self.k).ravel()) / np.maximum(n, 1)
+        return k[1:], n[1:], ring  # the mean is a ring of its own, which does not count
 
-        def cost(x):
-            log_density, bend = knots @ x, np.diff(x, 2) / _CURVATURE
-            ratio = mean * np.exp(-log_density)
-            slope = 0.5 * knots.T @ (n * (1 - ratio))
-            slope += np.convolve(bend, [1.0, -2.0, 1.0]) / _CURVATURE
-            return 0.5 * np.sum(n * (log_density + ratio)) + 0.5 * bend @ bend, slope
-
-        return replace(power, logarithms=minimize(cost, power.logarithms, jac=True, method="L-BFGS-B").x)
+    def ring_means(self, values):
+        """Average values of waves, (Ny, Nx // 2 + 1) or flat, over the rings."""
+        _, n, ring = self.rings
+        return np.bincount(ring, self.weights.ravel() * np.ravel(values))[1:] / n
 
     def draw(self, n, generator):
         """Draw the coefficients of n fields of white noise."""
@@ -241,7 +235,28 @@ class FieldPrior:
         new = other.grid.k > _HIGHEST_KEPT / self.grid.pitch  # scales that the coarser pixels tell nothing of
         return other.white(torch.where(torch.as_tensor(new, device=found.device), 0.0, found))
 
-    def learned(self, waves, deviations, correlated=0):
+    def covariances(self, precisions):
+        """Approximate the posterior covariances of waves, at the rings of frequencies, in units of the prior's.
+
+        Where the precision of the data changes slowly, waves of each place are known as if it were the same everywhere.
+
+        Parameters
+        ----------
+        precisions : array_like, shape (N, F, F)
+            Fisher matrices of the fields in some pixels.
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (rings, F, F)
+            Averages over these pixels, of fields of unit variance.
+        """
+        k = self.grid.rings[0]
+        size = np.stack([np.sqrt(each.density(k)) / self.grid.pitch for each in self.spectra], axis=1)  # (rings, F)
+        precisions, inverse = np.asarray(precisions, dtype=float), np.linalg.inv(self.correlation)
+        found = [np.linalg.inv(inverse + np.outer(each, each) * precisions).mean(axis=0) for each in size]
+        return np.array(found)
+
+    def learned(self, waves, covariances, correlated=0):
         """Find the prior that is most likely, by a step of expectation and maximization.
 
         Where the data say little of a scale such steps are short; they are lengthened in proportion (MacKay 1992,
@@ -251,8 +266,8 @@ class FieldPrior:
         ----------
         waves : `torch.Tensor`
             White noise, at the maximum of the posterior.
-        deviations : sequence of `torch.Tensor`
-            Draws of the posterior about it.
+        covariances : `~numpy.ndarray`, shape (rings, F, F)
+            See `covariances`.
         correlated : int
             So many fields, the first ones, may be correlated.
 
@@ -261,34 +276,31 @@ class FieldPrior:
         FieldPrior
         """
         grid = self.grid
-        most, spread = self._mixed(self.factor, waves), [self._mixed(self.factor, each) for each in deviations]
-        amplitudes = self.amplitudes.cpu().numpy() ** 2
-        variance = sum(_squares(each) for each in spread) / len(spread)  # in units of the prior's
+        k, n, _ = grid.rings
+        unit = self._mixed(self.factor, waves).reshape(len(waves), -1).cpu().numpy()
         spectra = []
-        for power, size, here, left in zip(self.spectra, amplitudes, _squares(most), variance):
-            there = grid.fitted(power, size * (here + left))
-            known = 1.0 - grid.at_knots(power, left)
+        for i, power in enumerate(self.spectra):
+            left = covariances[:, i, i]
+            squares = grid.ring_means(unit[i].real ** 2 + unit[i].imag ** 2)
+            knots = power.weights(k)
+            there = power.fitted(k, n, power.density(k) * (squares + left))
+            near = np.maximum(knots, 0.0) * n[:, np.newaxis]
+            known = 1.0 - (near * left[:, np.newaxis]).sum(axis=0) / np.maximum(near.sum(axis=0), 1e-12)
             step = (there.logarithms - power.logarithms) / np.clip(known, 1 / _LONGEST_STEP, 1.0)
             spectra.append(replace(power, logarithms=power.logarithms + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)))
         correlation = self.correlation.copy()
         if correlated > 1:
-            weight = torch.as_tensor(grid.even_weights, dtype=torch.float32, device=grid.device)
             own = slice(0, correlated)
-            products = _products(most[own], weight)
-            products += sum(_products(each[own], weight) for each in spread) / len(spread)
-            found = _normalized(products)
-            found = correlation[own, own] + _CORRELATION_STEP * (found - correlation[own, own])
+            weight = np.gradient(np.log(k)) / np.log(k[-1] / k[0])  # all factors in frequency have the same
+            products = np.array(
+                [
+                    [grid.ring_means((unit[i] * unit[j].conj()).real) for j in range(correlated)]
+                    for i in range(correlated)
+                ]
+            )
+            found = _normalized(np.tensordot(products + covariances[:, own, own].transpose(1, 2, 0), weight, 1))
             correlation[own, own] = _normalized((1 - _SHRINKAGE) * found + _SHRINKAGE * np.eye(correlated))
         return FieldPrior(grid, spectra, correlation)
-
-
-def _squares(waves):
-    return (waves.real**2 + waves.imag**2).cpu().numpy().astype(float)
-
-
-def _products(waves, weight):
-    flat = waves.reshape(len(waves), -1)
-    return ((flat * weight.reshape(-1)) @ flat.conj().T).real.cpu().numpy().astype(float)
 
 
 def _normalized(matrix):
