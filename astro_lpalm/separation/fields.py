@@ -262,10 +262,14 @@ class _Fisher:
             found += self.posterior._pulled(self.state, _undetected(data, back, self.state.channels.shape))
         return found.reshape(images.shape)
 
-    def sampled(self, n):
-        """Give the matrices, (N, F, F), of about n pixels that are spread evenly over the image."""
-        local = self.local.permute(2, 0, 1)
-        return local[:: max(len(local) // n, 1)].double().cpu().numpy()
+    def lattice(self, largest):
+        """Give the matrices, averaged over squares of pixels, (F, F, ly, lx), at most so many along a side."""
+        F, _, ny, nx = len(self.local), *self.state.fields.shape[-3:]
+        step = -(-max(ny, nx) // largest)
+        local = self.local.reshape(1, F * F, ny, nx)
+        # squares at the far edges have what is left
+        pooled = torch.nn.functional.avg_pool2d(local, step, ceil_mode=True, count_include_pad=False)
+        return pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy()
 
     def draw(self, generator):
         """Draw images whose covariance is this matrix."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from scipy.ndimage import zoom
 
 from ..forward import BackgroundCounts, block_sums
 from ..sources import FieldGrid, FieldPrior, PowerSpectrum
@@ -105,10 +106,8 @@ class SkyFitter:
         Largest number of rounds, each with fields, prior and physical parameters, on the coarsest pixels.
     n_learned : int
         How often the prior is learned on each of the finer ones.
-    n_sampled : int
-        Pixels whose precision is looked at, to learn the prior.
-    n_errors : int
-        Of the posterior, for errors.
+    lattice : int
+        Squares along the longer side, for which the precision of the data is looked at.
     settled : float
         Rounds end when no flux changes by more than this part of its error.
     known : float
@@ -123,8 +122,7 @@ class SkyFitter:
     coarsest: int = 48
     n_rounds: int = 15
     n_learned: int = 4
-    n_sampled: int = 1000
-    n_errors: int = 8
+    lattice: int = 48
     settled: float = 0.1
     known: float = 0.5
     seed: int = 0
@@ -254,7 +252,7 @@ class _Run:
         posterior = self._posterior(level, prior)
         state = posterior.state(waves)
         _, fisher = posterior.gradient(state)
-        covariances = prior.covariances(fisher.sampled(self.settings.n_sampled))
+        covariances, _ = prior.covariances(fisher.lattice(self.settings.lattice))
         new = prior.learned(state.waves, covariances, correlated=len(self.fluxes))
         return new, new.white(prior.coloured(state.waves))
 
@@ -381,15 +379,13 @@ class _Run:
         state = posterior.state(state.waves)
         _, fisher = posterior.gradient(state)
         n, shape = len(self.fluxes), self.shape
-        squares, samples = 0.0, []
-        for i in range(max(self.settings.n_errors, n_samples)):
+        samples = []
+        for _ in range(n_samples):
             deviation, left, _ = posterior.draw(fisher, self.generator)
-            change = prior.fields(deviation)
-            squares = squares + change.double().cpu().numpy() ** 2
-            if i < n_samples:
-                drawn = posterior.state(state.waves + deviation)
-                samples.append((drawn.images.reshape(n, *shape).cpu().numpy(), drawn.x.reshape(-1, *shape).cpu().numpy()))
-        variance = squares / max(self.settings.n_errors, n_samples)
+            drawn = posterior.state(state.waves + deviation)
+            samples.append((drawn.images.reshape(n, *shape).cpu().numpy(), drawn.x.reshape(-1, *shape).cpu().numpy()))
+        variance = prior.covariances(fisher.lattice(2 * self.settings.lattice))[1]
+        variance = zoom(variance, (1, shape[0] / variance.shape[1], shape[1] / variance.shape[2]), order=1, mode="nearest", grid_mode=True)
         images = state.images.reshape(n, *shape).cpu().numpy()
         by_spectra, by_means = self._of_parameters(posterior, images, state)
         x = state.x.reshape(-1, *shape).cpu().numpy()

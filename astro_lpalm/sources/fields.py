@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 
 __all__ = ["FieldGrid", "FieldPrior", "PowerSpectrum"]
@@ -15,6 +16,7 @@ _HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
 _CURVATURE = 1.0  # standard deviation of the change of slope, by which logarithms go, between two knots
 _RINGS = 40  # of frequencies, that a spectrum is fitted to
 _LONGEST_STEP, _LARGEST_STEP = 4.0, 4.0  # of the steps of learning: so many times longer at most, and in the logarithm
+_REACH = 0.05  # wavelengths, over which the precision of the data is averaged
 _SHRINKAGE = 0.02  # of correlations
 _HIGHEST_KEPT = 0.5  # cycles a pixel, of fields that go to finer pixels
 _PADDING = 1.15  # fields are periodic: of so much longer sides, opposite edges have little to do with each other
@@ -236,25 +238,47 @@ class FieldPrior:
         return other.white(torch.where(torch.as_tensor(new, device=found.device), 0.0, found))
 
     def covariances(self, precisions):
-        """Approximate the posterior covariances of waves, at the rings of frequencies, in units of the prior's.
+        """Approximate the posterior covariances of the fields.
 
-        Where the precision of the data changes slowly, waves of each place are known as if it were the same everywhere.
+        Waves of each place are known as if the data were everywhere as precise as they are there, on average over the
+        length of the wave.
 
         Parameters
         ----------
-        precisions : array_like, shape (N, F, F)
-            Fisher matrices of the fields in some pixels.
+        precisions : array_like, shape (F, F, ly, lx)
+            Fisher matrices of the fields in a pixel, on a lattice over the image.
 
         Returns
         -------
-        `~numpy.ndarray`, shape (rings, F, F)
-            Averages over these pixels, of fields of unit variance.
+        by_ring : `~numpy.ndarray`, shape (rings, F, F)
+            Of the waves at the rings of frequencies, averaged over the image, for fields of unit variance.
+        variances : `~numpy.ndarray`, shape (F, ly, lx)
+            Of the fields.
         """
-        k = self.grid.rings[0]
+        precisions = np.asarray(precisions, dtype=float)
+        step = self.grid.shape[0] / precisions.shape[2], self.grid.shape[1] / precisions.shape[3]
+        k, n, _ = self.grid.rings
         size = np.stack([np.sqrt(each.density(k)) / self.grid.pitch for each in self.spectra], axis=1)  # (rings, F)
-        precisions, inverse = np.asarray(precisions, dtype=float), np.linalg.inv(self.correlation)
-        found = [np.linalg.inv(inverse + np.outer(each, each) * precisions).mean(axis=0) for each in size]
-        return np.array(found)
+        inverse, by_ring = np.linalg.inv(self.correlation), []
+        mean = np.array([each.mean_deviation for each in self.spectra]) * np.sqrt(self.grid.n_waves)
+        variances = self._known(inverse, mean, precisions.mean(axis=(2, 3), keepdims=True))[1]
+        variances = np.broadcast_to(variances / self.grid.n_waves, (len(self), *precisions.shape[2:])).copy()
+        for frequency, number, each in zip(k * self.grid.pitch, n, size):
+            width = [_REACH / frequency / side for side in step]
+            smooth = gaussian_filter(precisions, width, axes=(2, 3), mode="nearest", truncate=2.5)
+            known, variance = self._known(inverse, each, smooth)
+            by_ring.append(known)
+            variances += number / self.grid.n_waves * variance
+        return np.array(by_ring), variances
+
+    @staticmethod
+    def _known(inverse, size, precisions):
+        """Mean covariance of unit fields, and the variances of fields of this size, where the data have precisions."""
+        F, _, *shape = precisions.shape
+        inner = inverse + np.outer(size, size) * np.moveaxis(precisions.reshape(F, F, -1), 2, 0)
+        found = np.linalg.inv(inner)
+        variances = size[:, np.newaxis] ** 2 * np.diagonal(found, axis1=1, axis2=2).T
+        return found.mean(axis=0), variances.reshape(F, *shape)
 
     def learned(self, waves, covariances, correlated=0):
         """Find the prior that is most likely, by a step of expectation and maximization.
