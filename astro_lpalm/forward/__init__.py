@@ -6,6 +6,7 @@ from .blocks import count_blocks
 from .counts import BackgroundCounts, block_sums
 from .fit import Fit
 from .least_squares import demixing_matrix, expected_counts, floored, least_squares, weighted_inverse
+from .local import LocalSpectra
 from .matrices import check_data
 from .model import ForwardModel, Tile
 from .operators import Blur, Composition, Expose, Mix, Operator, Redistribute
@@ -18,6 +19,7 @@ __all__ = [
     "Expose",
     "Fit",
     "ForwardModel",
+    "LocalSpectra",
     "Mix",
     "Operator",
     "Redistribute",
