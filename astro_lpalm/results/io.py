@@ -26,6 +26,12 @@ class SeparationIO:
         a background as BACKGROUND_MODEL (energy, y, x).
         Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.
 
+        Smooth images are named after the components and _SMOOTH, their errors _SMOOTH_ERR. A map of a parameter is
+        named after component and parameter, such as THERMAL_KT, in the parameter's unit, and its errors THERMAL_KT_ERR.
+        It is NaN where the data say nothing of the parameter; what was assumed there is in THERMAL_KT_PRIOR. Spectra
+        that differ from pixel to pixel are the combinations of the spectra in the table LOCAL_BASIS, each with its
+        component, that the image LOCAL_COEFFICIENTS (basis spectrum, y, x) has.
+
         Parameters
         ----------
         path : str or `os.PathLike`
