@@ -21,8 +21,8 @@ def with_maps(result, parameters=(("thermal", "kT", "keV"), ("thermal", "velocit
     smooth = np.stack([gaussian_filter(np.nan_to_num(plane), 1)[~cube.pixel_mask] for plane in cube.image_of(images)])
     maps = []
     for number, (component, parameter, unit) in enumerate(parameters):
-        values = 0.7 + 0.1 * across if unit == "keV" else 1000 * across
+        values = {"keV": 0.7 + 0.2 * across, "": 2.3 + 0.5 * across}.get(unit, 1000 * across)
         undecided = y < 2 if number == 0 else np.zeros(t, dtype=bool)
-        maps.append(ParameterMap(component, parameter, unit, values, 0.1 + np.abs(0.05 * values), undecided))
+        maps.append(ParameterMap(component, parameter, unit, values, 0.02 + np.abs(0.05 * values), undecided))
     given = {"background": result.background, "local": local, "smooth": (smooth, np.sqrt(smooth)), "maps": maps}
     return Separation(cube, result.mixing, result.sources, result.names, **given)
