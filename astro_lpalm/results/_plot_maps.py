@@ -75,13 +75,8 @@ def _draw_map(axes, found, name, brightness, *, outer, size):
     if decided.any():
         typical = f"{np.median(errors[decided]):.2g}"
         details = f"(median error {typical})", f"(± {typical})"
-    title(
-        axes,
-        size,
-        name,
-        details,
-        u.Unit(scale * found.unit).to_string("unicode").removeprefix("1\N{MULTIPLICATION SIGN}"),
-    )
+    unit = u.Unit(scale * found.unit).to_string("unicode")
+    title(axes, size, name, details, unit.removeprefix("1\N{MULTIPLICATION SIGN}"))
     label_sky(axes, **outer)
     color_bar(axes, drawn, size, even_ticks)
 
@@ -91,8 +86,9 @@ def _colors(values, errors):
     if not values.size:
         return "viridis", Normalize(0, 1)
     low, high = np.percentile(values, _PERCENTILES)
+    typical = np.median(errors)
     if min(-low, high) > _BOTH_SIGNS * max(-low, high):
-        reach = max(-low, high)
+        reach = max(-low, high, typical)
         return "RdBu_r", Normalize(-reach, reach)
-    middle, half = (low + high) / 2, max((high - low) / 2, np.median(errors), 1e-6 * abs(low + high))
+    middle, half = (low + high) / 2, max((high - low) / 2, typical, 1e-6 * abs(low + high))
     return "viridis", Normalize(middle - half, middle + (half or 1))

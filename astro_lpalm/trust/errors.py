@@ -131,7 +131,8 @@ def photon_noise(fit):
     Parameters
     ----------
     fit : `~astro_lpalm.forward.Fit`
-        With local spectra, images are those that `LocalSpectra.least_squares` makes, with the weights of the field.
+        With local spectra, images are those of `~astro_lpalm.forward.LocalSpectra.least_squares`, with the weights of
+        the field.
 
     Returns
     -------
@@ -290,7 +291,8 @@ def reduced_chi_square(fit):
     Parameters
     ----------
     fit : `~astro_lpalm.forward.Fit`
-        With local spectra, residuals are what these leave, and images of `LocalSpectra.least_squares` take up of them.
+        With local spectra, residuals are what these leave, where images are those of
+        `~astro_lpalm.forward.LocalSpectra.least_squares`.
 
     Returns
     -------

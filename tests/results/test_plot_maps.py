@@ -108,6 +108,8 @@ def test_noise_does_not_fill_the_colours(make_separation):
     drawn = panels(with_map(make_separation(), np.linspace(1, 1.01, 88), np.full(88, 0.5)).plot(kind="maps"))
     norm = drawn["thermal kT"].images[0].norm
     assert norm.vmax - norm.vmin == pytest.approx(1.0)
+    drawn = panels(with_map(make_separation(), np.linspace(-1, 1, 88), np.full(88, 9.0)).plot(kind="maps"))
+    assert drawn["thermal kT"].images[0].norm.vmax == 9
 
 
 @pytest.mark.parametrize("scale", [2e11, 3e-7])
