@@ -2,10 +2,10 @@
 
 import re
 
-__all__ = ["check_component_names"]
+__all__ = ["RESERVED_NAMES", "check_component_names"]
 
 # Names that are already taken by an extension or a column of the files.
-_RESERVED_NAMES = (
+RESERVED_NAMES = (
     "PRIMARY",
     "SPECTRA",
     "MIXING",
@@ -14,6 +14,10 @@ _RESERVED_NAMES = (
     "DIAGNOSTICS",
     "EXPOSURE",
     "BACKGROUND_MODEL",
+    "COVARIANCE",
+    "PARAMETERS",
+    "LOCAL_BASIS",
+    "LOCAL_COEFFICIENTS",
     "ENERGY_LO",
     "ENERGY_HI",
     "DATA",
@@ -50,10 +54,10 @@ def check_component_names(names):
                 "and underscores, a letter first."
             )
             raise ValueError(msg)
-        if name.upper() in _RESERVED_NAMES or name.upper().endswith(("_FLUX", "_ERR")):
+        if name.upper() in RESERVED_NAMES or name.upper().endswith(("_FLUX", "_ERR", "_SMOOTH")):
             msg = (
-                f"component name {name!r} is taken by a part of the file; the names not to use are {_RESERVED_NAMES} "
-                "and those that end in _FLUX or _ERR."
+                f"component name {name!r} is taken by a part of the file; the names not to use are {RESERVED_NAMES} "
+                "and those that end in _FLUX, _ERR or _SMOOTH."
             )
             raise ValueError(msg)
     if len({name.upper() for name in names}) < len(names):

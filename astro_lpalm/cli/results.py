@@ -26,15 +26,17 @@ def _plot(options):
     else:
         from ..results import Separation
 
-        how = {"panels": options.panels, "width": options.width}
+        how = {"kind": options.kind, "panels": options.panels, "width": options.width}
         Separation.read(options.file).plot(options.output, overwrite=options.overwrite, **how)
 
 
 def _plot_options(command):
     command.add_argument("file", help="file that 'separate' or 'train' wrote")
     add_output(command, "picture to write, such as components.png")
+    command.add_argument("--kind", choices=("summary", "maps"), default="summary",
+                         help="of components: a summary (default), or smooth images and parameter maps")  # fmt: skip
     command.add_argument("--panels", nargs="+", choices=("images", "composite", "misfit", "spectra", "parameters"),
-                         help="what to draw of components (default: all)", metavar="PANEL")  # fmt: skip
+                         help="what to draw of the summary (default: all)", metavar="PANEL")  # fmt: skip
     command.add_argument("--width", type=quantity(u.mm), default=180 * u.mm,
                          help="of the figure (mm; default: 180, a journal's page; a column has 88)")  # fmt: skip
 

@@ -6,6 +6,7 @@ from .blocks import count_blocks
 from .counts import BackgroundCounts, block_sums
 from .fit import Fit
 from .least_squares import demixing_matrix, expected_counts, floored, least_squares, weighted_inverse
+from .local import LocalSpectra
 from .matrices import check_data
 from .model import ForwardModel, Tile
 from .operators import Blur, Composition, Expose, Identity, Mix, Operator, Redistribute, Sum
@@ -19,6 +20,7 @@ __all__ = [
     "Fit",
     "ForwardModel",
     "Identity",
+    "LocalSpectra",
     "Mix",
     "Operator",
     "Redistribute",

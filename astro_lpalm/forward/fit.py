@@ -8,6 +8,7 @@ import numpy as np
 
 from ..cube import EventCube
 from .least_squares import demixing_matrix, expected_counts
+from .local import LocalSpectra
 from .model import ForwardModel
 
 __all__ = ["Fit"]
@@ -27,17 +28,36 @@ class Fit:
         The spectrum of each component, in the cube's energy bins.
     images : `~numpy.ndarray`, shape (n, t)
         How much of each spectrum reaches each pixel: the counts detected are ``mixing @ images`` and the background.
+    local : `LocalSpectra`, optional
+        Spectra that differ from pixel to pixel. What is expected then has these, with as many counts of each component
+        in each pixel as there are with the spectra of ``mixing``, which are those of the field.
     """
 
     cube: EventCube
     forward: ForwardModel
     mixing: np.ndarray
     images: np.ndarray
+    local: LocalSpectra | None = None
+
+    @property
+    def component_counts(self) -> np.ndarray:
+        """Counts of each component in each pixel, summed over the energies, (n, t)."""
+        return self.images * self.mixing.sum(axis=0)[:, np.newaxis]
+
+    def component_spectra(self, pixels: slice | np.ndarray = np.s_[:]) -> np.ndarray:
+        """Sum the counts of each component over the pixels, or some of them, at each energy, (m, n)."""
+        if self.local is None:
+            return self.mixing * self.images[:, pixels].sum(axis=1)
+        return self.local.of_pixels(pixels).totals(self.component_counts[:, pixels])
 
     def rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Walk through data and expected counts energy by energy, (t,) each: a cube may be large."""
-        detected = ForwardModel(self.forward.kept, background=self.forward.background)
-        for plane, expected in zip(self.cube.data, detected.rows(self.mixing, self.images)):
+        background = self.forward.background
+        if self.local is None:
+            rows = ForwardModel(self.forward.kept, background=background).rows(self.mixing, self.images)
+        else:
+            rows = self.local.expected_rows(self.component_counts, background)
+        for plane, expected in zip(self.cube.data, rows):
             yield plane[self.forward.kept], expected
 
     def expected(self) -> np.ndarray:
@@ -46,7 +66,7 @@ class Fit:
 
     def expected_spectrum(self) -> np.ndarray:
         """Sum the expected counts of each energy, (m,)."""
-        total = self.mixing @ self.images.sum(axis=1)
+        total = self.component_spectra().sum(axis=1)
         return total if self.forward.background is None else total + self.forward.background.spectrum()
 
     @cached_property
@@ -56,11 +76,17 @@ class Fit:
 
     @cached_property
     def variance(self) -> np.ndarray:
-        """What least squares weighs the energies with: the counts that can be expected of the field, (m,)."""
+        """What least squares weighs the energies with: the counts that can be expected of the field, (m,).
+
+        With the spectra of ``mixing``, even where there are local ones.
+        """
         background = 0.0 if self.forward.background is None else self.forward.background.spectrum()
         return expected_counts(self.mixing, self.counts, background)
 
     @cached_property
     def demixing(self) -> np.ndarray:
-        """The matrix, (n, m), that makes images of counts by weighted least squares."""
+        """The matrix, (n, m), that makes images of counts by weighted least squares.
+
+        It is that of the spectra of ``mixing``; with local ones, `LocalSpectra.least_squares` makes images.
+        """
         return demixing_matrix(self.mixing, self.variance)

@@ -1,7 +1,8 @@
-"""What a separation gives: component images and spectra, residuals, diagnostics, their files and their figure."""
+"""What a separation gives: images, spectra and maps of components, residuals, diagnostics, files and figures."""
 
 from ._parameters import component_exposures, parameter_table
 from ._pha import pha_files
+from .maps import ParameterMap
 from .separation import Separation
 
-__all__ = ["Separation", "component_exposures", "parameter_table", "pha_files"]
+__all__ = ["ParameterMap", "Separation", "component_exposures", "parameter_table", "pha_files"]

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 
-from ..forward import BackgroundCounts
+from ..forward import BackgroundCounts, LocalSpectra
 
-__all__ = ["valid_background", "valid_deviations", "valid_matrix", "valid_meta"]
+__all__ = ["valid_background", "valid_deviations", "valid_local", "valid_matrix", "valid_meta"]
 
 
 def valid_matrix(what, values, shape, meaning):
@@ -31,6 +31,16 @@ def valid_background(background, shape):
         msg = "background has values that are NaN or infinite; expected finite ones."
         raise ValueError(msg)
     return background
+
+
+def valid_local(local, shape):
+    if not isinstance(local, LocalSpectra):
+        msg = f"local must be LocalSpectra, not {type(local).__name__}; see astro_lpalm.forward.LocalSpectra."
+        raise TypeError(msg)
+    if local.shape != shape:
+        msg = f"local has shape {local.shape}; expected {shape}, (energies of the cube, names, unmasked pixels)."
+        raise ValueError(msg)
+    return local
 
 
 def valid_deviations(what, values, shape):

@@ -11,8 +11,10 @@ from .. import __version__
 from .._files import open_fits, write_fits
 from ..cube import EventCube
 from ..cube.images import exposure_hdu
+from ..forward import LocalSpectra
 from ..grid import ebounds_hdu
 from ._parameters import with_formats
+from .maps import ParameterMap
 
 __all__ = ["observation_cards", "provenance_cards", "read_separation", "write_separation"]
 
@@ -90,6 +92,7 @@ def _to_hdulist(separation):
         for name, image in separation.flux_images.items():
             images.append(_image_hdu(f"{name}_FLUX", image.data, celestial, image.unit))
         images.append(exposure_hdu(separation.cube))
+    images += _smooth_hdus(separation, celestial) + _map_hdus(separation, celestial)
     spectral = separation.cube.to_hdulist()[0].header
     cubes = [_image_hdu("RESIDUAL", separation.residuals.data, spectral)]
     if separation.background is not None:
@@ -110,6 +113,8 @@ def _to_hdulist(separation):
         covariance = fits.ImageHDU(np.array([*separation.covariance.values()]), name="COVARIANCE")
         covariance.header["BUNIT"] = ("ct2", "of the counts in SPECTRA")
         cubes.insert(0, covariance)
+    if separation.local is not None:
+        cubes += _local_hdus(separation, celestial)
 
     return fits.HDUList(
         [
@@ -122,6 +127,41 @@ def _to_hdulist(separation):
             *(tables[name] for name in ("PARAMETERS", "DIAGNOSTICS") if name in tables),
         ]
     )
+
+
+def _smooth_hdus(separation, celestial):
+    hdus = []
+    for name, image in (separation.smooth_images or {}).items():
+        hdus.append(_image_hdu(f"{name}_SMOOTH", image.data, celestial))
+        hdus.append(_image_hdu(f"{name}_SMOOTH_ERR", image.uncertainty.array, celestial))
+    return hdus
+
+
+def _map_hdus(separation, celestial):
+    """Make images of maps and errors; what the data do not decide has its own, lest it be taken for measured."""
+    hdus = []
+    for component, maps in separation.parameter_maps.items():
+        for parameter, found in maps.items():
+            planes = {"": np.where(found.mask, np.nan, found.data), "_ERR": found.uncertainty.array}
+            if (found.mask & ~separation.cube.pixel_mask).any():
+                planes["_PRIOR"] = np.where(found.mask, found.data, np.nan)
+            for kind, plane in planes.items():
+                hdus.append(_image_hdu(f"{component}_{parameter}{kind}", plane, celestial, found.unit))
+            hdus[-len(planes)].header["COMPNAME"] = (component, "component")
+            hdus[-len(planes)].header["PARNAME"] = (parameter, "its parameter, of which this is a map")
+    return hdus
+
+
+def _local_hdus(separation, celestial):
+    """Make the image and the table of local spectra: what is in each pixel's, and the basis with its owners."""
+    local = separation.local
+    coefficients = fits.ImageHDU(
+        separation.cube.image_of(local.coefficients).astype(np.float32), celestial, name="LOCAL_COEFFICIENTS"
+    )
+    owners = [separation.names[k] for k in local.owners]
+    basis = fits.table_to_hdu(Table({"component": owners, "spectrum": local.basis.T}))
+    basis.name = "LOCAL_BASIS"
+    return [coefficients, basis]
 
 
 def _without_meta(table):
@@ -172,8 +212,10 @@ def _from_hdulist(hdulist):
     # An image is its source times the sum of its spectrum; a spectrum of zeros leaves nothing to divide.
     sums = mixing.sum(axis=0)
     sources = images[:, ~mask] / np.where(sums == 0, 1, sums)[:, np.newaxis]
+    local = _read_local(hdulist, names, mask)
     data = np.zeros(residual.shape)
-    data[:, ~mask] = mixing @ sources + residual[:, ~mask]
+    data[:, ~mask] = mixing @ sources if local is None else local.expected(images[:, ~mask])
+    data[:, ~mask] += residual[:, ~mask]
     background = None
     if "BACKGROUND_MODEL" in hdulist:
         background = np.array(hdulist["BACKGROUND_MODEL"].data, dtype=float)[:, ~mask]
@@ -199,8 +241,40 @@ def _from_hdulist(hdulist):
         "diagnostics": diagnostics,
         "header": header,
         "background": background,
+        "local": local,
+        "smooth": _read_smooth(hdulist, names, mask),
+        "maps": _read_maps(hdulist, mask),
         **_read_uncertainty(hdulist, names, mask),
     }
+
+
+def _read_local(hdulist, names, mask):
+    if "LOCAL_BASIS" not in hdulist:
+        return None
+    basis = Table.read(hdulist["LOCAL_BASIS"], character_as_bytes=False)
+    owners = np.array([names.index(name) for name in basis["component"]])
+    coefficients = np.array(hdulist["LOCAL_COEFFICIENTS"].data, dtype=np.float32)[:, ~mask]
+    return LocalSpectra(np.array(basis["spectrum"], dtype=float).T, coefficients, owners)
+
+
+def _read_smooth(hdulist, names, mask):
+    if f"{names[0]}_SMOOTH" not in hdulist:
+        return None
+    return [[hdulist[f"{name}_SMOOTH{kind}"].data[~mask] for name in names] for kind in ("", "_ERR")]
+
+
+def _read_maps(hdulist, mask):
+    maps = []
+    for hdu in hdulist:
+        if "PARNAME" in hdu.header:
+            values = np.array(hdu.data, dtype=float)[~mask]
+            undecided = np.isnan(values)
+            if undecided.any():
+                values = np.where(undecided, hdulist[f"{hdu.name}_PRIOR"].data[~mask], values)
+            unit = u.Unit(hdu.header["BUNIT"], format="fits").to_string()
+            errors = hdulist[f"{hdu.name}_ERR"].data[~mask]
+            maps.append(ParameterMap(hdu.header["COMPNAME"], hdu.header["PARNAME"], unit, values, errors, undecided))
+    return maps
 
 
 def _read_uncertainty(hdulist, names, mask):

@@ -41,7 +41,7 @@ def region_pixels(separation, region):
 def region_table(separation, region):
     """Tabulate spectra in a region; see `Separation.region_spectra`."""
     inside, cube = region_pixels(separation, region), separation.cube
-    counts = separation.mixing * separation.sources[:, inside].sum(axis=1)
+    counts = separation.fit.component_spectra(inside)
     errors = region_errors(separation.fit, inside, separation.spectra_uncertainty)
     data = cube.data[:, ~cube.pixel_mask][:, inside].sum(axis=1, dtype=float)
     table = QTable({"energy_lo": cube.energy_edges[:-1], "energy_hi": cube.energy_edges[1:], "data": data * u.count})

@@ -26,6 +26,12 @@ class SeparationIO:
         a background as BACKGROUND_MODEL (energy, y, x).
         Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.
 
+        Smooth images are named after the components and _SMOOTH, their errors _SMOOTH_ERR. A map of a parameter is
+        named after component and parameter, such as THERMAL_KT, in the parameter's unit, and its errors THERMAL_KT_ERR.
+        It is NaN where the data say nothing of the parameter; what was assumed there is in THERMAL_KT_PRIOR. Spectra
+        that differ from pixel to pixel are the combinations of the spectra in the table LOCAL_BASIS, each with its
+        component, that the image LOCAL_COEFFICIENTS (basis spectrum, y, x) has.
+
         Parameters
         ----------
         path : str or `os.PathLike`
@@ -121,17 +127,20 @@ class SeparationIO:
         """
         return write_spectra(self, prefix, response=response, region=region, overwrite=overwrite)
 
-    def plot(self, path=None, *, panels=None, width=180 * u.mm, overwrite=False, figure=None):
-        r"""Draw the component images, their spectra over the data's, and what is left of the data.
+    def plot(self, path=None, *, kind="summary", panels=None, width=180 * u.mm, overwrite=False, figure=None):
+        r"""Draw the component images, their spectra over the data's, and what is left of the data; or maps.
 
         Parameters
         ----------
         path : str, `os.PathLike`, or None
             A file to save the figure in, at 300 dots an inch; its ending gives the format.
+        kind : {"summary", "maps"}
+            "maps": of each component its smooth image and its maps of parameters, and the smooth images on top of
+            each other; without smooth images those of ``images``.
         panels : sequence of str or None
-            Which to draw, all by default: "images"; "composite", the three components with most counts, each in the
-            colour of its spectrum; "misfit", where on the sky the model fails; "spectra", with residuals;
-            "parameters", where there are any, each within its range.
+            Of the summary which to draw, all by default: "images"; "composite", the three components with most
+            counts, each in the colour of its spectrum; "misfit", where on the sky the model fails; "spectra", with
+            residuals; "parameters", where there are any, each within its range.
         width : `~astropy.units.Quantity`
             Of a new figure, which is made as high as it needs: 180 mm is that of a journal's page, 88 mm that of a
             column.
@@ -151,8 +160,9 @@ class SeparationIO:
         OSError
             If it cannot be written.
         ValueError
-            If the ending of ``path`` is not one of matplotlib's formats, there is no such panel, or the width is not
-            between 60 and 500 mm.
+            If the ending of ``path`` is not one of matplotlib's formats, there is no such kind or panel, panels are
+            given for "maps", there are neither smooth images nor maps for it, or the width is not between 60 and
+            500 mm.
 
         Notes
         -----
@@ -164,12 +174,23 @@ class SeparationIO:
         images take up: noise makes it scatter around 0 by about 1. Where pixels have fewer than 30 counts on average,
         it is that of blocks of 2 x 2, 4 x 4, ... pixels. Residuals themselves, summed over energy,
         vanish: least squares shares all counts of a pixel out.
+
+        The colours of a map go from the 1st to the 99th percentile of what the data decide; they are even about zero
+        where values of both signs are. A map fades to grey where it is not known: with an error e and colours for
+        values that differ by 4 s, its opacity is :math:`1 / (1 + e^2 / s^2)`. Pixels that are undecided are grey.
+        Contours are those of the component's smooth image, at 10 and 40 % of its brightest parts.
         """
+        if kind not in ("summary", "maps") or (kind == "maps" and panels is not None):
+            msg = (
+                f"kind={kind!r} with panels={panels!r}: kind must be 'summary' or 'maps', and panels are the summary's."
+            )
+            raise ValueError(msg)
         from ._plot import plot_separation  # matplotlib only where something is drawn
+        from ._plot_maps import plot_maps
 
         if path is not None:
             check_output(path, overwrite=overwrite)
-        figure = plot_separation(self, figure, panels, width)
+        figure = plot_maps(self, figure, width) if kind == "maps" else plot_separation(self, figure, panels, width)
         if path is not None:
             with complete_or_nothing(path, overwrite=overwrite) as temporary:
                 figure.savefig(temporary, dpi=300, format=Path(path).suffix[1:] or "png")

@@ -5,16 +5,17 @@ from types import MappingProxyType
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.nddata import NDData, StdDevUncertainty
+from astropy.nddata import NDData
 from astropy.table import QTable, Table
 
 from .._names import check_component_names
 from ..cube import EventCube
 from ..forward import Fit, ForwardModel
 from ..trust.errors import reduced_chi_square
-from ._checks import valid_background, valid_deviations, valid_matrix, valid_meta
+from ._checks import valid_background, valid_deviations, valid_local, valid_matrix, valid_meta
 from ._region import region_table
 from .io import SeparationIO
+from .maps import by_component, sky_image, valid_maps, valid_smooth
 
 __all__ = ["Separation"]
 
@@ -51,6 +52,12 @@ class Separation(SeparationIO):
         Of the counts of each component in the energy bins, summed over the field.
     parameters : `~astropy.table.QTable` or None
         Physical parameters, as `parameter_table` makes it.
+    local : `~astro_lpalm.forward.LocalSpectra` or None
+        Spectra that differ from pixel to pixel; those in ``mixing`` are then those of the field.
+    smooth : pair of array_like, shape (n, t), or None
+        Smooth component images, and their standard deviations, in counts a pixel.
+    maps : sequence of `ParameterMap`, or None
+        Parameters of components in each pixel; any objects with the same attributes do.
 
     Attributes
     ----------
@@ -70,6 +77,11 @@ class Separation(SeparationIO):
     parameters : `~astropy.table.QTable` or None
         The physical parameters of the components: ``component``, ``parameter``, ``value``, ``error_low`` and
         ``error_high`` (68 %), ``unit``, ``low``, ``high``, ``at_limit``, ``undecided``; see `parameter_table`.
+    local : `~astro_lpalm.forward.LocalSpectra` or None
+    smooth : tuple of 2 `~numpy.ndarray`, shape (n, t), or None
+        The same; see `smooth_images`.
+    maps : tuple of `ParameterMap`
+        The same; see `parameter_maps`.
     diagnostics : `~astropy.table.QTable`
         A row per component: ``component``, ``counts``, ``share`` (of the model's counts) and the columns given. Its
         ``meta`` holds what was given and ``reduced_chi_square`` (see Notes).
@@ -78,10 +90,10 @@ class Separation(SeparationIO):
     Raises
     ------
     TypeError
-        If ``cube`` is not an `~astro_lpalm.cube.EventCube`.
+        If ``cube`` is not an `~astro_lpalm.cube.EventCube`, or ``local`` not `~astro_lpalm.forward.LocalSpectra`.
     ValueError
-        If the shapes do not belong together, a value is not finite, a name cannot be used, or a spectrum sums to zero
-        without being zero, which leaves its image without counts.
+        If the shapes do not belong together, a value is not finite, a name cannot be used or would be that of two
+        parts of a file, or a spectrum sums to zero without being zero, which leaves its image without counts.
 
     Notes
     -----
@@ -95,7 +107,8 @@ class Separation(SeparationIO):
 
     with the background, where there is one, added to both :math:`A S`. The denominator is what the numerator is
     expected to be for Poisson noise, whose variance is the model's counts. Comparing the two sums, rather than summing
-    ratios, keeps it meaningful where pixels hold less than a count.
+    ratios, keeps it meaningful where pixels hold less than a count. With local spectra, A, D and R are those of each
+    pixel.
 
     Examples
     --------
@@ -133,6 +146,9 @@ class Separation(SeparationIO):
         image_uncertainty=None,
         covariance=None,
         parameters=None,
+        local=None,
+        smooth=None,
+        maps=None,
     ):
         if not isinstance(cube, EventCube):
             msg = f"cube must be an EventCube, not {type(cube).__name__}; see EventCube.read and EventCube.from_hdu."
@@ -143,7 +159,11 @@ class Separation(SeparationIO):
         self.mixing = valid_matrix("mixing", mixing, (cube.n_energy, n), "(energies of the cube, names)")
         self.sources = valid_matrix("sources", sources, (n, t), "(names, unmasked pixels of the cube)")
         self.background = None if background is None else valid_background(background, (cube.n_energy, t))
-        self.fit = Fit(self.cube, ForwardModel(~cube.pixel_mask, background=self.background), self.mixing, self.sources)
+        self.local = None if local is None else valid_local(local, (cube.n_energy, n, t))
+        forward = ForwardModel(~cube.pixel_mask, background=self.background)
+        self.fit = Fit(self.cube, forward, self.mixing, self.sources, self.local)
+        self.smooth = None if smooth is None else valid_smooth(smooth, (n, t))
+        self.maps = valid_maps(maps, self.names, t)
         self.spectra_uncertainty = self.image_uncertainty = None
         if spectra_uncertainty is not None:
             self.spectra_uncertainty = valid_deviations("spectra_uncertainty", spectra_uncertainty, self.mixing.shape)
@@ -197,20 +217,35 @@ class Separation(SeparationIO):
         Each holds the component's counts summed over energy, on the cube's celestial WCS, with their uncertainty
         where it is known; excluded pixels are masked and NaN.
         """
-        planes = self.cube.image_of(self.sources * self.mixing.sum(axis=0)[:, np.newaxis])
+        planes = self.cube.image_of(self.fit.component_counts)
         errors = self.image_uncertainty or {}
         return MappingProxyType(
-            {
-                name: NDData(
-                    plane,
-                    unit=u.count,
-                    wcs=self.cube.wcs,
-                    mask=self.cube.pixel_mask.copy(),
-                    uncertainty=StdDevUncertainty(errors[name]) if errors else None,
-                )
-                for name, plane in zip(self.names, planes)
-            }
+            {name: sky_image(self.cube, plane, errors.get(name)) for name, plane in zip(self.names, planes)}
         )
+
+    @property
+    def smooth_images(self):
+        """Read-only mapping from names to smooth component images, like `images`; None where there are none.
+
+        They are the mean of what is possible, given the data and that images are not negative and mostly smooth: for
+        looking at. To measure fluxes take `images`, which no such assumption draws to one side.
+        """
+        if self.smooth is None:
+            return None
+        images, errors = map(self.cube.image_of, self.smooth)
+        return MappingProxyType(
+            {name: sky_image(self.cube, *planes) for name, *planes in zip(self.names, images, errors)}
+        )
+
+    @property
+    def parameter_maps(self):
+        """Read-only mapping from components to read-only mappings from parameters to their maps.
+
+        Each map is an `~astropy.nddata.NDData` of shape (ny, nx), on the cube's celestial WCS and in the parameter's
+        unit, with its uncertainty. It is masked in excluded pixels, where it is NaN, and where the data say nothing of
+        the parameter. Components without maps are left out.
+        """
+        return by_component(self.cube, self.names, self.maps)
 
     @property
     def flux_images(self):
@@ -229,19 +264,11 @@ class Separation(SeparationIO):
             msg = "the cube has no exposure map, so there are counts only; see EventCube.with_exposure."
             raise ValueError(msg)
         exposure[self.cube.pixel_mask] = np.nan
-        errors = self.image_uncertainty or {}
-        return MappingProxyType(
-            {
-                name: NDData(
-                    image.data / exposure.value,
-                    unit=u.count / exposure.unit,
-                    wcs=self.cube.wcs,
-                    mask=self.cube.pixel_mask,
-                    uncertainty=StdDevUncertainty(errors[name] / exposure.value) if errors else None,
-                )
-                for name, image in self.images.items()
-            }
-        )
+        found = {}
+        for name, image in self.images.items():
+            errors = None if image.uncertainty is None else image.uncertainty.array / exposure.value
+            found[name] = sky_image(self.cube, image.data / exposure.value, errors, u.count / exposure.unit)
+        return MappingProxyType(found)
 
     @property
     def spectra(self):
@@ -252,7 +279,7 @@ class Separation(SeparationIO):
         """
         edges = self.cube.energy_edges
         table = QTable({"energy_lo": edges[:-1], "energy_hi": edges[1:]})
-        for k, (name, spectrum) in enumerate(zip(self.names, (self.mixing * self.sources.sum(axis=1)).T)):
+        for k, (name, spectrum) in enumerate(zip(self.names, self.fit.component_spectra().T)):
             table[name] = spectrum * u.count
             if self.spectra_uncertainty is not None:
                 table[f"{name}_err"] = self.spectra_uncertainty[:, k] * u.count
@@ -281,7 +308,8 @@ class Separation(SeparationIO):
 
         Notes
         -----
-        A component has the same spectrum everywhere, and only its brightness is that of the region. Its error is that
+        Without ``local`` spectra a component has the same spectrum everywhere, and only its brightness is that of the
+        region. Its error is that
         of the brightness, the photon noise of the region's data in the least-squares images, and that of the spectrum:
         ``spectra_uncertainty``, or else what `write_pha` writes. Errors in different bins go together. Where the
         spectrum itself may differ from place to place, look at a component and the residual together, as
@@ -295,8 +323,9 @@ class Separation(SeparationIO):
         Returns
         -------
         `~astro_lpalm.cube.EventCube`
-            ``mixing @ sources``, and the background, on the grid, energies and mask of ``cube``, in float32 if the
-            data are float32 and float64 if they have more digits; excluded pixels are zero.
+            ``mixing @ sources``, or as many counts with ``local`` spectra, and the background, on the grid, energies
+            and mask of ``cube``, in float32 if the data are float32 and float64 if they have more digits; excluded
+            pixels are zero.
         """
         dtype = np.result_type(self.cube.data, np.float32)
         return self.cube.with_matrix(self.fit.expected().astype(dtype, copy=False))
@@ -322,4 +351,6 @@ class Separation(SeparationIO):
             f"<Separation of {self.cube.matrix().sum():,.0f} counts, cube {self.cube.data.shape}, "
             f"{edges[0]:g} to {edges[-1]:g} {unit}, components:"
         )
+        maps = [f"{each.component} {each.parameter}" for each in self.maps]
+        rows += [f"    maps: {', '.join(maps)}"] if maps else []
         return "\n".join([title, *rows]) + ">"

@@ -25,6 +25,7 @@ __all__ = [
 # which leads to each starlet scale, none for the image itself.
 _COUNTS_TO_TELL = 100.0
 _PIXELS = (1, 13, 60, 250, 1000)
+_AT_A_TIME = 4096  # pixels whose expected counts, of local spectra, are laid out
 _LEAST_SHARE = 1e-3  # of the variance that the spectra bring to an image: smaller parts are left out
 
 
@@ -75,7 +76,8 @@ def posterior_errors(fit, posterior, amplitude=0.0):
     Returns
     -------
     Errors
-        Images have the photon noise of each pixel, and that by which they move with the spectra.
+        Images have the photon noise of each pixel, and that by which they move with the spectra: with local ones, as
+        the images of the field's spectra do.
     """
     rows = image_rows(fit.mixing, fit.demixing)
     totals = fit.mixing.sum(axis=0)  # directions are of spectra of unit sum
@@ -129,19 +131,40 @@ def photon_noise(fit):
     Parameters
     ----------
     fit : `~astro_lpalm.forward.Fit`
+        With local spectra, images are those of `~astro_lpalm.forward.LocalSpectra.least_squares`, with the weights of
+        the field.
 
     Returns
     -------
     `~numpy.ndarray`, shape (n, t)
     """
-    background, weights = fit.forward.background, image_rows(fit.mixing, fit.demixing) ** 2
-    sources = _smoothed(fit)
+    background, sources = fit.forward.background, _smoothed(fit)
     # Where nothing was seen, there may still be what the widest filter would have seen as less than a count.
     least = fit.counts / max(fit.counts.sum(), 1.0) / _PIXELS[-1]
+    if fit.local is not None:
+        return _local_noise(fit, sources * fit.mixing.sum(axis=0)[:, np.newaxis], least)
+    weights = image_rows(fit.mixing, fit.demixing) ** 2
     noise = np.zeros(sources.shape, dtype=np.float32)
     for weight, spectrum, floor in zip(weights.T, fit.mixing.astype(np.float32), least.astype(np.float32)):
         noise += weight[:, np.newaxis] * np.maximum(spectrum @ sources, floor)
     return noise if background is None else noise + background.project(weights)
+
+
+def _local_noise(fit, counts, least):
+    noise = np.empty(counts.shape, dtype=np.float32)
+    for pixels, local, expected in _local_counts(fit, counts, least[:, np.newaxis]):
+        noise[:, pixels] = local.noise(expected, fit.variance)
+    return noise
+
+
+def _local_counts(fit, counts, least=-np.inf):
+    """Walk through parts of the field: pixels, their spectra, and expected counts, those of components not below."""
+    background = fit.forward.background
+    for start in range(0, counts.shape[1], _AT_A_TIME):
+        pixels = np.s_[start : start + _AT_A_TIME]
+        local = fit.local.of_pixels(pixels)
+        expected = np.maximum(local.expected(counts[:, pixels]), least)
+        yield pixels, local, expected if background is None else expected + background.of_pixels(pixels).matrix()
 
 
 def _smoothed(fit):
@@ -268,6 +291,8 @@ def reduced_chi_square(fit):
     Parameters
     ----------
     fit : `~astro_lpalm.forward.Fit`
+        With local spectra, residuals are what these leave, where images are those of
+        `~astro_lpalm.forward.LocalSpectra.least_squares`.
 
     Returns
     -------
@@ -275,7 +300,11 @@ def reduced_chi_square(fit):
         None where as many spectra as energies fit anything, so that nothing is left to compare.
     """
     squares = sum(np.vdot(data - expected, data - expected) for data, expected in fit.rows())
-    expected = residual_share(fit.mixing, fit.variance) @ fit.expected_spectrum()
+    if fit.local is None:
+        expected = residual_share(fit.mixing, fit.variance) @ fit.expected_spectrum()
+    else:
+        parts = _local_counts(fit, fit.component_counts)
+        expected = sum(local.residual_squares(counts, fit.variance).sum() for _, local, counts in parts)
     if fit.mixing.shape[0] <= fit.mixing.shape[1] or expected <= 0:
         return None
     return float(squares / expected)

@@ -20,3 +20,17 @@ def test_panels_that_are_none(capsys):
     with pytest.raises(SystemExit):
         run("plot", "components.fits", "-o", "figure.png", "--panels", "image")
     assert "invalid choice: 'image'" in capsys.readouterr().err
+
+
+def test_kind(files, here, capsys):
+    assert run("separate", files / "cube.fits", files / "model.fits", "-o", "components.fits", "--quiet") == 0
+    result = Separation.read("components.fits")
+    counts = result.fit.component_counts
+    smooth = (abs(counts), abs(counts))
+    Separation(result.cube, result.mixing, result.sources, result.names, smooth=smooth).write("smooth.fits")
+    capsys.readouterr()
+    assert run("plot", "components.fits", "-o", "figure.png", "--kind", "maps") == 1
+    assert "there are neither smooth images nor maps to draw" in capsys.readouterr().err
+    assert run("plot", "smooth.fits", "-o", "figure.png", "--kind", "maps") == 0
+    Separation.read("smooth.fits").plot("same.png", kind="maps")
+    assert (imread("figure.png") == imread("same.png")).all()

@@ -8,6 +8,8 @@ import pytest
 from astro_lpalm.cube import EventCube
 from astro_lpalm.results import Separation
 
+from .local import with_maps
+
 SIDE = 48
 EDGES = np.linspace(0.5, 7, 27) * u.keV
 # Letters are drawn differently by each minor version of matplotlib.
@@ -68,3 +70,16 @@ def test_spectra_of_six_components_with_uncertainty(remnant):
 @compare
 def test_composite_and_misfit(remnant):
     return remnant(6).plot(panels=["composite", "misfit"], width=120 * u.mm)
+
+
+MAPS = [("silicon", "kT", "keV"), ("silicon", "velocity", "km / s"), ("synchrotron", "photon_index", "")]
+
+
+@compare
+def test_maps(remnant):
+    return with_maps(remnant(4), MAPS).plot(kind="maps")
+
+
+@compare
+def test_maps_of_a_column(remnant):
+    return with_maps(remnant(1), MAPS[2:]).plot(kind="maps", width=88 * u.mm)
