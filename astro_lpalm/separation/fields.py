@@ -88,8 +88,6 @@ class FieldPosterior:
         images = torch.exp(flat[: self.n])
         x, inner = self.table.inside(flat[self.n :])
         coefficients, derivatives = self.table.coefficients(x)
-        if coefficients.shape[1] == 1:
-            coefficients = coefficients.expand(-1, images.shape[1])
         channels = coefficients * images[self.owners]
         slopes = [
             derivative * (images[k] * inner[j])

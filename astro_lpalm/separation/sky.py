@@ -243,9 +243,9 @@ class _Run:
 
     def _learned(self, level, prior, waves, n, n_rounds=8):
         state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
-        for _ in range(n):
+        for left in range(n - 1, -1, -1):  # priors are learned well enough from nearly the maximum
             prior, waves = self._learn(level, prior, state.waves)
-            state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
+            state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=2 if left else n_rounds)
         return state, prior
 
     def _learn(self, level, prior, waves):

@@ -12,6 +12,7 @@ _DEGREES = {1: 14, 2: 10, 3: 7}  # of the polynomials, for so many parameters of
 _N_NODES = {1: 24, 2: 14, 3: 9}
 _TOLERANCE = 1e-3  # of a spectrum, in units of its own noise: vectors that hold less are left out
 _MOST_VECTORS = 10
+_PIXELS_AT_ONCE = 4096
 _STEEP, _EDGE = 4.0, 0.01  # of the sigmoid that keeps parameters in their ranges
 
 
@@ -91,19 +92,25 @@ class LocalSpectraTable:
         derivatives : list of q `torch.Tensor`
             In each field, of the coefficients of its component: (R_k, t).
         """
-        found, derivatives = [], [None] * len(self.fields)
-        for columns, terms, weights in self._polynomials:
+        found = torch.empty((len(self.owners), x.shape[-1]), device=x.device)
+        derivatives = [None] * len(self.fields)
+        for k, (columns, terms, weights) in enumerate(self._polynomials):
+            own = torch.as_tensor(np.flatnonzero(self.owners == k), device=x.device)
             if not columns:
-                found.append(weights.T.expand(-1, x.shape[-1]))
+                found[own] = weights.T
                 continue
-            powers = [_chebyshev(x[column], int(terms[:, i].max())) for i, column in enumerate(columns)]
-            factors = [values[terms[:, i]] for i, (values, _) in enumerate(powers)]
-            whole = _product(factors)
-            found.append(weights.T @ whole)
-            for i, column in enumerate(columns):
-                changed = [*factors[:i], powers[i][1][terms[:, i]], *factors[i + 1 :]]
-                derivatives[column] = weights.T @ _product(changed)
-        return torch.cat(found), derivatives
+            for column in columns:
+                derivatives[column] = torch.empty((len(own), x.shape[-1]), device=x.device)
+            # the terms of a few pixels stay in the processor's cache
+            for first in range(0, x.shape[-1], _PIXELS_AT_ONCE):
+                at = slice(first, first + _PIXELS_AT_ONCE)
+                powers = [_chebyshev(x[column, at], int(terms[:, i].max())) for i, column in enumerate(columns)]
+                factors = [values[terms[:, i]] for i, (values, _) in enumerate(powers)]
+                found[own, at] = weights.T @ _product(factors)
+                for i, column in enumerate(columns):
+                    changed = [*factors[:i], powers[i][1][terms[:, i]], *factors[i + 1 :]]
+                    derivatives[column][:, at] = weights.T @ _product(changed)
+        return found, derivatives
 
 
 class _Fixed:
