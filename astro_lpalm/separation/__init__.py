@@ -5,6 +5,7 @@ from .dnmf import DNMF
 from .fcls import FCLS, nonnegative_least_squares
 from .fitting import FittedNetwork, FittingSolver, UnmixingNetwork
 from .gmca import AMCA, GMCA
+from .image_blur import ImageBlur
 from .library_errors import LibraryErrors, library_errors
 from .metrics import align, nmse, sdr, spectral_angle
 from .mnnbu import MNNBU
@@ -51,6 +52,7 @@ __all__ = [
     "Factorization",
     "FittedNetwork",
     "FittingSolver",
+    "ImageBlur",
     "IstaLLTUpdate",
     "IstaLLUpdate",
     "KnownUpdate",

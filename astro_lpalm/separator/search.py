@@ -1,0 +1,167 @@
+"""How spectra are found in a cube, and found again where its photons are drawn anew."""
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
+
+from ..forward import ForwardModel, background_amplitude, block_sums
+from ..separation import (
+    Factorization,
+    ImageBlur,
+    SkyData,
+    align,
+    block_goodness,
+    fit_parameters,
+    library_errors,
+    nearest_parameters,
+)
+from ..transforms import Starlet
+
+__all__ = ["CubeImages", "Search", "warn_of_negative_counts"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How spectra are found in a cube, and found again where its photons are drawn anew."""
+
+    separator: object
+    solver: object
+    prior: object
+    physics: object
+    forward: ForwardModel
+    free: bool
+    is_counts: bool
+
+    def spectra(self, cube, X):
+        """Find them in details, then in the counts of blocks; X is the cube's matrix.
+
+        Returned are the details, the fit of physical parameters, and whether the spectra are those of it, too.
+        """
+        details = self.separator.details(cube, self.forward)
+        if hasattr(self.solver, "start"):
+            found = self.solver.start(details, thinned=self.prior is not None)
+        else:
+            found = self.solver.separate(details)
+        if self.prior is not None:
+            found = self._refined(details, found)
+        if not self.is_counts:
+            return found, details, None, False
+        physical = None
+        if self.physics is not None:
+            physical = self.parameters(cube, X, nearest_parameters(found.spectra, self.physics))
+            if self.prior is None or physical.misfit < self.separator.bad_fit:
+                return _as_factorization(physical), details, physical, True
+        if self.prior is None:
+            return found, details, None, False
+        found = self._on_counts(cube, X, found)
+        if physical is not None and not self._fits_better(cube, X, found, physical):
+            return _as_factorization(physical), details, physical, True
+        return found, details, physical, False
+
+    def _on_counts(self, cube, X, found):
+        counts, background = self._summed(cube, X, found.spectra, large=False)
+        return self.separator.count_refinement(counts, found, self.prior, background=background)
+
+    def _fits_better(self, cube, X, found, physical):
+        counts, background = self._summed(cube, X, found.spectra, large=True)
+        goodness = block_goodness(counts, found.spectra, background)
+        log.debug("reduced chi-square %.2f by physical parameters, %.2f without", physical.goodness, goodness)
+        return goodness - 1 < 0.5 * (physical.goodness - 1)
+
+    def _summed(self, cube, X, spectra=None, *, large):
+        """Sum the counts and the background over blocks; the latter, for given spectra, of the amplitude they ask."""
+        blocks, forward = self.separator.blocks(cube, large=large), self.forward
+        if spectra is not None:
+            forward = forward.with_amplitude(max(self.amplitude(cube, X, spectra)[0], 0.0))
+        background = forward.blocks(blocks).background
+        return block_sums(X, blocks), None if background is None else background.matrix()
+
+    def library_errors(self, solution):
+        """Find the errors of spectra that the library and the counts of large blocks leave."""
+        X = solution.fit.cube.matrix(dtype=np.float32)
+        counts, background = self._summed(solution.fit.cube, X, solution.fit.mixing, large=True)
+        return library_errors(counts, solution.fit.mixing, self.prior, background=background)
+
+    def again(self, drawn, rng, solution):
+        """Find spectra and background's amplitude in photons that were drawn about those of a solution."""
+        X = drawn.matrix(dtype=np.float32)
+        if solution.by_physics:
+            physical = self.parameters(drawn, X, solution.physical.theta)
+            return _as_factorization(physical).spectra, physical.background_amplitude
+        # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
+        # come out the same each time. So the library's means are drawn again along with the photons.
+        search = self if self.prior is None else replace(self, prior=self.prior.perturbed(rng))
+        found, *_ = search.spectra(drawn, X)
+        if not hasattr(self.solver, "component_names"):  # whose order is open
+            found = align(found, solution.fit.mixing)
+        return found.spectra, max(search.amplitude(drawn, X, found.spectra)[0], 0.0)
+
+    def _refined(self, details, found):
+        try:
+            found = self.separator.refinement(details, found, self.prior)
+        except np.linalg.LinAlgError as error:
+            n = found.spectra.shape[1]
+            msg = f"there is too little in the data to find {n} spectra by: a few counts only?"
+            raise ValueError(msg) from error
+        log.debug("the refinement of the details took %d rounds, converged: %s", found.n_iter, found.converged)
+        return found
+
+    def parameters(self, cube, X, start):
+        """Fit the physical parameters to the counts of blocks."""
+        counts, background = self._summed(cube, X, large=True)
+        return fit_parameters(counts, self.physics, start, background=background, free_background=self.free)
+
+    def amplitude(self, cube, X, spectra, physical=None):
+        """Return what the background is best multiplied by, and the error of that; X is the cube's matrix."""
+        if physical is not None:
+            return physical.background_amplitude, physical.background_error
+        if not self.free:
+            return 1.0, 0.0
+        mask, exposure, n_smooth = cube.pixel_mask, cube.relative_exposure, self.separator.n_smooth
+        scales = Starlet(min(n_smooth, Starlet().largest_n_scales(min(mask.shape))))
+        _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
+        background = self.forward.background
+        counts = np.maximum((exposure * smooth)[~mask], background.image().mean())
+        return background_amplitude(X, spectra, background, counts)
+
+
+@dataclass(frozen=True)
+class CubeImages:
+    """Images of the energies without background, over the exposure, made when they are asked for."""
+
+    cube: object
+    forward: ForwardModel
+    exposure: np.ndarray | None
+
+    @property
+    def shape(self):
+        return self.cube.data.shape
+
+    def __len__(self):
+        return len(self.cube.data)
+
+    def __getitem__(self, energies):
+        images = self.cube.data[energies]
+        if self.forward.background is not None:
+            images = images.astype(float)
+            images[:, self.forward.kept] -= self.forward.background[energies]
+        return images if self.exposure is None else images / self.exposure
+
+
+def _as_factorization(physical):
+    spectra = physical.spectra / np.linalg.norm(physical.spectra, axis=0)
+    history = {"log_likelihood": [physical.log_likelihood]}
+    return Factorization(spectra.astype(np.float32), None, physical.n_iter, physical.converged, history)
+
+
+def warn_of_negative_counts(X):
+    msg = (
+        f"the cube has {np.count_nonzero(X < 0)} negative values, so it is no counts: the spectra are refined on the "
+        "details only. Take the cube that nothing was subtracted from, and give the background separately."
+    )
+    warnings.warn(msg, AstropyUserWarning, stacklevel=5)
