@@ -100,7 +100,9 @@ class PowerSpectrum:
         place = (np.log(np.maximum(k, 0.5 * self.frequencies[0])) - log_k[0]) / (log_k[1] - log_k[0])
         below = np.clip(np.floor(place).astype(int), 0, len(log_k) - 2)
         part, knots = (place - below)[..., np.newaxis], np.arange(len(log_k))
-        return np.where(knots == below[..., np.newaxis], 1 - part, np.where(knots == below[..., np.newaxis] + 1, part, 0))
+        return np.where(
+            knots == below[..., np.newaxis], 1 - part, np.where(knots == below[..., np.newaxis] + 1, part, 0)
+        )
 
 
 class FieldGrid:
