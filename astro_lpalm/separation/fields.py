@@ -132,7 +132,7 @@ class FieldPosterior:
 
     def solve(self, fisher, wanted, n_iter=60, tolerance=1e-2, start=None):
         """Solve (1 + A^T F A) waves = wanted by preconditioned conjugate gradients; gives the residual's share, too."""
-        condition = self.prior.conditioner(fisher.mean)
+        condition = fisher.conditioner()
         inner = self.grid.inner
 
         def product(p):
@@ -193,30 +193,26 @@ class _Fisher:
         self.posterior, self.state = posterior, state
         F, n_pixels = len(state.fields), state.channels.shape[1]
         self.local = torch.zeros((F, F, n_pixels), device=state.fields.device)
-        self.blurred = []
-        self.mean = torch.zeros(F, device=state.fields.device)
+        self.blurred = []  # observations with what they have to multiply with, and with matrices as if not blurred
 
     def add(self, data):
         """Take an observation in; gives the gradient in the channels."""
         detected = _detected(data, self.state.channels)
         basis = _basis(data)
         back = torch.empty_like(detected)
-        weights = None if data.blur is None else torch.empty_like(data.counts)
+        local, weights = self.local, None
+        if data.blur is not None:
+            local, weights = torch.zeros_like(self.local), torch.empty_like(data.counts)
+            self.blurred.append((data, basis, weights, local))
         for at in _chunks(data):
             expected = _expected(data, basis, detected, at)
             back[:, at] = basis.T @ (1.0 - data.counts[:, at] / expected)
             if weights is not None:
                 weights[:, at] = 1.0 / expected
-            else:
-                self._add_local(data, at, expected)
-        if weights is not None:
-            self.blurred.append((data, basis, weights))
-        found = _undetected(data, back, self.state.channels.shape)
-        if weights is not None:
-            self._add_mean(data, basis, weights)
-        return found
+            self._add_local(local, data, at, expected)
+        return _undetected(data, back, self.state.channels.shape)
 
-    def _add_local(self, data, at, expected):
+    def _add_local(self, local, data, at, expected):
         posterior, state = self.posterior, self.state
         where, exposure = data.pixels[at], data.exposure[at]
         parts = [data.basis[:, own] @ (state.channels[own][:, where] * exposure) for own in posterior.members]
@@ -228,22 +224,22 @@ class _Fisher:
             weighted = first / expected
             for j in range(i, len(parts)):
                 value = (weighted * parts[j]).sum(dim=0)
-                self.local[i, j, where] += value
+                local[i, j, where] += value
                 if j > i:
-                    self.local[j, i, where] += value
-        self.mean += torch.stack([(part**2 / expected).sum() for part in parts]) / posterior.grid.n_waves
+                    local[j, i, where] += value
 
-    def _add_mean(self, data, basis, weights):
-        """As if nothing were blurred: good enough to condition with."""
-        state, posterior = self.state, self.posterior
-        for at in _chunks(data):
-            where, exposure = data.pixels[at], data.exposure[at]
-            parts = [data.basis[:, own] @ (state.channels[own][:, where] * exposure) for own in posterior.members]
-            parts += [
-                data.basis[:, posterior.members[k]] @ (slope[:, where] * exposure)
-                for (k, _), slope in zip(posterior.table.fields, state.slopes)
-            ]
-            self.mean += torch.stack([(part**2 * weights[:, at]).sum() for part in parts]) / posterior.grid.n_waves
+    def conditioner(self):
+        """Give what conjugate gradients are preconditioned with: the data are as precise everywhere as on average."""
+        prior, grid = self.posterior.prior, self.posterior.grid
+
+        def mean(local):
+            return torch.diagonal(local).sum(dim=0) / grid.n_waves
+
+        precision = mean(self.local)[:, None, None]
+        for data, _, _, local in self.blurred:
+            left = torch.as_tensor(data.blur.transfer(grid.k * grid.pitch) ** 2, dtype=torch.float32, device=local.device)
+            precision = precision + mean(local)[:, None, None] * left
+        return prior.conditioner(precision)
 
     def __call__(self, images):
         flat = images.reshape(len(images), -1)
@@ -252,7 +248,7 @@ class _Fisher:
             for i, row in enumerate(self.local):
                 for j in range(len(flat)):
                     found[i].addcmul_(row[j], flat[j])
-        for data, basis, weights in self.blurred:
+        for data, basis, weights, _ in self.blurred:
             pushed = _detected(data, self.posterior._pushed(self.state, flat))
             back = torch.empty_like(pushed)
             for at in _chunks(data):
@@ -261,13 +257,24 @@ class _Fisher:
         return found.reshape(images.shape)
 
     def lattice(self, largest):
-        """Give the matrices, averaged over squares of pixels, (F, F, ly, lx), at most so many along a side."""
-        F, _, ny, nx = len(self.local), *self.state.fields.shape[-3:]
+        """Give the matrices, averaged over squares of pixels, at most so many along a side.
+
+        Returns
+        -------
+        list of (`~numpy.ndarray`, callable or None)
+            Matrices, (F, F, ly, lx), and of blurred observations the part of a wave's amplitude that is left, by its
+            frequency in cycles a pixel.
+        """
+        F, ny, nx = self.state.fields.shape
         step = -(-max(ny, nx) // largest)
-        local = self.local.reshape(1, F * F, ny, nx)
-        # squares at the far edges have what is left
-        pooled = torch.nn.functional.avg_pool2d(local, step, ceil_mode=True, count_include_pad=False)
-        return pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy()
+        found = []
+        for local, transfer in [(self.local, None), *((each[3], each[0].blur.transfer) for each in self.blurred)]:
+            # squares at the far edges have what is left
+            pooled = torch.nn.functional.avg_pool2d(
+                local.reshape(1, F * F, ny, nx), step, ceil_mode=True, count_include_pad=False
+            )
+            found.append((pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy().astype(float), transfer))
+        return found
 
     def draw(self, generator):
         """Draw images whose covariance is this matrix."""
@@ -281,7 +288,7 @@ class _Fisher:
             lower = torch.linalg.cholesky_ex(matrices + torch.diag_embed(ridge))[0]
             white = torch.randn((len(lower), shape[0], 1), generator=generator, device=lower.device)
             found += torch.nan_to_num((lower @ white)[..., 0].T)
-        for data, basis, weights in self.blurred:
+        for data, basis, weights, _ in self.blurred:
             back = torch.empty((basis.shape[1], data.counts.shape[1]), device=basis.device)
             for at in _chunks(data):
                 white = torch.randn(weights[:, at].shape, generator=generator, device=basis.device)

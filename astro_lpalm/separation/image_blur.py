@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
+from scipy.special import j0
 
 __all__ = ["ImageBlur"]
 
@@ -40,6 +41,22 @@ class ImageBlur:
             np.add.at(image, np.ix_(rows, columns), kernel)
             waves.append(torch.fft.rfft2(torch.as_tensor(image, dtype=torch.float32, device=device)))
         self.waves = waves
+        self._kernels = kernels
+
+    def transfer(self, k):
+        """Give the part of a wave's amplitude that is left, on average over directions and terms.
+
+        Parameters
+        ----------
+        k : `~numpy.ndarray`
+            Frequencies, in cycles a pixel.
+        """
+        steps, found = np.linspace(0.0, 0.75, 151), 0.0
+        for kernel in self._kernels:
+            half = len(kernel) // 2
+            radius = np.hypot(*np.indices(kernel.shape) - half)
+            found = found + np.array([np.sum(kernel * j0(2 * np.pi * step * radius)) for step in steps])
+        return np.interp(k, steps, np.abs(found) / len(self._kernels))
 
     def basis(self, basis):
         """Give the vectors, (m, R J), that what `forward` gives is multiplied with, of those of the images, (m, R)."""
