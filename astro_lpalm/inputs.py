@@ -292,7 +292,7 @@ def blur_of(instrument, cube):
     >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
     >>> cube = EventCube(np.ones((2, 8, 8)), energy_edges=[1, 2, 3] * u.keV, wcs=wcs)
     >>> blur = blur_of(Instrument(psf=2 * u.arcsec), cube)
-    >>> [round(blur(pitch, (8 // pitch, 8 // pitch))[0].kernel.sigma, 2) for pitch in (1, 2)]
+    >>> [float(blur(pitch, (8 // pitch, 8 // pitch))[0].kernel.sigma.round(2)) for pitch in (1, 2)]
     [0.85, 0.42]
     """
     if instrument is None or instrument.psf is None:

@@ -232,7 +232,8 @@ class PSF:
         return self.slope is None and not self.is_image
 
     @property
-    def is_image(self):
+    def is_image(self) -> bool:
+        """Whether it is made of images, and not of widths."""
         return not isinstance(self.profile, u.Quantity)
 
     @property
