@@ -159,7 +159,7 @@ def separate(
 
 
 def _of_sky(solution, solver, names):
-    """What a result keeps of smooth images and maps."""
+    """Give what a result keeps of smooth images and maps."""
     sky, kept = solution.sky, solution.fit.forward.kept
     if sky is None:
         return {}
@@ -178,7 +178,7 @@ def _of_sky(solution, solver, names):
                 values,
                 np.abs(slopes) * sky.map_errors[j][kept],
                 sky.undecided[j][kept],
-            )  # fmt: skip
+            )
         )
         if sky.samples:
             samples[f"{names[k]}_{parameter.name}"] = parameter.value(sky.samples[1][:, j][:, kept])

@@ -237,7 +237,9 @@ class _Fisher:
 
         precision = mean(self.local)[:, None, None]
         for data, _, _, local in self.blurred:
-            left = torch.as_tensor(data.blur.transfer(grid.k * grid.pitch) ** 2, dtype=torch.float32, device=local.device)
+            left = torch.as_tensor(
+                data.blur.transfer(grid.k * grid.pitch) ** 2, dtype=torch.float32, device=local.device
+            )
             precision = precision + mean(local)[:, None, None] * left
         return prior.conditioner(precision)
 
