@@ -64,6 +64,29 @@ class ImageBlur:
             found = found + (back if places is None else back * places)
         return found.reshape(len(found), -1)
 
+    def power_left(self, k):
+        """Tell how much of the power of waves is left, on average over energies, places and directions.
+
+        Parameters
+        ----------
+        k : array_like
+            Frequencies, in cycles a pixel.
+
+        Returns
+        -------
+        `~numpy.ndarray`, of the shape of k
+        """
+        shares = [
+            float(energies.mean()) * (1.0 if places is None else float(places.mean()))
+            for energies, places in zip(self.energies, self.places)
+        ]
+        power = (sum(share * wave for share, wave in zip(shares, self.waves)).abs() ** 2).cpu().numpy().ravel()
+        ky, kx = np.fft.fftfreq(self.padded[0]), np.fft.rfftfreq(self.padded[1])
+        own = np.hypot(ky[:, np.newaxis], kx).ravel()
+        ring = np.unique(np.round(own * max(self.padded)), return_inverse=True)[1].ravel()
+        n = np.bincount(ring)
+        return np.interp(k, np.bincount(ring, own) / n, np.bincount(ring, power) / n)
+
 
 def _kernel(blur, largest):
     """The image of a point in the middle, as large as it needs to be."""

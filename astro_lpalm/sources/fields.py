@@ -100,7 +100,8 @@ class PowerSpectrum:
         place = (np.log(np.maximum(k, 0.5 * self.frequencies[0])) - log_k[0]) / (log_k[1] - log_k[0])
         below = np.clip(np.floor(place).astype(int), 0, len(log_k) - 2)
         part, knots = (place - below)[..., np.newaxis], np.arange(len(log_k))
-        return np.where(knots == below[..., np.newaxis], 1 - part, np.where(knots == below[..., np.newaxis] + 1, part, 0))
+        above = knots - below[..., np.newaxis]
+        return np.where(above == 0, 1 - part, np.where(above == 1, part, 0.0))
 
 
 class FieldGrid:
@@ -121,7 +122,7 @@ class FieldGrid:
     def __init__(self, shape, pitch=1.0, device=None):
         self.shape, self.pitch = tuple(shape), float(pitch)
         self.padded = tuple(next_fast_len(int(np.ceil(_PADDING * side)), real=True) for side in shape)
-        self.longest = self.pitch * max(self.padded)
+        self.longest = self.pitch * max(*self.padded, 4)  # of one pixel, too, longer than two
         ky, kx = np.fft.fftfreq(self.padded[0]), np.fft.rfftfreq(self.padded[1])
         self.k = np.hypot(ky[:, np.newaxis], kx) / self.pitch
         twice = np.full(kx.size, 2.0)
@@ -214,8 +215,9 @@ class FieldPrior:
         return self._mixed(self.factor.T, self.amplitudes * waves)
 
     def white(self, waves):
-        """Give the waves of white noise, of those of the fields; the inverse of `coloured`."""
-        return self._mixed(torch.linalg.inv(self.factor), waves / self.amplitudes)
+        """Give the waves of white noise, of those of the fields; the inverse of `coloured`, zero where that is."""
+        whole = torch.where(self.amplitudes > 0, waves / self.amplitudes, 0.0)
+        return self._mixed(torch.linalg.inv(self.factor), whole)
 
     def conditioner(self, precision):
         """Invert, for each wave alone, one plus what the data say of it, where all pixels had this precision, (F,)."""
@@ -245,8 +247,10 @@ class FieldPrior:
 
         Parameters
         ----------
-        precisions : array_like, shape (F, F, ly, lx)
-            Fisher matrices of the fields in a pixel, on a lattice over the image.
+        precisions : list of (array_like, float or array_like)
+            Of each observation the Fisher matrices of the fields in a pixel, on a lattice over the image, shape
+            (F, F, ly, lx); and how much of the power of waves at the rings of frequencies is left where it is blurred,
+            shape (rings,), or 1.
 
         Returns
         -------
@@ -255,17 +259,19 @@ class FieldPrior:
         variances : `~numpy.ndarray`, shape (F, ly, lx)
             Of the fields.
         """
-        precisions = np.asarray(precisions, dtype=float)
-        step = self.grid.shape[0] / precisions.shape[2], self.grid.shape[1] / precisions.shape[3]
         k, n, _ = self.grid.rings
+        whole = sum(np.asarray(each, dtype=float) for each, _ in precisions)
+        step = self.grid.shape[0] / whole.shape[2], self.grid.shape[1] / whole.shape[3]
         size = np.stack([np.sqrt(each.density(k)) / self.grid.pitch for each in self.spectra], axis=1)  # (rings, F)
         inverse, by_ring = np.linalg.inv(self.correlation), []
         mean = np.array([each.mean_deviation for each in self.spectra]) * np.sqrt(self.grid.n_waves)
-        variances = self._known(inverse, mean, precisions.mean(axis=(2, 3), keepdims=True))[1]
-        variances = np.broadcast_to(variances / self.grid.n_waves, (len(self), *precisions.shape[2:])).copy()
-        for frequency, number, each in zip(k * self.grid.pitch, n, size):
+        variances = self._known(inverse, mean, whole.mean(axis=(2, 3), keepdims=True))[1]
+        variances = np.broadcast_to(variances / self.grid.n_waves, (len(self), *whole.shape[2:])).copy()
+        left = [np.broadcast_to(share, k.shape) for _, share in precisions]
+        for ring, (frequency, number, each) in enumerate(zip(k * self.grid.pitch, n, size)):
+            seen = sum(share[ring] * np.asarray(own, dtype=float) for share, (own, _) in zip(left, precisions))
             width = [_REACH / frequency / side for side in step]
-            smooth = gaussian_filter(precisions, width, axes=(2, 3), mode="nearest", truncate=2.5)
+            smooth = gaussian_filter(seen, width, axes=(2, 3), mode="nearest", truncate=2.5)
             known, variance = self._known(inverse, each, smooth)
             by_ring.append(known)
             variances += number / self.grid.n_waves * variance
