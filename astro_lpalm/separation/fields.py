@@ -179,7 +179,7 @@ class FieldPosterior:
                 return state, n, True
         return state, n_rounds, False
 
-    def draw(self, fisher, generator, n_iter=200, tolerance=3e-2):
+    def draw(self, fisher, generator, n_iter=200, tolerance=1e-2):
         """Draw a deviation from the maximum: coefficients with the covariance of the posterior's curvature."""
         noise = self.prior.adjoint(fisher.draw(generator))
         wanted = noise + self.grid.draw(len(self.prior), generator)
