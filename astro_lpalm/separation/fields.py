@@ -290,14 +290,14 @@ def _basis(data):
 
 
 def _detected(data, channels):
-    """What reaches the observed pixels of images (R, pixels)."""
+    """Give what reaches the observed pixels of images, (R, ny * nx)."""
     if data.blur is not None:
         channels = data.blur.forward(channels)
     return channels[:, data.pixels] * data.exposure
 
 
 def _undetected(data, back, shape):
-    """The adjoint of `_detected`."""
+    """Apply the adjoint of `_detected`."""
     images = torch.zeros((len(back), shape[1]), dtype=back.dtype, device=back.device)
     images[:, data.pixels] = back * data.exposure
     return images if data.blur is None else data.blur.adjoint(images)
@@ -312,7 +312,7 @@ def _expected(data, basis, detected, at):
 
 
 def _likelihood(data, detected):
-    """Expected counts less counts times their logarithm, summed in double precision."""
+    """Sum the expected counts less counts times their logarithm, in double precision."""
     basis, value = _basis(data), 0.0
     for at in _chunks(data):
         expected = _expected(data, basis, detected, at)

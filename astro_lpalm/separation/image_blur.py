@@ -89,7 +89,7 @@ class ImageBlur:
 
 
 def _kernel(blur, largest):
-    """The image of a point in the middle, as large as it needs to be."""
+    """Make the image of a point in the middle, as large as it needs to be."""
     half = 1
     while True:
         point = np.zeros((2 * half + 1, 2 * half + 1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .physical import Blocks
+from .blocks import Blocks
 
 __all__ = ["varying_parameters"]
 

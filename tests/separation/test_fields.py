@@ -177,7 +177,7 @@ def test_covariances_of_the_prior_are_those_of_the_draws(case):
 def test_lattice_has_the_mean_precision_of_each_square():
     posterior, truth = make("masked", shape=(7, 10))
     _, fisher = posterior.gradient(truth)
-    (found, left), = fisher.lattice(5)
+    ((found, left),) = fisher.lattice(5)
     assert left == 1
     assert found.shape == (3, 3, 4, 5)
     local = fisher.local.reshape(3, 3, 7, 10).numpy()
