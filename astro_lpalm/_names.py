@@ -54,10 +54,10 @@ def check_component_names(names):
                 "and underscores, a letter first."
             )
             raise ValueError(msg)
-        if name.upper() in RESERVED_NAMES or name.upper().endswith(("_FLUX", "_ERR", "_SMOOTH")):
+        if name.upper() in RESERVED_NAMES or name.upper().endswith(("_FLUX", "_ERR", "_SMOOTH", "_SAMPLES")):
             msg = (
                 f"component name {name!r} is taken by a part of the file; the names not to use are {RESERVED_NAMES} "
-                "and those that end in _FLUX, _ERR or _SMOOTH."
+                "and those that end in _FLUX, _ERR, _SMOOTH or _SAMPLES."
             )
             raise ValueError(msg)
     if len({name.upper() for name in names}) < len(names):

@@ -12,11 +12,20 @@ from .cube import EventCube
 from .cube.event_checks import describe_empty_bins
 from .forward import ExpectedBackground
 from .grid.nesting import difference
+from .grid.sky import pointing
 from .instrument import PHA, Instrument
 from .model import load_model
 from .trust import SeparationWarning
 
-__all__ = ["as_background", "as_cube", "as_solver", "on_common_bins", "read_background", "warn_of_empty_bins"]
+__all__ = [
+    "as_background",
+    "as_cube",
+    "as_solver",
+    "blur_of",
+    "on_common_bins",
+    "read_background",
+    "warn_of_empty_bins",
+]
 
 # Warnings point at the line that calls ``separate``, which calls these functions: hence their stacklevel of 3.
 
@@ -186,7 +195,7 @@ def on_common_bins(cube, solver, instrument=None):
     Warns
     -----
     `~astropy.utils.exceptions.AstropyUserWarning`
-        If the model was made anew for the cube's bins, or the instrument has a point spread function.
+        If the model was made anew for the cube's bins.
 
     Examples
     --------
@@ -203,9 +212,6 @@ def on_common_bins(cube, solver, instrument=None):
     (65, 8, 8)
     """
     instrument, edges = instrument or Instrument(), getattr(solver, "energy_edges", None)
-    if instrument.psf is not None:
-        msg = "the instrument's point spread function has no part in a separation: the images are as it blurs them."
-        warnings.warn(msg, AstropyUserWarning, stacklevel=3)
     if instrument.exposure is not None:
         cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.data.shape[1:]))
     through = getattr(solver, "through", None)
@@ -250,3 +256,48 @@ def warn_of_empty_bins(cube):
             "take the list before it was filtered, or a model of fewer energies."
         )
         warnings.warn(msg, SeparationWarning, stacklevel=3)
+
+
+def blur_of(instrument, cube):
+    """Give what makes the point spread function's blurs of a cube's images, and of these with larger pixels.
+
+    Parameters
+    ----------
+    instrument : `~astro_lpalm.instrument.Instrument` or None
+    cube : `~astro_lpalm.cube.EventCube`
+        The observation, whose header may have the optical axis.
+
+    Returns
+    -------
+    callable or None
+        ``blur(pitch, shape)`` gives the `terms <astro_lpalm.instrument.PSF.terms>` on images of pixels that are so many
+        times larger; None without a point spread function.
+
+    Raises
+    ------
+    ValueError
+        If the point spread function does not go with the cube's pixels.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, Instrument
+    >>> from astro_lpalm.inputs import blur_of
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
+    >>> cube = EventCube(np.ones((2, 8, 8)), energy_edges=[1, 2, 3] * u.keV, wcs=wcs)
+    >>> blur = blur_of(Instrument(psf=2 * u.arcsec), cube)
+    >>> [round(blur(pitch, (8 // pitch, 8 // pitch))[0].kernel.sigma, 2) for pitch in (1, 2)]
+    [0.85, 0.42]
+    """
+    if instrument is None or instrument.psf is None:
+        return None
+    axis = pointing(cube.meta)
+
+    def blur(pitch, shape):
+        return instrument.blur_terms(cube.wcs[::pitch, ::pitch], shape, cube.energy_edges, axis=axis)
+
+    blur(1, cube.data.shape[1:])  # an error now, not when all is computed
+    return blur

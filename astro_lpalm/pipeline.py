@@ -2,13 +2,14 @@
 
 import warnings
 
+import numpy as np
 from astropy.io import fits
 from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from .forward import ForwardModel
-from .inputs import as_background, as_cube, as_solver, on_common_bins, warn_of_empty_bins
-from .results import Separation, component_exposures, parameter_table
+from .inputs import as_background, as_cube, as_solver, blur_of, on_common_bins, warn_of_empty_bins
+from .results import ParameterMap, Separation, component_exposures, parameter_table
 from .separator import Separator
 from .trust import SeparationWarning, diagnose
 
@@ -25,6 +26,9 @@ def separate(
     background=None,
     transform="starlet",
     refine=True,
+    smooth=True,
+    maps=False,
+    n_samples=0,
     n_resamplings=0,
     seed=0,
     device=None,
@@ -58,8 +62,8 @@ def separate(
     instrument : `~astro_lpalm.instrument.Instrument`, optional
         What the observation's instrument did: its response, for which the model's components are made anew
         (`Model.through <astro_lpalm.model.Model.through>`), the errors of it, which are fitted together with the
-        physical parameters, and its exposure map, in place of the cube's, with which ``parameters`` have fluxes. Images
-        are as the point spread function blurs them.
+        physical parameters, its exposure map, in place of the cube's, with which ``parameters`` have fluxes, and its
+        point spread function, which ``smooth_images`` are freed of; ``images`` are as it blurs them.
     background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
@@ -73,13 +77,23 @@ def separate(
         Whether a model's network is followed by the refinement on the details, and by the fit of the physical
         parameters, or the refinement, on the counts; other solvers have no such steps. A cube with negative values is
         no counts, and is refined on the details only.
+    smooth : bool
+        Whether the result has ``smooth_images``: the most probable ones that are positive, with a prior that is learned
+        from the data, and with a point spread function, where the instrument has one, taken out as far as the data
+        support it. They are for looking; for measuring there are ``images``, which have no prior.
+    maps : bool or sequence of str
+        Whether physical parameters may differ from place to place: true for those that the data ask for, or their
+        names, such as "thermal.kT". The result then has ``parameter_maps``, and images, spectra and parameters follow
+        from the spectra of each pixel.
+    n_samples : int
+        How many draws of smooth images and maps the result's ``samples`` has.
     n_resamplings : int
         How often the photons are drawn again to find the errors of spectra and images in this way
         (`~astro_lpalm.trust.resample`): 0 for never, 50 for errors that are themselves known to 10 %.
     seed : int
-        Of the resampling.
+        Of the resampling and the samples.
     device : str or `torch.device`, optional
-        Where a model's network runs; by default on the CPU.
+        Where a model's network runs, and smooth images and maps are made; by default on the CPU.
     progress : bool
         Whether to show the progress of the resampling on a terminal.
 
@@ -106,13 +120,17 @@ def separate(
         If the result is not to be trusted; see `~astro_lpalm.trust.diagnose`. If bins at the ends of the
         spectrum are empty, as those of a filtered list are.
     """
-    separator = Separator(transform=transform, refine=refine, n_resamplings=n_resamplings, seed=seed)
+    separator = Separator(
+        transform=transform, refine=refine, smooth=smooth, maps=maps if isinstance(maps, bool | str) else tuple(maps),
+        n_samples=n_samples, n_resamplings=n_resamplings, seed=seed, device=device,
+    )  # fmt: skip
     solver = as_solver(model, device)
     cube, solver = on_common_bins(as_cube(cube_hdu), solver, instrument)
     warn_of_empty_bins(cube)  # before anything is computed, and before the warnings that it leads to
     background = as_background(background, cube)
     free = background is not None and background.free
-    solution = separator.find(cube, solver, ForwardModel.of(cube, background=background), free=free)
+    forward = ForwardModel.of(cube, background=background)
+    solution = separator.find(cube, solver, forward, free=free, blur=blur_of(instrument, cube))
     errors = separator.errors(solution, progress=progress)
     names = getattr(solver, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
     columns, figures, messages = _judge(solution, solver, names)
@@ -135,7 +153,36 @@ def separate(
         image_uncertainty=errors.images,
         covariance=errors.covariance,
         parameters=_parameters(solution, solver),
+        local=solution.fit.local,
+        **_of_sky(solution, solver, names),
     )
+
+
+def _of_sky(solution, solver, names):
+    """What a result keeps of smooth images and maps."""
+    sky, kept = solution.sky, solution.fit.forward.kept
+    if sky is None:
+        return {}
+    exposure = solution.fit.cube.relative_exposure[kept]
+    smooth = tuple(each[:, kept] * exposure for each in (sky.images, sky.image_errors))
+    samples = {name: sky.samples[0][:, k][:, kept] * exposure for k, name in enumerate(names)} if sky.samples else {}
+    maps = []
+    for j, (k, place) in enumerate(sky.fields):
+        parameter = solver.physics.parameters[place]
+        values, slopes = parameter.value(sky.maps[j][kept]), parameter.slope(sky.maps[j][kept])
+        maps.append(
+            ParameterMap(
+                names[k],
+                parameter.name,
+                parameter.unit,
+                values,
+                np.abs(slopes) * sky.map_errors[j][kept],
+                sky.undecided[j][kept],
+            )  # fmt: skip
+        )
+        if sky.samples:
+            samples[f"{names[k]}_{parameter.name}"] = parameter.value(sky.samples[1][:, j][:, kept])
+    return {"smooth": smooth, "maps": maps, "samples": samples}
 
 
 def _parameters(solution, solver):

@@ -15,14 +15,15 @@ def _separate(options):
     model = packaged_files(".fits").get(options.model, options.model)
     check_outputs(
         options,
-        reads=[options.cube, model, options.background, options.arf, options.rmf],
+        reads=[options.cube, model, options.background, options.arf, options.rmf, options.psf],
         writes={"--output": options.output},
     )
     check_device(options.device)
     cube = options.cube if options.energy_edges is None else read_cube(options.cube, options.energy_edges)
     result = separate(
         cube, options.model, instrument=_instrument(options), background=_background(options),
-        transform=options.transform, refine=not options.no_refine, n_resamplings=options.resamplings,
+        transform=options.transform, refine=not options.no_refine, smooth=not options.no_smooth,
+        maps=options.maps or options.maps is not None, n_samples=options.samples, n_resamplings=options.resamplings,
         seed=options.seed, device=options.device, progress=not options.quiet,
     )  # fmt: skip
     result.write(options.output, overwrite=options.overwrite)
@@ -37,7 +38,7 @@ def _instrument(options):
     from ..instrument import Instrument
 
     response = None if options.rmf is None else options.rmf if options.arf is None else (options.arf, options.rmf)
-    return Instrument(response=response, gain_error=options.gain_error, area_error=options.area_error)
+    return Instrument(response=response, psf=options.psf, gain_error=options.gain_error, area_error=options.area_error)
 
 
 def _background(options):
@@ -67,6 +68,12 @@ def _separate_options(command):
     command.add_argument("--background", metavar="FILE", help="cube of a blank field, or PHA file, to take away")
     command.add_argument("--background-scale", type=float, help="factor for it (default: ratio of exposures and areas)")
     command.add_argument("--free-background", action="store_true", help="fit its amplitude")
+    command.add_argument("--psf", help="FITS image of the point spread function, or stack, to free smooth images of")
+    command.add_argument("--no-smooth", action="store_true", help="make no smooth images, which take most of the time")
+    command.add_argument("--maps", nargs="*", metavar="NAME", help="make maps of the parameters that vary, or of these, "
+                         "such as thermal.kT")  # fmt: skip
+    command.add_argument("--samples", type=int, default=0, metavar="N",
+                         help="draws of smooth images and maps to keep (default: none)")  # fmt: skip
     command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
     command.add_argument(
         "--resamplings", type=int, default=0, metavar="N",

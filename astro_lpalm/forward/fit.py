@@ -1,12 +1,14 @@
 """Spectra and images beside the counts that they are to explain."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
 from ..cube import EventCube
+from .counts import BackgroundCounts
 from .least_squares import demixing_matrix, expected_counts
 from .local import LocalSpectra
 from .model import ForwardModel
@@ -68,6 +70,17 @@ class Fit:
         """Sum the expected counts of each energy, (m,)."""
         total = self.component_spectra().sum(axis=1)
         return total if self.forward.background is None else total + self.forward.background.spectrum()
+
+    def about_means(self) -> Self:
+        """Give the same expectation by spectra that are the same everywhere: a fit without local spectra.
+
+        By how much the local ones differ is part of its background, negative in places.
+        """
+        if self.local is None:
+            return self
+        differences = self.expected() - self.mixing @ self.images
+        background = BackgroundCounts.of(differences.astype(np.float32))
+        return replace(self, forward=replace(self.forward, background=background), local=None)
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -113,6 +113,8 @@ def _to_hdulist(separation):
         covariance = fits.ImageHDU(np.array([*separation.covariance.values()]), name="COVARIANCE")
         covariance.header["BUNIT"] = ("ct2", "of the counts in SPECTRA")
         cubes.insert(0, covariance)
+    for name, drawn in separation.samples.items():
+        cubes.append(_image_hdu(f"{name}_SAMPLES", drawn, celestial))
     if separation.local is not None:
         cubes += _local_hdus(separation, celestial)
 
@@ -244,6 +246,7 @@ def _from_hdulist(hdulist):
         "local": local,
         "smooth": _read_smooth(hdulist, names, mask),
         "maps": _read_maps(hdulist, mask),
+        "samples": _read_samples(hdulist, names, mask),
         **_read_uncertainty(hdulist, names, mask),
     }
 
@@ -275,6 +278,11 @@ def _read_maps(hdulist, mask):
             errors = hdulist[f"{hdu.name}_ERR"].data[~mask]
             maps.append(ParameterMap(hdu.header["COMPNAME"], hdu.header["PARNAME"], unit, values, errors, undecided))
     return maps
+
+
+def _read_samples(hdulist, names, mask):
+    keys = names + [f"{hdu.header['COMPNAME']}_{hdu.header['PARNAME']}" for hdu in hdulist if "PARNAME" in hdu.header]
+    return {key: hdulist[f"{key}_SAMPLES"].data[:, ~mask] for key in keys if f"{key}_SAMPLES" in hdulist}
 
 
 def _read_uncertainty(hdulist, names, mask):

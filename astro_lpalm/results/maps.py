@@ -14,8 +14,8 @@ from ._checks import valid_deviations, valid_matrix
 
 __all__ = ["ParameterMap", "by_component", "sky_image", "valid_maps", "valid_smooth"]
 
-_IMAGES = "", "_ERR", "_FLUX", "_SMOOTH", "_SMOOTH_ERR"  # of a component in a file
-_MAPS = "", "_ERR", "_PRIOR"  # of a parameter
+_IMAGES = "", "_ERR", "_FLUX", "_SMOOTH", "_SMOOTH_ERR", "_SAMPLES"  # of a component in a file
+_MAPS = "", "_ERR", "_PRIOR", "_SAMPLES"  # of a parameter
 
 
 @dataclass(frozen=True)

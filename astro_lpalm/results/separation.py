@@ -58,6 +58,8 @@ class Separation(SeparationIO):
         Smooth component images, and their standard deviations, in counts a pixel.
     maps : sequence of `ParameterMap`, or None
         Parameters of components in each pixel; any objects with the same attributes do.
+    samples : mapping of str to array_like, shape (N, t), or None
+        Draws of smooth images, by the names of components, and of maps, by <component>_<parameter>.
 
     Attributes
     ----------
@@ -80,6 +82,8 @@ class Separation(SeparationIO):
     local : `~astro_lpalm.forward.LocalSpectra` or None
     smooth : tuple of 2 `~numpy.ndarray`, shape (n, t), or None
         The same; see `smooth_images`.
+    samples : mapping of str to `~numpy.ndarray`, shape (N, ny, nx)
+        The same on the sky: what is possible, given the data, all of one index together.
     maps : tuple of `ParameterMap`
         The same; see `parameter_maps`.
     diagnostics : `~astropy.table.QTable`
@@ -149,6 +153,7 @@ class Separation(SeparationIO):
         local=None,
         smooth=None,
         maps=None,
+        samples=None,
     ):
         if not isinstance(cube, EventCube):
             msg = f"cube must be an EventCube, not {type(cube).__name__}; see EventCube.read and EventCube.from_hdu."
@@ -164,6 +169,7 @@ class Separation(SeparationIO):
         self.fit = Fit(self.cube, forward, self.mixing, self.sources, self.local)
         self.smooth = None if smooth is None else valid_smooth(smooth, (n, t))
         self.maps = valid_maps(maps, self.names, t)
+        self.samples = self._on_sky(samples or {}, t)
         self.spectra_uncertainty = self.image_uncertainty = None
         if spectra_uncertainty is not None:
             self.spectra_uncertainty = valid_deviations("spectra_uncertainty", spectra_uncertainty, self.mixing.shape)
@@ -183,6 +189,18 @@ class Separation(SeparationIO):
                 raise ValueError(msg)
         self.header = fits.Header(header or {}, copy=True)
         self.diagnostics = self._tabulate(Table(diagnostics if diagnostics is not None else {}))
+
+    def _on_sky(self, samples, t):
+        known = {*self.names, *(f"{each.component}_{each.parameter}" for each in self.maps)}
+        found = {}
+        for name, drawn in samples.items():
+            if name not in known:
+                msg = f"samples has {name!r}, but there are {', '.join(sorted(known))} to have samples of."
+                raise ValueError(msg)
+            drawn = valid_matrix(f"samples of {name}", drawn, (len(drawn), t), "(draws, unmasked pixels of the cube)")
+            found[name] = self.cube.image_of(drawn)
+            found[name].flags.writeable = False
+        return MappingProxyType(found)
 
     def _tabulate(self, given):
         """Put the diagnostics that were given next to those that can always be had."""

@@ -133,7 +133,7 @@ class FieldPosterior:
 
     def solve(self, fisher, wanted, n_iter=60, tolerance=1e-2):
         """Solve (1 + A^T F A) waves = wanted by preconditioned conjugate gradients; gives the residual's share, too."""
-        condition = self.prior.conditioner(fisher.mean)
+        condition = fisher.conditioner()
         inner = self.grid.inner
 
         def product(p):
@@ -232,11 +232,16 @@ class _Fisher:
         sharp = [each for each, data in zip(self.precisions, self.posterior.data) if data.blur is None]
         return sum(sharp) if sharp else None
 
-    @cached_property
-    def mean(self):
-        """Precision of each field, on average, as if nothing were blurred: good enough to condition with."""
-        whole = sum(torch.diagonal(each).sum(dim=0) for each in self.precisions)
-        return whole / self.posterior.grid.n_waves
+    def conditioner(self):
+        """Give what conjugate gradients are preconditioned with: the data are as precise everywhere as on average."""
+        grid, whole = self.posterior.grid, 0.0
+        for precision, data in zip(self.precisions, self.posterior.data):
+            mean = (torch.diagonal(precision).sum(dim=0) / grid.n_waves)[:, None, None]
+            if data.blur is not None:
+                left = data.blur.transfer(grid.k * grid.pitch) ** 2
+                mean = mean * torch.as_tensor(left, dtype=torch.float32, device=mean.device)
+            whole = whole + mean
+        return self.posterior.prior.conditioner(whole)
 
     def __call__(self, images):
         flat = images.reshape(len(images), -1)
@@ -257,14 +262,13 @@ class _Fisher:
         """Give what `FieldPrior.covariances` asks for, on squares of pixels, at most so many along a side."""
         F, *shape = self.state.fields.shape
         step, found = -(-max(shape) // largest), []
-        k = self.posterior.grid.rings[0] * self.posterior.grid.pitch
         for precision, data in zip(self.precisions, self.posterior.data):
             # squares at the far edges have what is left
             pooled = torch.nn.functional.avg_pool2d(
                 precision.reshape(1, F * F, *shape), step, ceil_mode=True, count_include_pad=False
             )
-            left = 1.0 if data.blur is None else data.blur.power_left(k)
-            found.append((pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy(), left))
+            matrices = pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy().astype(float)
+            found.append((matrices, None if data.blur is None else data.blur.transfer))
         return found
 
     def draw(self, generator):

@@ -67,8 +67,8 @@ class SkyFit:
         The component of each vector.
     physical : PhysicalFit or None
         With the local spectra, where parameters vary.
-    samples : tuple of (`~numpy.ndarray`, `~numpy.ndarray`)
-        Draws of images and maps.
+    samples : tuple of `~numpy.ndarray`
+        Draws of images, (N, n, ny, nx), and of maps, (N, q, ny, nx); empty without any.
     prior : `~astro_lpalm.sources.FieldPrior`
     converged : bool
     """
@@ -127,7 +127,9 @@ class SkyFitter:
     known: float = 0.5
     seed: int = 0
 
-    def __call__(self, data, spectra, fluxes, blocks, *, physics=None, physical=None, vary=None, n_samples=0, device=None):
+    def __call__(
+        self, data, spectra, fluxes, blocks, *, physics=None, physical=None, vary=None, n_samples=0, device=None
+    ):
         """Fit.
 
         Parameters
@@ -322,8 +324,10 @@ class _Run:
         """Spectra of the blocks in units of those of the mean parameters, (b, m, n)."""
         posterior = self._posterior(level, prior)
         base = self.physics.spectra(self.theta)
-        sums = [posterior.block_spectra(state, each, labels, self.counts.shape[1])
-                for each, labels in zip(posterior.data, level.blocks)]
+        sums = [
+            posterior.block_spectra(state, each, labels, self.counts.shape[1])
+            for each, labels in zip(posterior.data, level.blocks)
+        ]
         whole = np.concatenate(sums, axis=1)  # (n, m, b)
         whole = whole / np.maximum(whole.sum(axis=1, keepdims=True), _TINY)
         base = base.T[:, :, np.newaxis]
@@ -348,7 +352,9 @@ class _Run:
     def _deviations(self, level, prior, state):
         """Covariances of the maps' means in the blocks, about those of the field, by the prior: {place: (b, b)}."""
         posterior, grid, found = self._posterior(level, prior), level.grid, {}
-        labels, pixels = (torch.cat(each) for each in zip(*((b, d.pixels) for b, d in zip(level.blocks, posterior.data))))
+        labels, pixels = (
+            torch.cat(each) for each in zip(*((b, d.pixels) for b, d in zip(level.blocks, posterior.data)))
+        )
         for j, (k, place) in enumerate(posterior.table.fields):
             row = len(self.fluxes) + j
             slopes = posterior.table.inside(state.fields[row].reshape(-1)[pixels])[1]
@@ -385,7 +391,13 @@ class _Run:
             drawn = posterior.state(state.waves + deviation)
             samples.append((drawn.images.reshape(n, *shape).cpu().numpy(), drawn.x.reshape(-1, *shape).cpu().numpy()))
         variance = prior.covariances(fisher.lattice(2 * self.settings.lattice))[1]
-        variance = zoom(variance, (1, shape[0] / variance.shape[1], shape[1] / variance.shape[2]), order=1, mode="nearest", grid_mode=True)
+        variance = zoom(
+            variance,
+            (1, shape[0] / variance.shape[1], shape[1] / variance.shape[2]),
+            order=1,
+            mode="nearest",
+            grid_mode=True,
+        )
         images = state.images.reshape(n, *shape).cpu().numpy()
         by_spectra, by_means = self._of_parameters(posterior, images, state)
         x = state.x.reshape(-1, *shape).cpu().numpy()
@@ -396,16 +408,16 @@ class _Run:
             fields=posterior.table.fields,
             maps=x,
             map_errors=np.sqrt(variance[n:] + by_means) * posterior.table.inside(state.fields[n:])[1].cpu().numpy(),
-            undecided=variance[n:] > self.settings.known * np.array([each.deviation**2 for each in prior.spectra[n:]]).reshape(-1, 1, 1),
+            undecided=variance[n:]
+            > self.settings.known * np.array([each.deviation**2 for each in prior.spectra[n:]]).reshape(-1, 1, 1),
             basis=posterior.table.basis.cpu().numpy(),
-            coefficients=coefficients.cpu().numpy(),
+            coefficients=coefficients.reshape(-1, *shape).cpu().numpy(),
             owners=posterior.table.owners,
             physical=self.physical,
-            samples=tuple(samples),
+            samples=tuple(np.stack(each) for each in zip(*samples)),
             prior=prior,
             converged=converged,
         )
-
 
     def _of_parameters(self, posterior, images, state):
         """Variances of the images, (n, ny, nx), and of the maps, (q, 1, 1), by the errors of the parameters."""
@@ -413,9 +425,7 @@ class _Run:
             return 0.0, np.zeros((0, 1, 1))
         A, variance = self.physical.spectra, np.maximum(self.counts.sum(axis=1), 1.0)
         solve = np.linalg.pinv(A.T @ (A / variance[:, np.newaxis]), hermitian=True) @ (A.T / variance)
-        by_spectra = sum(
-            np.tensordot(solve @ direction, images, 1) ** 2 for direction in self.physical.directions
-        )
+        by_spectra = sum(np.tensordot(solve @ direction, images, 1) ** 2 for direction in self.physical.directions)
         means = []
         for j, (_, place) in enumerate(posterior.table.fields):
             slope = float(posterior.table.inside(posterior.means[len(self.fluxes) + j])[1])

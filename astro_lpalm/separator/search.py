@@ -24,6 +24,8 @@ __all__ = ["CubeImages", "Search", "warn_of_negative_counts"]
 
 log = logging.getLogger(__name__)
 
+_MAP_WIDTH = 0.15  # of a range: how much a parameter varies of which a map is asked for, to begin with
+
 
 @dataclass(frozen=True)
 class Search:
@@ -36,6 +38,7 @@ class Search:
     forward: ForwardModel
     free: bool
     is_counts: bool
+    blur: object | None = None
 
     def spectra(self, cube, X):
         """Find them in details, then in the counts of blocks; X is the cube's matrix.
@@ -54,7 +57,7 @@ class Search:
         physical = None
         if self.physics is not None:
             physical = self.parameters(cube, X, nearest_parameters(found.spectra, self.physics))
-            if self.prior is None or physical.misfit < self.separator.bad_fit:
+            if self.prior is None or physical.misfit < self.separator.bad_fit or self.separator.maps:
                 return _as_factorization(physical), details, physical, True
         if self.prior is None:
             return found, details, None, False
@@ -62,6 +65,60 @@ class Search:
         if physical is not None and not self._fits_better(cube, X, found, physical):
             return _as_factorization(physical), details, physical, True
         return found, details, physical, False
+
+    def check_maps(self):
+        """Say so, where there can be no maps, or not of these parameters."""
+        maps, physics = self.separator.maps, self.physics
+        if not maps:
+            return
+        if physics is None or not self.is_counts:
+            why = "the model's components have no physical parameters" if physics is None else "the cube is no counts"
+            if physics is None and not self.separator.refine:
+                why = "refine is false"
+            msg = f"there can be no maps of parameters, as {why}; leave maps out."
+            raise ValueError(msg)
+        if maps is not True:
+            self._places()
+
+    def _places(self):
+        """The parameters that maps names, with widths to begin with."""
+        own = {
+            f"{each.component}.{each.name}": place
+            for place, each in enumerate(self.physics.parameters)
+            if each.component
+        }
+        found = {}
+        for name in self.separator.maps:
+            places = [place for known, place in own.items() if name in (known, known.split(".", 1)[1])]
+            if not places:
+                msg = f"maps names {name!r}, which is no parameter with a range; there are {', '.join(own)}."
+                raise ValueError(msg)
+            found |= dict.fromkeys(places, _MAP_WIDTH)
+        return found
+
+    def sky(self, fit, X, physical):
+        """Make smooth images of a fit, and maps."""
+        separator, cube, kept = self.separator, fit.cube, fit.forward.kept
+        blocks = np.full(kept.shape, -1)
+        blocks[kept] = separator.blocks(cube, large=True)
+        data = SkyData(
+            X, kept,
+            exposure=None if cube.exposure is None else cube.relative_exposure,
+            background=fit.forward.background,
+            blur=None if self.blur is None else self._blur,
+        )  # fmt: skip
+        totals = fit.mixing.sum(axis=0)
+        vary = None
+        if separator.maps:
+            vary = True if separator.maps is True else self._places()
+        return replace(separator.sky, seed=separator.seed)(
+            [data], np.maximum(fit.mixing, 0.0) / totals, totals * np.maximum(fit.images.sum(axis=1), 0.0), blocks,
+            physics=self.physics, physical=physical, vary=vary, n_samples=separator.n_samples,
+            device=separator.device,
+        )  # fmt: skip
+
+    def _blur(self, pitch, shape):
+        return ImageBlur(self.blur(pitch, shape), shape, self.separator.device)
 
     def _on_counts(self, cube, X, found):
         counts, background = self._summed(cube, X, found.spectra, large=False)

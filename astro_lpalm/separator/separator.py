@@ -51,6 +51,7 @@ class Solution:
     physical: PhysicalFit | None
     by_physics: bool
     search: object
+    sky: SkyFit | None = None
 
     @property
     def by_counts(self) -> bool:
@@ -65,7 +66,8 @@ class Separator:
     The details of every energy, in units of their photon noise, go to the solver, which finds the spectra. Where the
     solver has a ``prior``, they are refined on the details. The counts have the last word: where the solver has
     ``physics``, by a fit of the components' physical parameters; otherwise by a refinement of the spectra. The images
-    follow by least squares.
+    follow by least squares. Smooth ones, and maps of parameters, follow from a posterior probability of all pixels
+    together.
 
     Parameters
     ----------
@@ -94,10 +96,21 @@ class Separator:
     n_smooth : int
         Starlet scales over which counts are smoothed to tell how noisy pixels are, when a background's amplitude is
         found: so many that a pixel's own noise has no part in it.
+    smooth : bool
+        Whether smooth images are made.
+    maps : bool or sequence of str
+        Whether parameters are let vary from place to place, those that the data ask for; or the names of these, such as
+        "thermal.kT".
+    sky : `~astro_lpalm.separation.SkyFitter`
+        Of the smooth images and the maps.
+    n_samples : int
+        Draws of smooth images and maps to keep.
     n_resamplings : int
         How often the photons are drawn again for the uncertainty of spectra and images; 0 for never.
     seed : int
-        Of the resampling.
+        Of the resampling and the samples.
+    device : str, optional
+        Where smooth images and maps are made; by default on the CPU.
 
     Raises
     ------
@@ -123,8 +136,13 @@ class Separator:
     counts_in_large_block: float = 1e4
     bad_fit: float = 10.0
     n_smooth: int = 5
+    smooth: bool = True
+    maps: bool | tuple[str, ...] = False
+    sky: SkyFitter = field(default_factory=SkyFitter)
+    n_samples: int = 0
     n_resamplings: int = 0
     seed: int = 0
+    device: str | None = None
 
     def __post_init__(self):
         sizes = "n_blocks", "counts_in_block", "n_large_blocks", "counts_in_large_block", "bad_fit"
@@ -132,8 +150,24 @@ class Separator:
             if not getattr(self, name) > 0:
                 msg = f"{name} is {getattr(self, name)}, but must be positive."
                 raise ValueError(msg)
+        if isinstance(self.maps, str):
+            object.__setattr__(self, "maps", (self.maps,))
+        if self.maps and self.n_resamplings:
+            msg = "maps and their errors come from one posterior; leave n_resamplings out, or maps."
+            raise ValueError(msg)
+        if (self.maps or self.n_samples) and not self.smooth:
+            msg = "maps and samples are of smooth images, which smooth=False leaves out."
+            raise ValueError(msg)
 
-    def find(self, cube: EventCube, solver: object, forward: ForwardModel, *, free: bool = False) -> Solution:
+    def find(
+        self,
+        cube: EventCube,
+        solver: object,
+        forward: ForwardModel,
+        *,
+        free: bool = False,
+        blur: object | None = None,
+    ) -> Solution:
         """Separate an observation.
 
         Parameters
@@ -147,6 +181,9 @@ class Separator:
             Of the cube's pixels.
         free : bool
             Whether the amplitude of the background is found as well.
+        blur : callable, optional
+            ``blur(pitch, shape)`` gives the terms of the point spread function (`PSF.terms
+            <astro_lpalm.instrument.PSF.terms>`) on images of pixels that are so many times larger.
 
         Returns
         -------
@@ -164,17 +201,18 @@ class Separator:
         prior, physics = (getattr(solver, name, None) if self.refine else None for name in ("prior", "physics"))
         if not is_counts and (prior is not None or physics is not None):
             warn_of_negative_counts(X)
-        search = Search(self, solver, prior, physics, forward, free, is_counts)
+        search = Search(self, solver, prior, physics, forward, free, is_counts, blur)
+        search.check_maps()
         found, details, physical, by_physics = search.spectra(cube, X)
         check_data(X, found.spectra)  # whatever a solver may give
         log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
         best, error = search.amplitude(cube, X, found.spectra, physical if by_physics else None)
         forward = forward.with_amplitude(max(best, 0.0))
-        below = 0.0 if forward.background is None else forward.background.spectrum()
-        variance = expected_counts(found.spectra, X.sum(axis=1, dtype=float), below)
-        images = demixing_matrix(found.spectra, variance).astype(np.float32) @ forward.net(X)
-        fit = Fit(cube, forward, found.spectra, images)
-        return Solution(fit, found, details, best, error, physical, by_physics, search)
+        fit = _by_least_squares(cube, X, forward, found.spectra)
+        sky = search.sky(fit, X, physical if by_physics else None) if self.smooth and is_counts else None
+        if sky is not None and sky.fields:
+            physical, fit = sky.physical, _by_local_spectra(fit, X, sky)
+        return Solution(fit, found, details, best, error, physical, by_physics, search, sky)
 
     def errors(self, solution: Solution, *, progress: bool = True) -> Errors:
         """Find the errors of a solution.
@@ -266,3 +304,17 @@ class Separator:
         return detail_matrix(transform, images, mask, noise, stride=stride, dtype=np.float32)
 
 
+def _by_least_squares(cube, X, forward, spectra):
+    """Images of weighted least squares."""
+    below = 0.0 if forward.background is None else forward.background.spectrum()
+    variance = expected_counts(spectra, X.sum(axis=1, dtype=float), below)
+    images = demixing_matrix(spectra, variance).astype(np.float32) @ forward.net(X)
+    return Fit(cube, forward, spectra, images)
+
+
+def _by_local_spectra(fit, X, sky):
+    """The same where spectra differ from pixel to pixel."""
+    local = LocalSpectra(sky.basis, sky.coefficients[:, fit.forward.kept], sky.owners)
+    counts = local.least_squares(fit.forward.net(X), fit.variance)
+    mixing = sky.physical.spectra / np.linalg.norm(sky.physical.spectra, axis=0)
+    return Fit(fit.cube, fit.forward, mixing, counts / mixing.sum(axis=0)[:, np.newaxis], local)

@@ -13,7 +13,8 @@ __all__ = ["FieldGrid", "FieldPrior", "PowerSpectrum"]
 
 _KNOTS = 1.5  # of a power spectrum, for each factor e in frequency
 _HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
-_CURVATURE = 1.0  # standard deviation of the change of slope, by which logarithms go, between two knots
+_CURVATURE = 0.7  # standard deviation of how much steeper the logarithm of a spectrum is after a knot than before
+_SLOPE, _SLOPES = -3.0, 1.5  # of power spectra of images and maps: mean and standard deviation
 _RINGS = 40  # of frequencies, that a spectrum is fitted to
 _LONGEST_STEP, _LARGEST_STEP = 4.0, 4.0  # of the steps of learning: so many times longer at most, and in the logarithm
 _REACH = 0.05  # wavelengths, over which the precision of the data is averaged
@@ -83,14 +84,16 @@ class PowerSpectrum:
         -------
         PowerSpectrum
         """
-        knots = self.weights(k)
+        knots, step = self.weights(k), np.log(self.frequencies[1] / self.frequencies[0])
 
         def cost(x):
             log_density, bend = knots @ x, np.diff(x, 2) / _CURVATURE
+            tilt = (np.diff(x) / step - _SLOPE) / _SLOPES
             ratio = density * np.exp(-log_density)
             slope = 0.5 * knots.T @ (n * (1 - ratio))
             slope += np.convolve(bend, [1.0, -2.0, 1.0]) / _CURVATURE
-            return 0.5 * np.sum(n * (log_density + ratio)) + 0.5 * bend @ bend, slope
+            slope -= np.diff(np.pad(tilt, 1)) / (step * _SLOPES)
+            return 0.5 * np.sum(n * (log_density + ratio)) + 0.5 * (bend @ bend + tilt @ tilt), slope
 
         return replace(self, logarithms=minimize(cost, self.logarithms, jac=True, method="L-BFGS-B").x)
 
@@ -220,8 +223,8 @@ class FieldPrior:
         return self._mixed(torch.linalg.inv(self.factor), whole)
 
     def conditioner(self, precision):
-        """Invert, for each wave alone, one plus what the data say of it, where all pixels had this precision, (F,)."""
-        information = self._mixed(self.factor.T**2, precision[:, None, None] * self.amplitudes**2)
+        """Invert, for each wave alone, one plus what data of a precision, (F, 1, 1) or (F, Ny, Nk), say of it."""
+        information = self._mixed(self.factor.T**2, precision * self.amplitudes**2)
         return 1.0 / (1.0 + information)
 
     def _mixed(self, factor, waves):
@@ -247,10 +250,9 @@ class FieldPrior:
 
         Parameters
         ----------
-        precisions : list of (array_like, float or array_like)
-            Of each observation the Fisher matrices of the fields in a pixel, on a lattice over the image, shape
-            (F, F, ly, lx); and how much of the power of waves at the rings of frequencies is left where it is blurred,
-            shape (rings,), or 1.
+        precisions : list of (array_like, callable or None)
+            Fisher matrices of the fields in a pixel, (F, F, ly, lx), on a lattice over the image; and for data that are
+            blurred the part of a wave's amplitude that is left, by its frequency in cycles a pixel.
 
         Returns
         -------
@@ -259,19 +261,19 @@ class FieldPrior:
         variances : `~numpy.ndarray`, shape (F, ly, lx)
             Of the fields.
         """
+        shape = precisions[0][0].shape[2:]
+        step = [side / coarse for side, coarse in zip(self.grid.shape, shape)]
         k, n, _ = self.grid.rings
-        whole = sum(np.asarray(each, dtype=float) for each, _ in precisions)
-        step = self.grid.shape[0] / whole.shape[2], self.grid.shape[1] / whole.shape[3]
         size = np.stack([np.sqrt(each.density(k)) / self.grid.pitch for each in self.spectra], axis=1)  # (rings, F)
         inverse, by_ring = np.linalg.inv(self.correlation), []
         mean = np.array([each.mean_deviation for each in self.spectra]) * np.sqrt(self.grid.n_waves)
+        whole = sum(each for each, _ in precisions)
         variances = self._known(inverse, mean, whole.mean(axis=(2, 3), keepdims=True))[1]
-        variances = np.broadcast_to(variances / self.grid.n_waves, (len(self), *whole.shape[2:])).copy()
-        left = [np.broadcast_to(share, k.shape) for _, share in precisions]
-        for ring, (frequency, number, each) in enumerate(zip(k * self.grid.pitch, n, size)):
-            seen = sum(share[ring] * np.asarray(own, dtype=float) for share, (own, _) in zip(left, precisions))
+        variances = np.broadcast_to(variances / self.grid.n_waves, (len(self), *shape)).copy()
+        for frequency, number, each in zip(k * self.grid.pitch, n, size):
             width = [_REACH / frequency / side for side in step]
-            smooth = gaussian_filter(seen, width, axes=(2, 3), mode="nearest", truncate=2.5)
+            left = sum(each if part is None else part(frequency) ** 2 * each for each, part in precisions)
+            smooth = gaussian_filter(left, width, axes=(2, 3), mode="nearest", truncate=2.5)
             known, variance = self._known(inverse, each, smooth)
             by_ring.append(known)
             variances += number / self.grid.n_waves * variance

@@ -72,7 +72,7 @@ def diagnose(
     messages : list of str
         What is far from what good data give, in one line each.
     """
-    columns, figures, messages = {}, {}, []
+    columns, figures, messages, fit = {}, {}, [], fit.about_means()
     finest = _block_sums(fit, _BLOCK_SIZES[0])
     where = _judge_residuals(_residuals(*finest, fit.mixing), fit.cube.wcs, figures)
     causes = []

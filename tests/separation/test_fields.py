@@ -148,7 +148,9 @@ def test_draws_have_the_covariance_of_the_curvature(case):
     np.testing.assert_allclose(np.diag(found) / np.diag(exact), 1, atol=5 * np.sqrt(2 / n_draws))
     np.testing.assert_allclose(np.mean(np.diag(found) / np.diag(exact)), 1, atol=0.06)
     sizes = np.sqrt(np.diag(exact))
-    assert np.abs((found - exact) / np.outer(sizes, sizes)).max() < 5 / np.sqrt(n_draws)
+    difference = (found - exact) / np.outer(sizes, sizes)
+    assert np.sqrt(np.mean(difference**2)) < 2 / np.sqrt(n_draws)
+    assert np.abs(difference).max() < 7 / np.sqrt(n_draws)
 
 
 def test_draws_are_the_same_of_the_same_seed():
@@ -170,7 +172,7 @@ def test_covariances_of_the_prior_are_those_of_the_draws(case):
     drawn = torch.stack([posterior.prior.fields(posterior.draw(fisher, gen)[0]) for _ in range(60)])
     exact = drawn.double().var(dim=0)[:, 2:-2, 2:-2].mean(dim=(1, 2))
     np.testing.assert_allclose(np.sqrt(variances.mean(axis=(1, 2)) / exact.numpy()), 1, atol=0.12)
-    prior = posterior.prior.covariances([(np.zeros((2, 2, 1, 1)), 1.0)])[1]
+    prior = posterior.prior.covariances([(np.zeros((2, 2, 1, 1)), None)])[1]
     assert np.all(variances < 0.5 * prior)
 
 
@@ -178,21 +180,15 @@ def test_lattice_has_the_mean_precision_of_each_square():
     posterior, truth = make("masked", shape=(7, 10))
     _, fisher = posterior.gradient(truth)
     ((found, left),) = fisher.lattice(5)
-    assert left == 1
+    assert left is None
     assert found.shape == (3, 3, 4, 5)
     local = fisher.local.reshape(3, 3, 7, 10).numpy()
     np.testing.assert_allclose(found[:, :, 1, 2], local[:, :, 2:4, 4:6].mean(axis=(2, 3)), rtol=1e-5)
     np.testing.assert_allclose(found[:, :, 3, 0], local[:, :, 6:, :2].mean(axis=(2, 3)), rtol=1e-5)
-    np.testing.assert_allclose(fisher.mean, np.diagonal(local.sum(axis=(2, 3))) / posterior.grid.n_waves, rtol=1e-4)
 
 
 def test_blurred_data_tell_less_of_small_scales():
     (sharp, truth), (blurred, _) = make("plain"), make("blur")
-    _, fisher = blurred.gradient(truth)
-    left = fisher.lattice(4)[0][1]
-    k = blurred.grid.rings[0]
-    # half a pixel more on each side, from anywhere in a pixel to anywhere in another one
-    np.testing.assert_allclose(left[k < 0.2], np.exp(-((2 * np.pi * k * 1.2) ** 2))[k < 0.2], atol=0.1)
     by_ring = [each.prior.covariances(each.gradient(truth)[1].lattice(4))[0] for each in (sharp, blurred)]
     assert np.all(by_ring[1][:, 0, 0] > 0.95 * by_ring[0][:, 0, 0])
     assert by_ring[1][-1, 0, 0] > by_ring[0][-1, 0, 0] + 0.05

@@ -133,7 +133,7 @@ def test_conditioner_is_exact_for_an_even_precision():
     prior = make((12, 10), n=2, correlation=[[1.0, 0.5], [0.5, 1.0]])
     waves = prior.grid.draw(2, generator())
     precision = torch.tensor([3.0, 0.5])
-    one = prior.conditioner(precision)
+    one = prior.conditioner(precision[:, None, None])
     # of 1 + A^T p A, where the padding is seen too, the part of one component alone
     for i in range(2):
         alone = torch.zeros_like(waves)
@@ -151,13 +151,13 @@ def test_covariances_of_an_even_precision_are_those_of_the_posterior():
     information = np.kron(precision, np.eye(20 * 22))
     exact = A @ np.linalg.solve(np.eye(A.shape[1]) + A.T @ information @ A, A.T)
     exact = np.diag(exact).reshape(2, 20, 22)
-    by_ring, found = prior.covariances([(np.broadcast_to(precision[:, :, None, None], (2, 2, 5, 11)), 1.0)])
+    by_ring, found = prior.covariances([(np.broadcast_to(precision[:, :, None, None], (2, 2, 5, 11)), None)])
     assert found.shape == (2, 5, 11)
     np.testing.assert_allclose(found, np.broadcast_to(found[:, :1, :1], found.shape), rtol=1e-10)
     np.testing.assert_allclose(found[:, 2, 5], exact[:, 6:-6, 6:-6].mean(axis=(1, 2)), rtol=0.03)
     np.testing.assert_allclose(np.sqrt(found[:, 2, 5]), np.sqrt(exact.mean(axis=(1, 2))), rtol=0.08)
     # without data there is the prior
-    rings, alone = prior.covariances([(np.zeros((2, 2, 1, 1)), 1.0)])
+    rings, alone = prior.covariances([(np.zeros((2, 2, 1, 1)), None)])
     np.testing.assert_allclose(rings, np.broadcast_to(correlation, rings.shape), atol=1e-10)
     np.testing.assert_allclose(alone[:, 0, 0], np.sum(A**2, axis=1).reshape(2, -1).mean(axis=1), rtol=0.02)
     assert np.all(by_ring[:, 0, 0] < rings[:, 0, 0])
@@ -170,7 +170,7 @@ def test_variances_follow_the_precision_from_place_to_place():
     A = dense(prior)
     weights = precision.ravel()[:, np.newaxis]
     exact = np.diag(A @ np.linalg.solve(np.eye(A.shape[1]) + A.T @ (weights * A), A.T)).reshape(32, 32)
-    found = prior.covariances([(precision, 1.0)])[1][0]
+    found = prior.covariances([(precision, None)])[1][0]
     for columns in (slice(3, 11), slice(20, 29)):
         np.testing.assert_allclose(found[:, columns].mean(), exact[:, columns].mean(), rtol=0.1)
     assert found[:, 5].mean() > 4 * found[:, 25].mean()
@@ -194,7 +194,7 @@ def learn(start, seen, precision, n_steps, correlated=0):
         gain = np.linalg.solve((covariance + np.eye(F)[:, :, None] / precision).transpose(2, 0, 1), data.T[..., None])
         mean = np.einsum("ijw,wj->iw", covariance, gain[..., 0]).reshape(seen.shape)
         waves = prior.white(torch.as_tensor(mean, dtype=torch.complex64))
-        left, _ = prior.covariances([(precision * np.eye(F)[:, :, None, None], 1.0)])
+        left, _ = prior.covariances([(precision * np.eye(F)[:, :, None, None], None)])
         prior = prior.learned(waves, left, correlated)
     return prior
 
@@ -239,10 +239,32 @@ def test_a_correlation_stays_positive_definite():
     assert torch.isfinite(prior.factor).all()
 
 
-def test_nothing_seen_changes_nothing():
-    prior = make((24, 24), n=2, deviation=0.8)
-    left, _ = prior.covariances([(np.zeros((2, 2, 1, 1)), 1.0)])
+def test_nothing_seen_changes_little():
+    prior = make((24, 24), n=2, deviation=0.8, slope=3.0)
+    left, _ = prior.covariances([(np.zeros((2, 2, 1, 1)), None)])
     new = prior.learned(prior.grid.zeros(2), left, correlated=2)
-    for each in new.spectra:
-        np.testing.assert_allclose(each.logarithms, prior.spectra[0].logarithms, atol=1e-2)
+    for each in new.spectra:  # of the slope that is likeliest beforehand
+        np.testing.assert_allclose(each.logarithms, prior.spectra[0].logarithms, atol=0.05)
     np.testing.assert_allclose(new.correlation, np.eye(2), atol=1e-12)
+
+
+def test_blurred_data_count_as_sharp_ones_where_the_blur_leaves_all():
+    prior = make((24, 24), n=1, deviation=0.8)
+    precision = np.full((1, 1, 4, 4), 5.0)
+    sharp = prior.covariances([(precision, None)])
+    for part, like in ((np.ones_like, precision), (np.zeros_like, 0 * precision)):
+        found = prior.covariances([(precision, part)])
+        np.testing.assert_allclose(found[0], prior.covariances([(like, None)])[0])
+    both = prior.covariances([(0.25 * precision, None), (3 * precision, lambda k: 0.5)])
+    np.testing.assert_allclose(both[0], sharp[0], rtol=1e-10)
+
+
+def test_fitted_spectrum_is_the_one_that_was_measured():
+    grid = FieldGrid((200, 200))
+    k, n, _ = grid.rings
+    start = PowerSpectrum.power_law(1.0, 2.0, grid.longest)
+    truth = PowerSpectrum.power_law(0.3, 3.5, grid.longest)
+    found = start.fitted(k, n, truth.density(k))
+    few = n < 300  # waves: there what is known beforehand counts, too
+    np.testing.assert_allclose(found.density(k[~few]), truth.density(k[~few]), rtol=0.05)
+    np.testing.assert_allclose(found.density(k[few]), truth.density(k[few]), rtol=0.3)
