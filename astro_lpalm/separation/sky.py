@@ -85,6 +85,9 @@ class SkyFitter:
         Squares along the longer side, for which the precision of the data is looked at.
     settled : float
         Rounds end when no flux changes by more than this part of its error.
+    ready : float
+        More maps are asked for when no flux changes by more than that: a map that is still changing leaves what others
+        would be taken in for.
     known : float
         A map is decided where its variance is less than this part of the prior's.
     seed : int
@@ -99,6 +102,7 @@ class SkyFitter:
     n_learned: int = 4
     lattice: int = 48
     settled: float = 0.1
+    ready: float = 0.5
     known: float = 0.5
     seed: int = 0
 
@@ -182,13 +186,11 @@ class _Run:
         pitches = [1]
         while max(self.shape) / (2 * pitches[0]) >= self.settings.coarsest:
             pitches.insert(0, 2 * pitches[0])
-        if isinstance(vary, dict):
-            self.widths = dict(vary)
         level, settled = self._level(pitches[0]), True
         prior = self._first_prior(level)
         state, prior, converged = self._learned(level, prior, level.grid.zeros(len(prior)), 2, n_rounds=20)
         if vary is not None:
-            state, prior, settled, converged = self._in_turns(level, prior, state, vary is True, converged)
+            state, prior, settled, converged = self._in_turns(level, prior, state, vary, converged)
         for pitch in pitches[1:]:
             finer = self._level(pitch)
             new = FieldPrior(finer.grid, prior.spectra, prior.correlation)
@@ -240,12 +242,17 @@ class _Run:
         new = prior.learned(state.waves, covariances, correlated=len(self.fluxes))
         return new, new.white(prior.coloured(state.waves))
 
-    def _in_turns(self, level, prior, state, choose, converged):
+    def _in_turns(self, level, prior, state, vary, converged):
         """Find fields for the physical parameters, and these for the fields, until the fluxes do not change."""
-        waves, settled = state.waves, False
+        waves, settled, change = state.waves, False, 0.0
         for n in range(self.settings.n_rounds):
-            added = self._choose(level, prior, waves) if choose else n == 0 and bool(self.widths)
-            if added:
+            more = {}
+            if vary is True and change < self.settings.ready:
+                more = self._choose(level, prior, waves)
+            elif n == 0 and vary is not True:
+                more = dict(vary)
+            self.widths |= more
+            if more:
                 prior, waves = self._with_maps(level, prior, waves)
             if not self.widths:
                 return state, prior, True, converged
@@ -255,7 +262,7 @@ class _Run:
             change = np.max(np.abs(self.physical.fluxes - before) / np.maximum(errors, _TINY))
             log.debug("maps: round %d, %s, fluxes change by %.2f of their errors", n + 1, self._names(), change)
             prior, waves = self._learn(level, prior, waves)
-            if n > 2 and not added and change < self.settings.settled:
+            if n > 2 and not more and change < self.settings.settled:
                 settled = True
                 break
         state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=8)
@@ -285,16 +292,14 @@ class _Run:
         return new, torch.stack([*waves[:n], *(wave for _, wave in fields)])
 
     def _choose(self, level, prior, waves):
-        """Let more parameters vary, where the data ask for it; tells whether there are any."""
+        """Find one more parameter to vary, where the data ask for it."""
         local = None
         if self.widths:
             posterior = self._posterior(level, prior)
             local = level.local_spectra(posterior, posterior.state(waves), self.physics.spectra(self.theta))
-        more = varying_parameters(
+        return varying_parameters(
             self.counts, self.physics, self.theta, known=self.widths, background=self.background, local=local
         )
-        self.widths |= more
-        return bool(more)
 
     def _physical_step(self, level, prior, state):
         """Fit the physical parameters again, with the fields as they are; gives their waves about the new means."""

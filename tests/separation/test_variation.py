@@ -52,9 +52,9 @@ def test_nothing_varies_where_there_is_only_noise(rng):
 
 @pytest.mark.parametrize(("place", "width"), [(0, 0.08), (1, 0.03)])
 def test_what_varies_is_found_with_its_width(rng, place, width):
-    Y, _ = counts(rng, width, place=place, blocks=40, per_block=5e3)
+    Y, _ = counts(rng, width, place=place, blocks=40)
     found = varying_parameters(Y, Named(), THETA)
-    assert list(found) == [place]
+    assert list(found) == [place]  # and no other that stands for how it is not linear
     np.testing.assert_allclose(found[place], width, rtol=0.6)  # of steps of 1.43
 
 
@@ -80,8 +80,7 @@ def test_known_parameter_leaves_others_to_be_found(rng):
     S = rng.uniform(0.2, 0.8, (2, 40)) * 2e4
     Y = rng.poisson(np.einsum("bmn,nb->mb", Named().spectra(theta), S))
     assert list(varying_parameters(Y, Named(), THETA, known=(0,))) == [1]
-    both = varying_parameters(Y, Named(), THETA)  # one of each component at a time
-    assert sorted(both) == [0, 1]
+    assert len(varying_parameters(Y, Named(), THETA)) == 1  # one at a time
 
 
 def test_background_and_empty_blocks_are_no_variation(rng):
