@@ -16,7 +16,7 @@ _HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
 _CURVATURE = 0.7  # standard deviation of how much steeper the logarithm of a spectrum is after a knot than before
 _SLOPE, _SLOPES = -3.0, 1.5  # of power spectra of images and maps: mean and standard deviation
 _RINGS = 40  # of frequencies, that a spectrum is fitted to
-_LONGEST_STEP, _LARGEST_STEP = 4.0, 4.0  # of the steps of learning: so many times longer at most, and in the logarithm
+_LEAST_KNOWN = 1e-3  # part of a wave that the data say
 _REACH = 0.05  # wavelengths, over which the precision of the data is averaged
 _SHRINKAGE = 0.02  # of correlations
 _HIGHEST_KEPT = 0.5  # cycles a pixel, of fields that go to finer pixels
@@ -78,7 +78,7 @@ class PowerSpectrum:
         Parameters
         ----------
         k, n, density : `~numpy.ndarray`, shape (rings,)
-            Frequencies, numbers of waves, and the mean of what they measured.
+            Frequencies, numbers of waves that measured it, and the mean of what they did.
 
         Returns
         -------
@@ -289,10 +289,10 @@ class FieldPrior:
         return found.mean(axis=0), variances.reshape(F, *shape)
 
     def learned(self, waves, covariances, correlated=0):
-        """Find the prior that is most likely, by a step of expectation and maximization.
+        """Find the prior that is most likely, by the step of MacKay (1992, doi:10.1162/neco.1992.4.3.415).
 
-        Where the data say little of a scale such steps are short; they are lengthened in proportion (MacKay 1992,
-        doi:10.1162/neco.1992.4.3.415).
+        The squares of waves count as far as the data, rather than the prior, have said what they are; of scales that the
+        data say nothing of, the spectrum goes on as it does on the others.
 
         Parameters
         ----------
@@ -312,14 +312,9 @@ class FieldPrior:
         unit = self._mixed(self.factor, waves).reshape(len(waves), -1).cpu().numpy()
         spectra = []
         for i, power in enumerate(self.spectra):
-            left = covariances[:, i, i]
+            known = np.clip(1.0 - covariances[:, i, i], _LEAST_KNOWN, 1.0)
             squares = grid.ring_means(unit[i].real ** 2 + unit[i].imag ** 2)
-            knots = power.weights(k)
-            there = power.fitted(k, n, power.density(k) * (squares + left))
-            near = np.maximum(knots, 0.0) * n[:, np.newaxis]
-            known = 1.0 - (near * left[:, np.newaxis]).sum(axis=0) / np.maximum(near.sum(axis=0), 1e-12)
-            step = (there.logarithms - power.logarithms) / np.clip(known, 1 / _LONGEST_STEP, 1.0)
-            spectra.append(replace(power, logarithms=power.logarithms + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)))
+            spectra.append(power.fitted(k, n * known, power.density(k) * squares / known))
         correlation = self.correlation.copy()
         if correlated > 1:
             own = slice(0, correlated)
