@@ -103,9 +103,8 @@ class PowerSpectrum:
         place = (np.log(np.maximum(k, 0.5 * self.frequencies[0])) - log_k[0]) / (log_k[1] - log_k[0])
         below = np.clip(np.floor(place).astype(int), 0, len(log_k) - 2)
         part, knots = (place - below)[..., np.newaxis], np.arange(len(log_k))
-        return np.where(
-            knots == below[..., np.newaxis], 1 - part, np.where(knots == below[..., np.newaxis] + 1, part, 0)
-        )
+        above = knots - below[..., np.newaxis]
+        return np.where(above == 0, 1 - part, np.where(above == 1, part, 0.0))
 
 
 class FieldGrid:
@@ -126,7 +125,7 @@ class FieldGrid:
     def __init__(self, shape, pitch=1.0, device=None):
         self.shape, self.pitch = tuple(shape), float(pitch)
         self.padded = tuple(next_fast_len(int(np.ceil(_PADDING * side)), real=True) for side in shape)
-        self.longest = self.pitch * max(self.padded)
+        self.longest = self.pitch * max(*self.padded, 4)  # of one pixel, too, longer than two
         ky, kx = np.fft.fftfreq(self.padded[0]), np.fft.rfftfreq(self.padded[1])
         self.k = np.hypot(ky[:, np.newaxis], kx) / self.pitch
         twice = np.full(kx.size, 2.0)
@@ -219,11 +218,12 @@ class FieldPrior:
         return self._mixed(self.factor.T, self.amplitudes * waves)
 
     def white(self, waves):
-        """Give the waves of white noise, of those of the fields; the inverse of `coloured`."""
-        return self._mixed(torch.linalg.inv(self.factor), waves / self.amplitudes)
+        """Give the waves of white noise, of those of the fields; the inverse of `coloured`, zero where that is."""
+        whole = torch.where(self.amplitudes > 0, waves / self.amplitudes, 0.0)
+        return self._mixed(torch.linalg.inv(self.factor), whole)
 
     def conditioner(self, precision):
-        """Invert, for each wave alone, one plus what the data say of it, by their precision, (F, 1, 1) or (F, Ny, Nk)."""
+        """Invert, for each wave alone, one plus what data of a precision, (F, 1, 1) or (F, Ny, Nk), say of it."""
         information = self._mixed(self.factor.T**2, precision * self.amplitudes**2)
         return 1.0 / (1.0 + information)
 
