@@ -72,7 +72,7 @@ class Search:
         if not maps:
             return
         if physics is None or not self.is_counts:
-            why = "the model's components have no physical parameters" if physics is None else "the cube is no counts"
+            why = "nothing is known of the solver's spectra" if physics is None else "the cube is no counts"
             if physics is None and not self.separator.refine:
                 why = "refine is false"
             msg = f"there can be no maps of parameters, as {why}; leave maps out."
