@@ -267,8 +267,8 @@ class Separation(SeparationIO):
         Returns
         -------
         mapping of str to `~astropy.nddata.NDData`
-            Like `smooth_images`. Errors are blurred as the images are, as if those of neighbouring pixels went together:
-            they are upper limits.
+            Like `smooth_images`. Errors are blurred as the images are, as if those of neighbours went together: they
+            are upper limits.
 
         Raises
         ------
