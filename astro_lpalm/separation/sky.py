@@ -80,11 +80,12 @@ class SkyFitter:
     n_rounds : int
         Largest number of rounds, each with fields, prior and physical parameters, on the coarsest pixels.
     n_learned : int
-        How often the prior is learned on each of the finer ones.
+        How often the prior is learned on each size of pixels, at most.
     lattice : int
         Squares along the longer side, for which the precision of the data is looked at.
     settled : float
-        Rounds end when no flux changes by more than this part of its error.
+        Rounds end when no flux changes by more than this part of its error; learning, when the fields, on average,
+        do not.
     ready : float
         More maps are asked for when no flux changes by more than that: a map that is still changing leaves what others
         would be taken in for.
@@ -99,7 +100,7 @@ class SkyFitter:
     mean_deviation: float = 0.3
     coarsest: int = 48
     n_rounds: int = 15
-    n_learned: int = 4
+    n_learned: int = 15
     lattice: int = 48
     settled: float = 0.1
     ready: float = 0.5
@@ -188,7 +189,7 @@ class _Run:
             pitches.insert(0, 2 * pitches[0])
         level, settled = self._level(pitches[0]), True
         prior = self._first_prior(level)
-        state, prior, converged = self._learned(level, prior, level.grid.zeros(len(prior)), 2, n_rounds=20)
+        state, prior, converged = self._learned(level, prior, level.grid.zeros(len(prior)), n_rounds=20)
         if vary is not None:
             state, prior, settled, converged = self._in_turns(level, prior, state, vary, converged)
         for pitch in pitches[1:]:
@@ -196,7 +197,7 @@ class _Run:
             new = FieldPrior(finer.grid, prior.spectra, prior.correlation)
             waves = prior.transferred(state.waves, new)
             level, prior = finer, new
-            state, prior, converged = self._learned(level, prior, waves, self.settings.n_learned)
+            state, prior, converged = self._learned(level, prior, waves)
         if self.widths:
             waves = self._physical_step(level, prior, state)
             state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=6)
@@ -227,20 +228,25 @@ class _Run:
         theta = [table.outside(self.theta[place]) for _, place in table.fields]
         return FieldPosterior(prior, level.seen(table.basis), table, np.concatenate([means, theta]))
 
-    def _learned(self, level, prior, waves, n, n_rounds=8):
-        state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
-        for left in range(n - 1, -1, -1):  # priors are learned well enough from nearly the maximum
-            prior, waves = self._learn(level, prior, state.waves)
-            state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=2 if left else n_rounds)
+    def _learned(self, level, prior, waves, n_rounds=8):
+        state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
+        for _ in range(self.settings.n_learned):  # priors are learned well enough from nearly the maximum
+            before = state.fields
+            prior, waves, variances = self._learn(level, prior, state.waves)
+            state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=2)
+            change = ((state.fields - before) ** 2).mean(dim=(1, 2)).cpu().numpy()
+            if np.all(change < self.settings.settled**2 * variances.mean(axis=(1, 2))):
+                break
+        state, _, converged = self._posterior(level, prior).maximize(state.waves, n_rounds=n_rounds)
         return state, prior, converged
 
     def _learn(self, level, prior, waves):
         posterior = self._posterior(level, prior)
         state = posterior.state(waves)
         _, fisher = posterior.gradient(state)
-        covariances, _ = prior.covariances(fisher.lattice(self.settings.lattice))
+        covariances, variances = prior.covariances(fisher.lattice(self.settings.lattice))
         new = prior.learned(state.waves, covariances, correlated=len(self.fluxes))
-        return new, new.white(prior.coloured(state.waves))
+        return new, new.white(prior.coloured(state.waves)), variances
 
     def _in_turns(self, level, prior, state, vary, converged):
         """Find fields for the physical parameters, and these for the fields, until the fluxes do not change."""
@@ -261,11 +267,11 @@ class _Run:
             waves = self._physical_step(level, prior, state)
             change = np.max(np.abs(self.physical.fluxes - before) / np.maximum(errors, _TINY))
             log.debug("maps: round %d, %s, fluxes change by %.2f of their errors", n + 1, self._names(), change)
-            prior, waves = self._learn(level, prior, waves)
+            prior, waves, _ = self._learn(level, prior, waves)
             if n > 2 and not more and change < self.settings.settled:
                 settled = True
                 break
-        state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=8)
+        state, prior, converged = self._learned(level, prior, waves)
         return state, prior, settled, converged
 
     def _names(self):

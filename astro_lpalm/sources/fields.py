@@ -16,6 +16,8 @@ _HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
 _CURVATURE = 0.7  # standard deviation of how much steeper the logarithm of a spectrum is after a knot than before
 _SLOPE, _SLOPES = -3.0, 1.5  # of power spectra of images and maps: mean and standard deviation
 _RINGS = 40  # of frequencies, that a spectrum is fitted to
+_TINY, _FARTHEST = 1e-30, 100.0  # densities, and ratios of them in the logarithm: beyond these there are no numbers
+_LARGEST_FALL = 1e-2  # of a spectral density, in a step of learning
 _LEAST_KNOWN = 1e-3  # part of a wave that the data say
 _REACH = 0.05  # wavelengths, over which the precision of the data is averaged
 _SHRINKAGE = 0.02  # of correlations
@@ -85,11 +87,12 @@ class PowerSpectrum:
         PowerSpectrum
         """
         knots, step = self.weights(k), np.log(self.frequencies[1] / self.frequencies[0])
+        measured = np.log(np.maximum(density, _TINY))
 
         def cost(x):
             log_density, bend = knots @ x, np.diff(x, 2) / _CURVATURE
             tilt = (np.diff(x) / step - _SLOPE) / _SLOPES
-            ratio = density * np.exp(-log_density)
+            ratio = np.exp(np.minimum(measured - log_density, _FARTHEST))
             slope = 0.5 * knots.T @ (n * (1 - ratio))
             slope += np.convolve(bend, [1.0, -2.0, 1.0]) / _CURVATURE
             slope -= np.diff(np.pad(tilt, 1)) / (step * _SLOPES)
@@ -314,7 +317,8 @@ class FieldPrior:
         for i, power in enumerate(self.spectra):
             known = np.clip(1.0 - covariances[:, i, i], _LEAST_KNOWN, 1.0)
             squares = grid.ring_means(unit[i].real ** 2 + unit[i].imag ** 2)
-            spectra.append(power.fitted(k, n * known, power.density(k) * squares / known))
+            ratio = np.maximum(squares / known, _LARGEST_FALL)
+            spectra.append(power.fitted(k, n * known, power.density(k) * ratio))
         correlation = self.correlation.copy()
         if correlated > 1:
             own = slice(0, correlated)
