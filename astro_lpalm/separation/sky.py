@@ -10,57 +10,15 @@ from scipy.ndimage import zoom
 from ..sources import FieldPrior, PowerSpectrum
 from ..spectra import LocalSpectraTable
 from .fields import FieldPosterior
-from .physical import PhysicalFit, fit_parameters
-from .sky_data import SkyLevel
+from .physical import fit_parameters
+from .sky_data import SkyFit, SkyLevel
 from .variation import varying_parameters
 
-__all__ = ["SkyFit", "SkyFitter"]
+__all__ = ["SkyFitter"]
 
 log = logging.getLogger(__name__)
 
 _TINY = 1e-30
-
-
-@dataclass(frozen=True)
-class SkyFit:
-    """Smooth images and maps.
-
-    Attributes
-    ----------
-    images, image_errors : `~numpy.ndarray`, shape (n, ny, nx)
-        Counts of each component in each pixel at full exposure, where nothing is blurred: not negative.
-    fields : list of (int, int)
-        Component and parameter of each map, q of them.
-    maps, map_errors : `~numpy.ndarray`, shape (q, ny, nx)
-        Scaled parameters.
-    undecided : `~numpy.ndarray` of bool, shape (q, ny, nx)
-        Where the data say little of the map, and the prior decides.
-    basis : `~numpy.ndarray`, shape (m, R)
-    coefficients : `~numpy.ndarray`, shape (R, ny, nx)
-        Of the local spectra, which are of unit sum.
-    owners : `~numpy.ndarray` of int, shape (R,)
-        The component of each vector.
-    physical : PhysicalFit or None
-        With the local spectra, where parameters vary.
-    samples : tuple of `~numpy.ndarray`
-        Draws of images, (N, n, ny, nx), and of maps, (N, q, ny, nx); empty without any.
-    prior : `~astro_lpalm.sources.FieldPrior`
-    converged : bool
-    """
-
-    images: np.ndarray
-    image_errors: np.ndarray
-    fields: list
-    maps: np.ndarray
-    map_errors: np.ndarray
-    undecided: np.ndarray
-    basis: np.ndarray
-    coefficients: np.ndarray
-    owners: np.ndarray
-    physical: PhysicalFit | None
-    samples: tuple
-    prior: FieldPrior
-    converged: bool
 
 
 @dataclass(frozen=True)
@@ -72,7 +30,7 @@ class SkyFitter:
     deviation, slope : float
         Of the logarithms of images, before anything is learned: standard deviation, and slope of the power spectrum.
     map_slope : float
-        The same of the power spectrum of maps.
+        The slope of maps.
     mean_deviation : float
         Standard deviation of the mean of a map, in parts of the range.
     coarsest : int
@@ -92,6 +50,21 @@ class SkyFitter:
     known : float
         A map is decided where its variance is less than this part of the prior's.
     seed : int
+        Of the draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import SkyData, SkyFitter
+    >>> physics = load_model("pwn-acis").physics
+    >>> spectra = physics.spectra([0.5] * len(physics.parameters))
+    >>> images = np.stack([np.full(256, 500.0), np.linspace(100, 400, 256)])
+    >>> counts = np.random.default_rng(0).poisson(spectra @ images)
+    >>> data, blocks = SkyData(counts, np.ones((16, 16), dtype=bool)), np.zeros((16, 16), dtype=int)
+    >>> fit = SkyFitter()([data], spectra, images.sum(axis=1), blocks)
+    >>> fit.converged, (fit.images[1, 0].mean() / fit.images[1, -1].mean()).round(1)
+    (True, np.float32(0.3))
     """
 
     deviation: float = 2.5

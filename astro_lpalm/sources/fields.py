@@ -34,11 +34,20 @@ class PowerSpectrum:
     Parameters
     ----------
     frequencies : `~numpy.ndarray`, shape (K,)
-        Cycles a pixel, increasing.
+        Cycles a pixel, each the same factor times the one before.
     logarithms : `~numpy.ndarray`, shape (K,)
         Of the spectral density there; in between, and beyond, it is interpolated linearly in the logarithms.
     mean_deviation : float
         Standard deviation of the field's mean.
+
+    Examples
+    --------
+    >>> from astro_lpalm.sources import PowerSpectrum
+    >>> power = PowerSpectrum.power_law(0.5, 3.0, 64)
+    >>> round(power.deviation, 3)
+    0.5
+    >>> float((power.density(0.1) / power.density(0.2)).round(6))
+    8.0
     """
 
     frequencies: np.ndarray
@@ -52,7 +61,8 @@ class PowerSpectrum:
         Parameters
         ----------
         deviation : float
-            Standard deviation of the field over scales from two pixels to the longest one.
+            Standard deviation of the field over scales from two pixels to the longest one; a little more on the pixels
+            of an image, which has few of the longest waves, and the corners of its Fourier plane.
         slope : float
             Minus the exponent.
         longest : float
@@ -123,6 +133,16 @@ class FieldGrid:
     pitch : float
         Size of its pixels in those of the finest image: power spectra are the same for images that were binned.
     device : str or `torch.device`, optional
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astro_lpalm.sources import FieldGrid
+    >>> grid = FieldGrid((30, 40))
+    >>> grid.padded
+    (36, 48)
+    >>> grid.draw(2, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 36, 25])
     """
 
     def __init__(self, shape, pitch=1.0, device=None):
@@ -294,8 +314,8 @@ class FieldPrior:
     def learned(self, waves, covariances, correlated=0):
         """Find the prior that is most likely, by the step of MacKay (1992, doi:10.1162/neco.1992.4.3.415).
 
-        The squares of waves count as far as the data, rather than the prior, have said what they are; of scales that the
-        data say nothing of, the spectrum goes on as it does on the others.
+        The squares of waves count as far as the data, rather than the prior, have said what they are; of scales that
+        the data say nothing of, the spectrum goes on as it does on the others.
 
         Parameters
         ----------
