@@ -247,7 +247,9 @@ def stationary(options, world):
                 worse.append(nmse(result.smooth_images[name].data, image) / nmse(plain.smooth_images[name].data, image))
     print(f"\nstationary: {len(worse) // 4} worlds, {len(made)} maps made")
     print(*(f"  {each}" for each in made), sep="\n")
-    print(f"  NMSE of images over that without maps: mean {np.mean(worse):.3f}, largest {np.max(worse):.2f}", flush=True)
+    print(
+        f"  NMSE of images over that without maps: mean {np.mean(worse):.3f}, largest {np.max(worse):.2f}", flush=True
+    )
 
 
 def blurred(world, images, widths, seed):

@@ -312,10 +312,12 @@ class FieldPrior:
         return found.mean(axis=0), variances.reshape(F, *shape)
 
     def learned(self, waves, covariances, correlated=0):
-        """Find the prior that is most likely, by the step of MacKay (1992, doi:10.1162/neco.1992.4.3.415).
+        """Find the prior that is most likely, step by step.
 
-        The squares of waves count as far as the data, rather than the prior, have said what they are; of scales that
-        the data say nothing of, the spectrum goes on as it does on the others.
+        For fields that may be correlated by the step of MacKay (1992, doi:10.1162/neco.1992.4.3.415): the squares of
+        waves count as far as the data, rather than the prior, have said what they are; of scales that the data say
+        nothing of, the spectrum goes on as it does on the others. For the other fields, of which only a few waves are
+        known, by expectation and maximization, which does not leave what was assumed but for what the data say.
 
         Parameters
         ----------
@@ -335,10 +337,14 @@ class FieldPrior:
         unit = self._mixed(self.factor, waves).reshape(len(waves), -1).cpu().numpy()
         spectra = []
         for i, power in enumerate(self.spectra):
-            known = np.clip(1.0 - covariances[:, i, i], _LEAST_KNOWN, 1.0)
+            left = covariances[:, i, i]
             squares = grid.ring_means(unit[i].real ** 2 + unit[i].imag ** 2)
-            ratio = np.maximum(squares / known, _LARGEST_FALL)
-            spectra.append(power.fitted(k, n * known, power.density(k) * ratio))
+            if i < correlated:
+                known = np.clip(1.0 - left, _LEAST_KNOWN, 1.0)
+                ratio = np.maximum(squares / known, _LARGEST_FALL)
+                spectra.append(power.fitted(k, n * known, power.density(k) * ratio))
+            else:
+                spectra.append(power.fitted(k, n, power.density(k) * (squares + left)))
         correlation = self.correlation.copy()
         if correlated > 1:
             own = slice(0, correlated)

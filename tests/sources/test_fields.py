@@ -199,7 +199,8 @@ def learn(start, seen, precision, n_steps, correlated=0):
     return prior
 
 
-def test_power_spectrum_is_learned():
+@pytest.mark.parametrize("correlated", [0, 1])
+def test_power_spectrum_is_learned(correlated):
     truth = make((80, 80), n=1, deviation=0.6, slope=3.2, mean_deviation=1.0)
     start = make((80, 80), n=1, deviation=2.5, slope=2.0, mean_deviation=1.0)
     precision = 40.0
@@ -208,7 +209,7 @@ def test_power_spectrum_is_learned():
     assert truth.spectra[0].density(k[used]).min() > 1 / precision
     errors = []
     for seed in range(6):
-        found = learn(start, noisy(truth, precision, 2 * seed), precision, 12).spectra[0]
+        found = learn(start, noisy(truth, precision, 2 * seed), precision, 12, correlated).spectra[0]
         errors.append(np.log(found.density(k[used]) / truth.spectra[0].density(k[used])))
     assert np.log(start.spectra[0].density(k[used]) / truth.spectra[0].density(k[used])).mean() > 1.5
     assert np.abs(np.mean(errors)) < 0.15
