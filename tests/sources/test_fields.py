@@ -226,7 +226,7 @@ def test_correlation_is_learned_of_those_fields_that_may_have_one():
         found.append(new.correlation[0, 1])
         assert new.correlation[0, 2] == new.correlation[1, 2] == 0
         np.testing.assert_allclose(np.diag(new.correlation), 1)
-    np.testing.assert_allclose(np.mean(found), rho, atol=0.12)
+    np.testing.assert_allclose(np.mean(found), rho, atol=0.07)
 
 
 def test_a_correlation_stays_positive_definite():
