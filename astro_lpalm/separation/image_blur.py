@@ -22,6 +22,19 @@ class ImageBlur:
     shape : tuple of int
         (ny, nx), of the images.
     device : str or `torch.device`, optional
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import torch
+    >>> from astro_lpalm.instrument import PSF
+    >>> from astro_lpalm.separation import ImageBlur
+    >>> psf = PSF([0.5, 0.9] * u.arcsec, energies=[1, 7] * u.keV)
+    >>> blur = ImageBlur(psf.terms(0.5 * u.arcsec, (9, 9), [0.5, 1, 3, 5, 7] * u.keV), (9, 9))
+    >>> image, spectrum = torch.zeros(1, 81), torch.full((4, 1), 0.25)
+    >>> image[0, 40] = 1000.0  # in the middle
+    >>> (blur.basis(spectrum) @ blur.forward(image))[:, 40].round()  # fewer of the harder photons stay there
+    tensor([110., 101.,  81.,  62.])
     """
 
     def __init__(self, terms, shape, device=None):

@@ -1,4 +1,4 @@
-"""Observations on the pixels of images, and on larger ones."""
+"""Observations on the pixels of images, and on larger ones; and what was found of them."""
 
 from dataclasses import dataclass, replace
 
@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from ..forward import BackgroundCounts, block_sums
-from ..sources import FieldGrid
+from ..sources import FieldGrid, FieldPrior
 from .fields import FieldData
+from .physical import PhysicalFit
 
-__all__ = ["SkyData", "SkyLevel"]
+__all__ = ["SkyData", "SkyFit", "SkyLevel"]
 
 _TINY = 1e-30
 
@@ -29,7 +30,20 @@ class SkyData:
         Expected counts that belong to no component.
     blur : callable, optional
         ``blur(pitch, shape)`` gives what the point spread function does to images of pixels that are so many times
-        larger.
+        larger, an `ImageBlur`.
+
+    Raises
+    ------
+    ValueError
+        If there is not one column of counts for each observed pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import SkyData
+    >>> data = SkyData(np.ones((5, 6)), np.ones((2, 3), dtype=bool))
+    >>> data.sums(np.array([[0, 0, 1], [0, 0, 1]]), 2)[0][0]
+    array([4., 2.])
     """
 
     counts: np.ndarray
@@ -53,6 +67,51 @@ class SkyData:
         if labels.size and self.background is not None:
             floor[:, : labels.max() + 1] = self.background.sums(labels)
         return counts, floor
+
+
+@dataclass(frozen=True)
+class SkyFit:
+    """Smooth images and maps.
+
+    Attributes
+    ----------
+    images, image_errors : `~numpy.ndarray`, shape (n, ny, nx)
+        Counts of each component in each pixel at full exposure, where nothing is blurred: not negative.
+    fields : list of (int, int)
+        Component and parameter of each map, q of them.
+    maps, map_errors : `~numpy.ndarray`, shape (q, ny, nx)
+        Scaled parameters.
+    undecided : `~numpy.ndarray` of bool, shape (q, ny, nx)
+        Where the data say little of the map, and the prior decides.
+    basis : `~numpy.ndarray`, shape (m, R)
+    coefficients : `~numpy.ndarray`, shape (R, ny, nx)
+        Of the local spectra, which are of unit sum.
+    owners : `~numpy.ndarray` of int, shape (R,)
+        The component of each vector.
+    physical : PhysicalFit or None
+        With the local spectra, where parameters vary.
+    samples : tuple of `~numpy.ndarray`
+        Draws of images, (N, n, ny, nx), and of maps, (N, q, ny, nx); empty without any.
+    unsolved : float
+        Largest part of the equations of a draw that was left unsolved.
+    prior : `~astro_lpalm.sources.FieldPrior`
+    converged : bool
+    """
+
+    images: np.ndarray
+    image_errors: np.ndarray
+    fields: list
+    maps: np.ndarray
+    map_errors: np.ndarray
+    undecided: np.ndarray
+    basis: np.ndarray
+    coefficients: np.ndarray
+    owners: np.ndarray
+    physical: PhysicalFit | None
+    samples: tuple
+    unsolved: float
+    prior: FieldPrior
+    converged: bool
 
 
 class SkyLevel:

@@ -64,13 +64,12 @@ class Sky:
         return SkyData(counts, self.kept, self.exposure, background, self.blur)
 
     def fit(self, fitter=None, **settings):
-        fitter = fitter or SkyFitter()
         data = self.data()
         floor = None if data.background is None else data.background.sums(self.blocks[self.kept])
         sums = block_sums(data.counts, self.blocks[self.kept])
         physical = fit_parameters(sums, self.physics, background=floor)
         given = {"physics": self.physics, "physical": physical} | settings
-        return physical, fitter([data], physical.spectra, physical.fluxes, self.blocks, **given)
+        return physical, (fitter or SkyFitter())([data], physical.spectra, physical.fluxes, self.blocks, **given)
 
     def moved(self, change):
         """Give this sky with its pixels in another order."""
