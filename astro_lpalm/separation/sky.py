@@ -79,7 +79,7 @@ class SkyFitter:
     lattice: int = 48
     settled: float = 0.1
     ready: float = 0.5
-    known: float = 0.5
+    known: float = 0.25
     n_products: int = 1000
     exact: float = 1e-2
     seed: int = 0
@@ -133,8 +133,11 @@ class SkyFitter:
             if shared:
                 msg = f"vary has the parameters {shared}, which no component has alone; only such can have maps."
                 raise ValueError(msg)
-        spectra, blocks = np.asarray(spectra, dtype=float), np.asarray(blocks)
-        return _Run(self, data, spectra, fluxes, blocks, physics, physical, device).fit(vary, n_samples)
+        # Photons come from outside of the image, too: without a place for these its border would be too bright.
+        margin = min(max(each.reach for each in data), max(data[0].kept.shape))
+        data, blocks = [each.with_margin(margin) for each in data], np.pad(blocks, margin, constant_values=-1)
+        run = _Run(self, data, np.asarray(spectra, dtype=float), fluxes, blocks, physics, physical, device)
+        return run.fit(vary, n_samples).without_margin(margin)
 
 
 @dataclass
@@ -317,12 +320,7 @@ class _Run:
         state = posterior.state(state.waves)
         _, fisher = posterior.gradient(state)
         n, shape = len(self.fluxes), self.shape
-        samples, unsolved = [], 0.0
-        for _ in range(n_samples):
-            deviation, left, _ = posterior.draw(fisher, self.generator, self.settings.n_products, self.settings.exact)
-            unsolved = max(unsolved, left)
-            drawn = posterior.state(state.waves + deviation)
-            samples.append((drawn.images.reshape(n, *shape).cpu().numpy(), drawn.x.reshape(-1, *shape).cpu().numpy()))
+        samples, unsolved = self._draws(posterior, state, fisher, n_samples)
         side = 2 * self.settings.lattice
         variance = prior.covariances(fisher.lattice(side))[1]
         at = [
@@ -336,31 +334,56 @@ class _Run:
         nothing = nothing - np.reshape([each.mean_deviation**2 for each in prior.spectra], (-1, 1, 1))
         images = state.images.reshape(n, *shape).cpu().numpy()
         by_spectra, by_means = self._of_parameters(posterior, images, state)
+        spread = torch.as_tensor(np.sqrt(variance[n:] + by_means), dtype=torch.float32, device=state.fields.device)
         x = state.x.reshape(-1, *shape).cpu().numpy()
         coefficients = posterior.table.coefficients(state.x)[0]
+        above, below = (posterior.table.inside(state.fields[n:] + each)[0] for each in (spread, -spread))
         return SkyFit(
             images=images,
             image_errors=np.sqrt(images**2 * variance[:n] + by_spectra),
             fields=posterior.table.fields,
             maps=x,
-            map_errors=np.sqrt(variance[n:] + by_means) * posterior.table.inside(state.fields[n:])[1].cpu().numpy(),
+            map_errors=0.5 * (above - below).cpu().numpy(),
             undecided=variance[n:] > self.settings.known * nothing[n:],
             basis=posterior.table.basis.cpu().numpy(),
             coefficients=coefficients.reshape(-1, *shape).cpu().numpy(),
             owners=posterior.table.owners,
             physical=self.physical,
-            samples=tuple(np.stack(each) for each in zip(*samples)),
+            samples=samples,
             unsolved=unsolved,
             prior=prior,
             converged=converged,
         )
 
+    def _draws(self, posterior, state, fisher, n_samples):
+        """Draw images and maps, with the parameters that all pixels have in common."""
+        images, maps, unsolved, n, shape = [], [], 0.0, len(self.fluxes), self.shape
+        for i in range(n_samples):
+            deviation, left, _ = posterior.draw(fisher, self.generator, self.settings.n_products, self.settings.exact)
+            unsolved = max(unsolved, left)
+            drawn = posterior.state(state.waves + deviation)
+            image, fields = drawn.images.reshape(n, *shape).cpu().numpy(), drawn.fields[n:]
+            if self.physical is not None:
+                theta = self.physical.draws[i * len(self.physical.draws) // n_samples]
+                change = self.physics.spectra(theta) - self.physics.spectra(self.theta)
+                image = np.maximum(image - np.tensordot(self._demixing() @ change, image, 1), 0.0)
+                means = [posterior.table.outside(theta[place]) for _, place in posterior.table.fields]
+                shift = torch.as_tensor(np.array(means), dtype=torch.float32, device=fields.device)
+                fields = fields + (shift - posterior.means[n:, 0, 0])[:, None, None]
+            images.append(image)
+            maps.append(posterior.table.inside(fields)[0].cpu().numpy())
+        return (np.stack(images), np.stack(maps)) if images else (), unsolved
+
+    def _demixing(self):
+        """Make images of counts, with the mean spectra: (n, m)."""
+        A, variance = self.physical.spectra, np.maximum(self.counts.sum(axis=1), 1.0)
+        return np.linalg.pinv(A.T @ (A / variance[:, np.newaxis]), hermitian=True) @ (A.T / variance)
+
     def _of_parameters(self, posterior, images, state):
         """Variances of the images, (n, ny, nx), and of the maps, (q, 1, 1), by the errors of the parameters."""
         if self.physical is None:
             return 0.0, np.zeros((0, 1, 1))
-        A, variance = self.physical.spectra, np.maximum(self.counts.sum(axis=1), 1.0)
-        solve = np.linalg.pinv(A.T @ (A / variance[:, np.newaxis]), hermitian=True) @ (A.T / variance)
+        solve = self._demixing()
         by_spectra = sum(np.tensordot(solve @ direction, images, 1) ** 2 for direction in self.physical.directions)
         means = []
         for j, (_, place) in enumerate(posterior.table.fields):

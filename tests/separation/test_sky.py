@@ -37,9 +37,10 @@ class Sky:
         expected = channels.sum(axis=0)
         self.blur = None
         if blur is not None:
-            expected = np.stack([GaussianBlur(blur).blur(plane.reshape(shape)).ravel() for plane in expected])
+            wide = [np.pad(plane.reshape(shape), 8, mode="reflect") for plane in expected]  # the sky goes on
+            expected = np.stack([GaussianBlur(blur).blur(plane)[8:-8, 8:-8].ravel() for plane in wide])
             term = BlurTerm(np.ones(len(expected)), None, GaussianBlur(blur))
-            self.blur = lambda pitch, shape: ImageBlur(
+            self.blur = lambda pitch, shape, margin=0: ImageBlur(
                 [dataclasses.replace(term, kernel=GaussianBlur(blur / pitch))], shape
             )
         self.exposure = exposure
