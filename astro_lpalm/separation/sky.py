@@ -71,6 +71,9 @@ class SkyFit:
         Draws of images, (N, n, ny, nx), and of maps, (N, q, ny, nx); empty without any.
     prior : `~astro_lpalm.sources.FieldPrior`
     converged : bool
+    detected : list of tuple
+        Of several observations, what each is expected to detect: vectors (m, R), how much of each there is in the
+        observed pixels (R, t), and the component of each (R,).
     """
 
     images: np.ndarray
@@ -86,6 +89,7 @@ class SkyFit:
     samples: tuple
     prior: FieldPrior
     converged: bool
+    detected: list = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ class SkyFitter:
         Parameters
         ----------
         data : list of SkyData
-            Of the same pixels; the rows of ``spectra`` are theirs, one after the other.
+            Of the same pixels; the rows of ``spectra`` are theirs, one after the other. Of several, ``physical`` is
+            fitted again with what the images say that each has seen of each block.
         spectra : array_like, shape (m, n)
             Of unit sum.
         fluxes : array_like, shape (n,)
@@ -177,7 +182,7 @@ class _Run:
     def __post_init__(self):
         self.theta = None if self.physical is None else self.physical.theta.copy()
         self.generator = torch.Generator(device=self.device or "cpu").manual_seed(self.settings.seed)
-        self.shape = self.data[0].kept.shape
+        self.shape, self._several = self.data[0].kept.shape, len(self.data) > 1
         self.counts = np.concatenate([block_sums(each.counts, self._labels(each)) for each in self.data]).astype(float)
         floors = [
             np.zeros((len(each.counts), self.counts.shape[1]))
@@ -207,7 +212,7 @@ class _Run:
             waves = prior.transferred(state.waves, new)
             level, prior = finer, new
             state, prior = self._learned(level, prior, waves, self.settings.n_learned)
-        if self.widths:
+        if self.widths or (self._several and self.physical is not None):
             waves = self._physical_step(level, prior, state)
             state, _, converged_too = self._posterior(level, prior).maximize(waves, n_rounds=6)
             converged = converged and converged_too
@@ -238,6 +243,8 @@ class _Run:
         return FieldPosterior(prior, level.seen(table.basis), table, np.concatenate([means, theta]))
 
     def _mean_spectra(self):
+        if self._several and self.physical is not None:  # those of the fit are as bright as the field is seen
+            return self.physics.spectra(self.theta)
         return self.spectra if self.physical is None else self.physical.spectra
 
     def _images_only(self, level, prior, n):
@@ -417,6 +424,7 @@ class _Run:
             samples=tuple(np.stack(each) for each in zip(*samples)),
             prior=prior,
             converged=converged,
+            detected=[posterior.detected(state, each) for each in posterior.data] if self._several else [],
         )
 
     def _of_parameters(self, posterior, images, state):

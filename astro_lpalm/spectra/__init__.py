@@ -6,6 +6,7 @@ from .components import ModelComponent, SampleComponent
 from .components_file import FACTORS, MODELS, SpectraSettings, read_spectra_settings
 from .emulator import SpectrumEmulator
 from .integration import integrate
+from .joint import JointSpectra
 from .library import SpectralLibrary
 from .line import EmissionLine
 from .local import LocalSpectraTable
@@ -26,6 +27,7 @@ __all__ = [
     "EmissionLine",
     "ExternalModel",
     "FreeParameter",
+    "JointSpectra",
     "LocalSpectraTable",
     "ModelComponent",
     "ParametricSpectra",
