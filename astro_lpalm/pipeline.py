@@ -12,10 +12,11 @@ from .forward import ForwardModel
 from .inputs import as_background, as_cube, as_observations, as_solver, blur_of, on_common_bins, warn_of_empty_bins
 from .results import ParameterMap, Separation, component_exposures, parameter_table
 from .separator import JointSolution, Observation, Separator, find_jointly, joint_errors
-from .trust import SeparationWarning, diagnose
+from .trust import SeparationWarning, diagnose, prior_errors
 
 __all__ = ["separate"]
 
+_UNSOLVED = 0.03  # part of the equations of samples, from which on they are not what they should be
 _LARGE_ERROR = 0.3  # of a free background's amplitude: from here on it is hardly measured
 
 
@@ -165,23 +166,25 @@ def separate(
         spectra_uncertainty=errors.spectra,
         image_uncertainty=errors.images,
         covariance=errors.covariance,
-        parameters=_parameters(solution, known),
+        parameters=_parameters(solution),
         local=solution.fit.local,
-        **_of_sky(solution, known, names),
+        **_of_sky(solution, names, errors, is_blurred=any(each.blur is not None for each in observed)),
     )
 
 
-def _of_sky(solution, solver, names):
-    """What a result keeps of smooth images and maps."""
+def _of_sky(solution, names, errors, *, is_blurred):
+    """Give what a result keeps of smooth images and maps."""
     sky, kept = solution.sky, solution.fit.forward.kept
     if sky is None:
         return {}
     exposure = solution.fit.cube.relative_exposure[kept]
-    smooth = tuple(each[:, kept] * exposure for each in (sky.images, sky.image_errors))
+    smooth, deviations = (each[:, kept] * exposure for each in (sky.images, sky.image_errors))
+    if not is_blurred:  # otherwise the images without a prior are blurred, and no measure
+        deviations = np.hypot(deviations, prior_errors(solution.fit, errors.images, smooth))
     samples = {name: sky.samples[0][:, k][:, kept] * exposure for k, name in enumerate(names)} if sky.samples else {}
     maps = []
     for j, (k, place) in enumerate(sky.fields):
-        parameter = solver.physics.parameters[place]
+        parameter = solution.physics.parameters[place]
         values, slopes = parameter.value(sky.maps[j][kept]), parameter.slope(sky.maps[j][kept])
         maps.append(
             ParameterMap(
@@ -191,24 +194,26 @@ def _of_sky(solution, solver, names):
                 values,
                 np.abs(slopes) * sky.map_errors[j][kept],
                 sky.undecided[j][kept],
-            )  # fmt: skip
+            )
         )
         if sky.samples:
             samples[f"{names[k]}_{parameter.name}"] = parameter.value(sky.samples[1][:, j][:, kept])
-    return {"smooth": smooth, "maps": maps, "samples": samples}
+    return {"smooth": (smooth, deviations), "maps": maps, "samples": samples}
 
 
-def _parameters(solution, solver):
+def _parameters(solution):
     if solution.physical is None:
         return None
+    exposures = None
     if isinstance(solution, JointSolution):
-        exposures = np.ones(len(solver.component_names))  # its rates are counts
-    else:
-        exposures = component_exposures(solution.fit) if solution.by_physics else None
-    return parameter_table(solution.physical, solver.physics, exposures)
+        exposures = np.ones(len(solution.fit.images))  # its rates are counts
+    elif solution.by_physics and hasattr(solution.physics, "rates"):
+        exposures = component_exposures(solution.fit)
+    return parameter_table(solution.physical, solution.physics, exposures)
 
 
 def _judge(solution, solver, names):
+    physics = getattr(solver, "physics", None)
     snr_db = solver.snr_db(solution.details) if hasattr(solver, "snr_db") else None
     columns, figures, messages = diagnose(
         solution.fit,
@@ -217,9 +222,11 @@ def _judge(solution, solver, names):
         snr_db=snr_db,
         snr_range=getattr(solver, "snr_range", None),
         by_counts=solution.by_counts,
-        physical=solution.physical,
-        physics=getattr(solver, "physics", None),
+        physical=solution.physical if physics is not None else None,
+        physics=physics,
     )
+    if solution.sky is not None:
+        messages += _judge_sky(solution.sky, figures)
     if solution.physical is not None:
         columns["goodness"] = solution.physical.component_goodness
         if not solution.by_physics:
@@ -229,6 +236,22 @@ def _judge(solution, solver, names):
                 "and the parameters are not to be trusted. Is it another object, or another response?"
             )
     return {name: Column(values, format=".2f") for name, values in columns.items()}, figures, messages
+
+
+def _judge_sky(sky, figures):
+    figures["smooth_converged"] = sky.converged
+    messages = []
+    if sky.fields and not sky.converged:
+        messages.append(
+            "maps and parameters still changed when the rounds were over: take the maps as a first look, or give fewer "
+            "by name (maps=)."
+        )
+    if sky.unsolved > _UNSOLVED:
+        messages.append(
+            f"samples leave {sky.unsolved:.1%} of their equations unsolved, so that they scatter too little on some "
+            "scales; more counts in a pixel (larger pixels) make them easier."
+        )
+    return messages
 
 
 def _judge_background(solution, from_resampling, free):

@@ -25,11 +25,15 @@ import warnings
 import astropy.units as u
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs import WCS
 from fluxes import load_worlds
 from scipy.ndimage import gaussian_filter
 
 from astro_lpalm import EventCube, Instrument, load_model, separate
 from astro_lpalm.forward import demixing_matrix
+from astro_lpalm.instrument import PSF
+from astro_lpalm.separation import Factorization
+from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
 
 KINDS = "varying", "varying:0.3", "casa", "separate"
 MAPS = {"kT": np.log, "photon_index": np.asarray, "velocity": np.asarray}
@@ -116,7 +120,8 @@ def show(title, rows):
         print(
             f"  {name:<12} flux {spread(column(f'bias {name}'), 100):>14} %, pull "
             f"{spread(column(f'pull {name}'), digits=2)}; NMSE {np.mean(column(f'nmse {name}')):.2e}, "
-            f"{np.mean(column(f'gain {name}')):.1f} times below least squares (least {np.min(column(f'gain {name}')):.1f})"
+            f"{np.mean(column(f'gain {name}')):.1f} times below least squares "
+            f"(least {np.min(column(f'gain {name}')):.1f})"
         )
     print(f"  sum of the smooth images {spread(column('total'), 100, 3)} %")
     keys = sorted({key for row in rows for key in row})
@@ -130,6 +135,93 @@ def show(title, rows):
             )
     others = {key.removeprefix("made "): int(np.nansum(column(key))) for key in keys if key.startswith("made ")}
     print(f"  maps: {', '.join(f'{name} {times}' for name, times in others.items()) or 'none'}", flush=True)
+
+
+_LINES = """
+[energy]
+range = [4.0, 8.0]
+n_bins = 40
+
+[response]
+instrument = "acis-i"
+
+[absorption]
+nh = 1.0
+
+[[components]]
+name = "continuum"
+model = "Synchrotron"
+[components.parameters]
+photon_index = [1.5, 3.5]
+
+[[components]]
+name = "iron"
+model = "EmissionLine"
+[components.parameters]
+energy = 6.65
+velocity = [-6000.0, 6000.0]
+sigma = [1000.0, 3000.0]
+"""
+
+
+class _Library:
+    """A solver that knows the components' spectra and nothing else."""
+
+    def __init__(self, text):
+        library = SpectralLibrary.from_text(text)
+        self.energy_edges, self.component_names = library.energy_edges, library.component_names
+        self.physics, self._mean = ParametricSpectra.from_library(library, tolerance=1e-3), library.draw(200, seed=0)
+
+    def separate(self, X):
+        return Factorization(self._mean.mean(axis=0), None, 0, True, {})
+
+
+def lines(options, _):
+    """Print what becomes of one line whose velocity goes across the field."""
+    solver = _Library(_LINES)
+    n, names = 64, [f"{each.component}.{each.name}" for each in solver.physics.parameters]
+    y, x = (np.indices((n, n)) - (n - 1) / 2) / (n / 2)
+    for largest in (2000.0, 4000.0):
+        for counts in options.counts:
+            rows = []
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
+                rng = np.random.default_rng([seed, 11])
+                tilt = rng.uniform(0, 2 * np.pi)
+                velocity = largest * np.clip(np.cos(tilt) * x + np.sin(tilt) * y, -1, 1)
+                values = dict(zip(names, solver.physics.values(np.full(len(names), 0.5))))
+                values |= {"continuum.photon_index": 2.5, "iron.sigma": 1500.0}
+                table = np.tile([values[name] for name in names], (n * n, 1))
+                table[:, names.index("iron.velocity")] = velocity.ravel()
+                spectra = solver.physics.spectra(solver.physics.scaled(table))  # (t, m, n)
+                image = np.exp(gaussian_filter(rng.normal(size=(n, n)), 4, mode="wrap") * 8)
+                images = np.array([0.7, 0.3])[:, None, None] * counts * image / image.mean()
+                images[1] *= np.exp(-(x**2 + y**2)) / np.exp(-(x**2 + y**2)).mean()
+                expected = np.einsum("tmk,kt->mt", spectra, images.reshape(2, -1)).reshape(-1, n, n)
+                wcs = world_wcs(n)
+                cube = EventCube(rng.poisson(expected).astype(np.float32), energy_edges=solver.energy_edges, wcs=wcs)
+                result, seconds = quietly(cube, solver, maps=True)
+                row = {"seconds": seconds, "made": float("velocity" in result.parameter_maps.get("iron", {}))}
+                for k, name in enumerate(result.names):
+                    row[f"bias {name}"] = np.nansum(result.images[name].data) / images[k].sum() - 1
+                if row["made"]:
+                    off = result.parameter_maps["iron"]["velocity"].data - velocity
+                    row["rms"] = np.sqrt(np.average(off**2, weights=images[1])) / (2 * largest)
+                rows.append(row)
+            bias = ", ".join(f"{name} {spread([row[f'bias {name}'] for row in rows], 100)} %" for name in result.names)
+            rms = spread([row.get("rms", np.nan) for row in rows], 100)
+            print(
+                f"lines, +-{largest:g} km/s, {counts:g} counts a pixel: flux {bias}; velocity off by {rms} % of the "
+                f"range, made in {sum(row['made'] for row in rows):.0f} of {len(rows)}",
+                flush=True,
+            )
+
+
+def world_wcs(n):
+    """Pixels of 1 arcsec."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [350.85, 58.81]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [n / 2 + 0.5] * 2, [-1 / 3600, 1 / 3600]
+    return wcs
 
 
 def stationary(options, world):
@@ -156,7 +248,9 @@ def stationary(options, world):
                 worse.append(nmse(result.smooth_images[name].data, image) / nmse(plain.smooth_images[name].data, image))
     print(f"\nstationary: {len(worse) // 4} worlds, {len(made)} maps made")
     print(*(f"  {each}" for each in made), sep="\n")
-    print(f"  NMSE of images over that without maps: mean {np.mean(worse):.3f}, largest {np.max(worse):.2f}", flush=True)
+    print(
+        f"  NMSE of images over that without maps: mean {np.mean(worse):.3f}, largest {np.max(worse):.2f}", flush=True
+    )
 
 
 def blurred(world, images, widths, seed):
@@ -177,7 +271,7 @@ def psf(options, world):
         "2 pixels": (lambda energy: np.full_like(energy, 2.0), Instrument(psf=2 * u.arcsec)),
         "1.5 to 3 pixels": (
             lambda energy: np.interp(energy, [0.5, 7.0], [1.5, 3.0]),
-            Instrument(psf=_psf_of([1.5, 3.0] * u.arcsec, [0.5, 7.0] * u.keV)),
+            Instrument(psf=PSF([1.5, 3.0] * u.arcsec, energies=[0.5, 7.0] * u.keV)),
         ),
     }
     for title, (width, instrument) in cases.items():
@@ -217,12 +311,6 @@ def psf(options, world):
             )
 
 
-def _psf_of(widths, energies):
-    from astro_lpalm.instrument import PSF
-
-    return PSF(widths, energies=energies)
-
-
 def with_filaments(image):
     """Add bright lines of one pixel; gives the columns, too."""
     n = len(image)
@@ -246,7 +334,7 @@ def filament_width(image, columns):
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"worlds": worlds, "psf": psf, "stationary": stationary}
+    parts = {"worlds": worlds, "lines": lines, "psf": psf, "stationary": stationary}
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[*parts])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)

@@ -61,6 +61,11 @@ class JointSolution(Solution):
     stacked: Fit
     known: object
 
+    @property
+    def physics(self):
+        """Spectra of parameters, of the summed cube."""
+        return self.known.physics
+
 
 def find_jointly(separator, observations):
     """Separate several observations together.

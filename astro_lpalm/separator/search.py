@@ -77,7 +77,7 @@ class Search:
         if not maps:
             return
         if physics is None or not self.is_counts:
-            why = "the model's components have no physical parameters" if physics is None else "the cube is no counts"
+            why = "nothing is known of the solver's spectra" if physics is None else "the cube is no counts"
             if physics is None and not self.separator.refine:
                 why = "refine is false"
             msg = f"there can be no maps of parameters, as {why}; leave maps out."
@@ -86,7 +86,7 @@ class Search:
             self._places()
 
     def _places(self):
-        """The parameters that maps names, with widths to begin with."""
+        """Give the parameters that maps names, with widths to begin with."""
         own = {
             f"{each.component}.{each.name}": place
             for place, each in enumerate(self.physics.parameters)
@@ -204,6 +204,7 @@ class CubeImages:
 
     @property
     def shape(self):
+        """That of the cube."""
         return self.cube.data.shape
 
     def __len__(self):
@@ -225,6 +226,7 @@ def as_factorization(physical):
 
 
 def warn_of_negative_counts(X):
+    """Warn that a cube, (m, t), is no counts."""
     msg = (
         f"the cube has {np.count_nonzero(X < 0)} negative values, so it is no counts: the spectra are refined on the "
         "details only. Take the cube that nothing was subtracted from, and give the background separately."

@@ -10,6 +10,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from ..cube import EventCube
 from ..forward import Fit, ForwardModel, LocalSpectra, check_data, count_blocks, demixing_matrix, expected_counts
 from ..separation import CountRefinement, Factorization, PhysicalFit, Refinement, SkyFit, SkyFitter
+from ..spectra import LibrarySpectra
 from ..transforms import detail_matrix, get_transform
 from ..trust import Errors, check_photons, least_squares_errors, posterior_errors, resample
 from .search import CubeImages, Search, warn_of_negative_counts
@@ -52,6 +53,11 @@ class Solution:
     by_physics: bool
     search: object
     sky: SkyFit | None = None
+
+    @property
+    def physics(self) -> object | None:
+        """What spectra of parameters are, where there are such."""
+        return self.search.physics
 
     @property
     def by_counts(self) -> bool:
@@ -100,7 +106,8 @@ class Separator:
         Whether smooth images are made.
     maps : bool or sequence of str
         Whether parameters are let vary from place to place, those that the data ask for; or the names of these, such as
-        "thermal.kT".
+        "thermal.kT". Where components have no physical parameters they are the coefficients of principal vectors
+        (`~astro_lpalm.spectra.LibrarySpectra`), "c1" and so on.
     sky : `~astro_lpalm.separation.SkyFitter`
         Of the smooth images and the maps.
     n_samples : int
@@ -201,6 +208,8 @@ class Separator:
         prior, physics = (getattr(solver, name, None) if self.refine else None for name in ("prior", "physics"))
         if not is_counts and (prior is not None or physics is not None):
             warn_of_negative_counts(X)
+        if self.maps and physics is None and prior is not None:
+            physics = LibrarySpectra(prior, solver.component_names)
         search = Search(self, solver, prior, physics, forward, free, is_counts, blur)
         search.check_maps()
         found, details, physical, by_physics = search.spectra(cube, X)
@@ -305,7 +314,7 @@ class Separator:
 
 
 def _by_least_squares(cube, X, forward, spectra):
-    """Images of weighted least squares."""
+    """Make images by weighted least squares."""
     below = 0.0 if forward.background is None else forward.background.spectrum()
     variance = expected_counts(spectra, X.sum(axis=1, dtype=float), below)
     images = demixing_matrix(spectra, variance).astype(np.float32) @ forward.net(X)
@@ -313,7 +322,7 @@ def _by_least_squares(cube, X, forward, spectra):
 
 
 def _by_local_spectra(fit, X, sky):
-    """The same where spectra differ from pixel to pixel."""
+    """Make the same where spectra differ from pixel to pixel."""
     local = LocalSpectra(sky.basis, sky.coefficients[:, fit.forward.kept], sky.owners)
     counts = local.least_squares(fit.forward.net(X), fit.variance)
     mixing = sky.physical.spectra / np.linalg.norm(sky.physical.spectra, axis=0)

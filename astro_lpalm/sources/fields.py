@@ -103,9 +103,8 @@ class PowerSpectrum:
         place = (np.log(np.maximum(k, 0.5 * self.frequencies[0])) - log_k[0]) / (log_k[1] - log_k[0])
         below = np.clip(np.floor(place).astype(int), 0, len(log_k) - 2)
         part, knots = (place - below)[..., np.newaxis], np.arange(len(log_k))
-        return np.where(
-            knots == below[..., np.newaxis], 1 - part, np.where(knots == below[..., np.newaxis] + 1, part, 0)
-        )
+        above = knots - below[..., np.newaxis]
+        return np.where(above == 0, 1 - part, np.where(above == 1, part, 0.0))
 
 
 class FieldGrid:
@@ -126,7 +125,7 @@ class FieldGrid:
     def __init__(self, shape, pitch=1.0, device=None):
         self.shape, self.pitch = tuple(shape), float(pitch)
         self.padded = tuple(next_fast_len(int(np.ceil(_PADDING * side)), real=True) for side in shape)
-        self.longest = self.pitch * max(self.padded)
+        self.longest = self.pitch * max(*self.padded, 4)  # of one pixel, too, longer than two
         ky, kx = np.fft.fftfreq(self.padded[0]), np.fft.rfftfreq(self.padded[1])
         self.k = np.hypot(ky[:, np.newaxis], kx) / self.pitch
         twice = np.full(kx.size, 2.0)
@@ -219,11 +218,12 @@ class FieldPrior:
         return self._mixed(self.factor.T, self.amplitudes * waves)
 
     def white(self, waves):
-        """Give the waves of white noise, of those of the fields; the inverse of `coloured`."""
-        return self._mixed(torch.linalg.inv(self.factor), waves / self.amplitudes)
+        """Give the waves of white noise, of those of the fields; the inverse of `coloured`, zero where that is."""
+        whole = torch.where(self.amplitudes > 0, waves / self.amplitudes, 0.0)
+        return self._mixed(torch.linalg.inv(self.factor), whole)
 
     def conditioner(self, precision):
-        """Invert, for each wave alone, one plus what the data say of it, by their precision, (F, 1, 1) or (F, Ny, Nk)."""
+        """Invert, for each wave alone, one plus what data of a precision, (F, 1, 1) or (F, Ny, Nk), say of it."""
         information = self._mixed(self.factor.T**2, precision * self.amplitudes**2)
         return 1.0 / (1.0 + information)
 
@@ -289,10 +289,12 @@ class FieldPrior:
         return found.mean(axis=0), variances.reshape(F, *shape)
 
     def learned(self, waves, covariances, correlated=0):
-        """Find the prior that is most likely, by the step of MacKay (1992, doi:10.1162/neco.1992.4.3.415).
+        """Find the prior that is most likely, step by step.
 
-        The squares of waves count as far as the data, rather than the prior, have said what they are; of scales that the
-        data say nothing of, the spectrum goes on as it does on the others.
+        For fields that may be correlated by the step of MacKay (1992, doi:10.1162/neco.1992.4.3.415): the squares of
+        waves count as far as the data, rather than the prior, have said what they are; of scales that the data say
+        nothing of, the spectrum goes on as it does on the others. For the other fields, of which only a few waves are
+        known, by expectation and maximization, which does not leave what was assumed but for what the data say.
 
         Parameters
         ----------
@@ -312,9 +314,13 @@ class FieldPrior:
         unit = self._mixed(self.factor, waves).reshape(len(waves), -1).cpu().numpy()
         spectra = []
         for i, power in enumerate(self.spectra):
-            known = np.clip(1.0 - covariances[:, i, i], _LEAST_KNOWN, 1.0)
+            left = covariances[:, i, i]
             squares = grid.ring_means(unit[i].real ** 2 + unit[i].imag ** 2)
-            spectra.append(power.fitted(k, n * known, power.density(k) * squares / known))
+            if i < correlated:
+                known = np.clip(1.0 - left, _LEAST_KNOWN, 1.0)
+                spectra.append(power.fitted(k, n * known, power.density(k) * squares / known))
+            else:
+                spectra.append(power.fitted(k, n, power.density(k) * (squares + left)))
         correlation = self.correlation.copy()
         if correlated > 1:
             own = slice(0, correlated)

@@ -8,6 +8,7 @@ from .emulator import SpectrumEmulator
 from .integration import integrate
 from .joint import JointSpectra
 from .library import SpectralLibrary
+from .library_spectra import LibrarySpectra
 from .line import EmissionLine
 from .local import LocalSpectraTable
 from .parameters import FreeParameter
@@ -28,6 +29,7 @@ __all__ = [
     "ExternalModel",
     "FreeParameter",
     "JointSpectra",
+    "LibrarySpectra",
     "LocalSpectraTable",
     "ModelComponent",
     "ParametricSpectra",
