@@ -100,13 +100,14 @@ def test_halves_are_as_good_as_the_whole(model):
         for name, data in (("a", half), ("b", whole.data - half))
     ]
     together, as_one = separate(parts, model), separate(whole, model)
-    assert_allclose(together.parameters["value"], as_one.parameters["value"], rtol=0.01)
-    assert_allclose(errors(together.parameters), errors(as_one.parameters), rtol=0.05)
-    assert_allclose(together.diagnostics["counts_err"], as_one.diagnostics["counts_err"], rtol=0.05)
+    assert_allclose(together.parameters["value"], as_one.parameters["value"], rtol=1e-4)
+    assert_allclose(errors(together.parameters), errors(as_one.parameters), rtol=1e-3)
+    assert_allclose(together.diagnostics["counts_err"], as_one.diagnostics["counts_err"], rtol=1e-3)
     for name in together.names:
-        for ours, theirs in ((together.images, as_one.images), (together.smooth_images, as_one.smooth_images)):
-            off = ours[name].data - theirs[name].data
-            assert np.abs(off / ours[name].uncertainty.array).max() < 0.3
+        ours, theirs = together.images[name], as_one.images[name]
+        assert np.abs((ours.data - theirs.data) / ours.uncertainty.array).max() < 1e-3
+        ours, theirs = together.smooth_images[name], as_one.smooth_images[name]
+        assert np.sqrt(np.mean(((ours.data - theirs.data) / ours.uncertainty.array) ** 2)) < 0.3  # one more round
 
 
 def test_the_order_does_not_matter(model, result):
@@ -137,7 +138,7 @@ def test_each_has_its_own_point_spread_function(model):
     without = separate(cubes, model, instrument=skies.instruments())
     image = skies.shapes(0.7)[0] * found.diagnostics["counts"].value[0]
     ours, theirs = (np.sum((each.smooth_images["nonthermal"].data - image) ** 2) for each in (found, without))
-    assert ours < 0.5 * theirs
+    assert ours < 0.7 * theirs
     # blocks of the one are brighter than those of the other, as it blurs more
     assert_allclose(found.diagnostics["goodness"], 1, atol=0.15)
     assert without.diagnostics["goodness"].max() > 1.15
@@ -171,7 +172,9 @@ def test_maps(model):
     one = separate(cubes[0], model, maps="thermal.kT")
     assert error(together) < 0.95 * error(one)
     assert together.samples["thermal_kT"].shape == (2, skies.SIDE, skies.SIDE)
-    assert_allclose(together.samples["thermal"].sum((1, 2)), together.diagnostics["counts"].value[1], rtol=0.05)
+    assert_allclose(
+        np.nansum(together.samples["thermal"], axis=(1, 2)), together.diagnostics["counts"].value[1], rtol=0.05
+    )
 
 
 def test_it_says_what_was_separated(result, tmp_path):

@@ -232,9 +232,7 @@ class _Run:
         if self.widths:
             table = LocalSpectraTable(self.physics, self.theta, self._varying(), self.device)
         else:
-            mean = self.spectra if self.physical is None else self.physical.spectra
-            if self.several:  # those of the fit are as the blocks are exposed
-                mean = self.physics.spectra(self.theta)
+            mean = self.spectra if self.physical is None else self.physical.common_spectra
             table = LocalSpectraTable.fixed(mean, self.device)
         n_pixels = max(max(each.counts.shape[1] for each in self.data), 1)
         means = np.log(np.maximum(self.fluxes, 1e-3 * self.counts.sum() / n_pixels) / n_pixels * level.pitch**2)
@@ -320,12 +318,13 @@ class _Run:
         waves = self._centred(level, prior, state)
         posterior = self._posterior(level, prior)
         state = posterior.state(waves)
+        base = self.physics.spectra(self.theta) if self.widths else self.physical.common_spectra
         self.physical = fit_parameters(
             self.counts,
             self.physics,
             self.theta,
             background=self.background,
-            local=level.local_spectra(posterior, state, self.physics.spectra(self.theta)),
+            local=level.local_spectra(posterior, state, base),
             deviations=level.deviations(posterior, state),
         )
         self.theta, self.fluxes = self.physical.theta.copy(), self.physical.fluxes

@@ -111,7 +111,7 @@ def find_jointly(separator, observations):
         labels[stack.kept] = blocks
         sky = replace(separator.sky, seed=separator.seed)(
             stack.sky_data(observations, separator.device),
-            joint.spectra(physical.theta),
+            physical.common_spectra,
             np.maximum(physical.fluxes, 0.0),
             labels,
             physics=joint,
@@ -223,7 +223,7 @@ class _Stack:
         )
 
     def local(self, spectra, blocks):
-        """Give the factors of spectra, (o m, n), in blocks, (b, o m, n), that make of them what is seen there, of unit sum.
+        """Give the factors, (b, o m, n), that make of spectra, (o m, n), what is seen of them in blocks, of unit sum.
 
         The mean of the exposure over a block is weighted with the brightness of its pixels.
         """
@@ -277,7 +277,7 @@ class _Stack:
 def _solution(stack, joint, physical, sky, search, details):
     kept = stack.kept
     if sky is None:
-        spectra = joint.spectra(physical.theta)
+        spectra = physical.common_spectra
         basis, owners = spectra, np.arange(spectra.shape[1])
         parts = np.split(spectra, len(stack.counts))
         seen = [
