@@ -180,7 +180,7 @@ def _of_sky(solution, names, errors, *, is_blurred):
     exposure = solution.fit.cube.relative_exposure[kept]
     smooth, deviations = (each[:, kept] * exposure for each in (sky.images, sky.image_errors))
     if not is_blurred:  # otherwise the images without a prior are blurred, and no measure
-        deviations = np.hypot(deviations, prior_errors(solution.fit, errors.images, smooth))
+        deviations = np.hypot(deviations, prior_errors(solution.fit, errors.images, smooth * solution.pattern))
     samples = {name: sky.samples[0][:, k][:, kept] * exposure for k, name in enumerate(names)} if sky.samples else {}
     maps = []
     for j, (k, place) in enumerate(sky.fields):

@@ -56,10 +56,14 @@ class JointSolution(Solution):
     known : object
         What a solver of the summed cube would know: ``component_names`` and ``physics``, whose ``rates`` are the counts
         of the summed cube for an amplitude of one.
+    pattern : `~numpy.ndarray`, shape (n, t)
+        What smooth images are to be multiplied by to be counts of the summed cube: smooth images have its exposure, but
+        not how the share of the observations, of unlike spectra, differs from pixel to pixel.
     """
 
     stacked: Fit
     known: object
+    pattern: np.ndarray
 
     @property
     def physics(self):
@@ -87,9 +91,9 @@ def find_jointly(separator, observations):
         counts, or something is asked for that there is for one observation only.
     """
     _check(separator, observations)
-    stack = _Stack.of(observations)
-    joint = JointSpectra([each.solver.physics for each in observations], stack.seconds)
-    number = int(np.argmax([part.sum() for part in stack.counts]))
+    seconds = np.array([_seconds(each.cube, number) for number, each in enumerate(observations, start=1)])
+    joint = JointSpectra([each.solver.physics for each in observations], seconds)
+    number = int(np.argmax([each.cube.data[:, each.forward.kept].sum(dtype=float) for each in observations]))
     first = observations[number]
     search = Search(
         separator, first.solver, getattr(first.solver, "prior", None), joint, first.forward, False, True, None
@@ -97,6 +101,7 @@ def find_jointly(separator, observations):
     search.check_maps()
     found, details = search.start(first.cube)
     theta = joint.of_one(number, nearest_parameters(found.spectra, first.solver.physics))
+    stack = _Stack.of(observations, seconds, joint.spectra(theta))
     blocks = separator.blocks(stack.cube, large=True)
     physical = fit_parameters(
         stack.sums(blocks),
@@ -174,8 +179,9 @@ def _check(separator, observations):
 class _Stack:
     """Several observations on the pixels that any of them has.
 
-    ``cube`` is their sum, ``seconds`` (o,) are the exposure times, ``counts`` o matrices (m, t), ``exposures`` (o, t)
-    the relative ones, 0 where one sees nothing, ``backgrounds`` o of `BackgroundCounts` or None.
+    ``cube`` is their sum; its exposure is the time that the mean response would need. ``seconds`` (o,) are the exposure
+    times, ``counts`` o matrices (m, t), ``exposures`` (o, t) the relative ones, 0 where one sees nothing,
+    ``backgrounds`` o of `BackgroundCounts` or None.
     """
 
     cube: EventCube
@@ -185,13 +191,13 @@ class _Stack:
     backgrounds: list
 
     @classmethod
-    def of(cls, observations):
-        cubes, seconds = [each.cube for each in observations], []
-        for number, cube in enumerate(cubes, start=1):
-            seconds.append(_seconds(cube, number))
+    def of(cls, observations, seconds, spectra):
+        cubes = [each.cube for each in observations]
         exposures = [np.where(cube.pixel_mask, 0.0, cube.relative_exposure) for cube in cubes]
+        shares = spectra.reshape(len(cubes), -1).sum(axis=1) / spectra.sum()
         summed = EventCube.merge(
-            cube.with_exposure(exposure * time * u.s) for cube, exposure, time in zip(cubes, exposures, seconds)
+            cube.with_exposure(exposure * share * seconds.sum() * u.s)
+            for cube, exposure, share in zip(cubes, exposures, shares)
         )
         kept, counts, backgrounds = ~summed.pixel_mask, [], []
         for each in observations:
@@ -204,7 +210,7 @@ class _Stack:
                 values[:, own] = background.of_pixels(kept[each.forward.kept]).matrix(np.float32)
                 background = BackgroundCounts.of(values)
             backgrounds.append(background)
-        return cls(summed, np.array(seconds), counts, np.array([each[kept] for each in exposures]), backgrounds)
+        return cls(summed, seconds, counts, np.array([each[kept] for each in exposures]), backgrounds)
 
     @property
     def kept(self):
@@ -299,10 +305,14 @@ def _solution(stack, joint, physical, sky, search, details):
     weights = stack.seconds[:, np.newaxis] * (stack.exposures @ emitted.T)
     physics = JointSpectra(joint.models, weights, summed=True)
     known = SimpleNamespace(component_names=joint.component_names, physics=physics)
+    pattern = gain / stack.cube.relative_exposure[kept]
     if sky is not None:
-        sky = _in_counts(sky, gain / stack.cube.relative_exposure[kept], kept)
+        images = sky.images[:, kept]
+        means = (images * gain).sum(axis=1) / (images * stack.cube.relative_exposure[kept]).sum(axis=1)
+        sky, pattern = _in_counts(sky, means[:, np.newaxis, np.newaxis]), pattern / means[:, np.newaxis]
+    found = as_factorization(physical)
     return JointSolution(
-        fit, as_factorization(physical), details, 1.0, 0.0, physical, True, search, sky, stacked=stacked, known=known
+        fit, found, details, 1.0, 0.0, physical, True, search, sky, stacked=stacked, known=known, pattern=pattern
     )
 
 
@@ -320,12 +330,10 @@ def _local_spectra(seen):
     return LocalSpectra(basis, amounts / np.maximum(totals, _TINY)[owners], owners)
 
 
-def _in_counts(sky, factor, kept):
+def _in_counts(sky, factor):
     """Have smooth images be counts of the summed cube at its full exposure, as those of one observation are."""
-    whole = np.zeros((len(factor), *kept.shape))
-    whole[:, kept] = factor
-    samples = (sky.samples[0] * whole, *sky.samples[1:]) if sky.samples else ()
-    return replace(sky, images=sky.images * whole, image_errors=sky.image_errors * whole, samples=samples)
+    samples = (sky.samples[0] * factor, *sky.samples[1:]) if sky.samples else ()
+    return replace(sky, images=sky.images * factor, image_errors=sky.image_errors * factor, samples=samples)
 
 
 def _with_images(fit):
