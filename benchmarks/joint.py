@@ -90,7 +90,10 @@ class Sky:
     def figures(self, result, physics):
         """Compare a result with the truth."""
         found, table = {}, result.parameters
-        flux = physics.energy_flux(self.theta)
+        flux = (self.amplitudes * physics.energy_flux(self.theta)[:, np.newaxis, np.newaxis]).sum(axis=(1, 2))
+        local = np.tile(self.theta, (self.kT.size, 1))
+        local[:, self.place] = np.clip(physics.parameters[self.place].scaled(self.kT.ravel()), 0, 1)
+        flux[self.thermal] = self.amplitudes[self.thermal].ravel() @ physics.energy_flux(local)[:, self.thermal]
         for name in SHOWN:
             k = self.names.index(name)
             smooth = np.nan_to_num(result.smooth_images[name].data) / result.cube.relative_exposure
@@ -100,9 +103,8 @@ class Sky:
                 off = smooth - self.images[k]
                 found[f"{where} {name}"] = np.sum(off[seen] ** 2) / np.sum(self.images[k][seen] ** 2)
             (row,) = table[(table["component"] == name) & (table["parameter"] == "flux")]
-            true = flux[k] * self.amplitudes[k].sum()
-            found[f"flux {name}"] = row["value"] / true - 1
-            found[f"pull {name}"] = (row["value"] - true) / (0.5 * (row["error_low"] + row["error_high"]))
+            found[f"flux {name}"] = row["value"] / flux[k] - 1
+            found[f"pull {name}"] = (row["value"] - flux[k]) / (0.5 * (row["error_low"] + row["error_high"]))
         mean = np.average(self.kT, weights=self.images[self.thermal])
         for name, true in (("photon_index", TRUTH["synchrotron"]["photon_index"]), ("kT", mean)):
             (row,) = table[table["parameter"] == name]
