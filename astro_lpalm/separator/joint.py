@@ -355,7 +355,7 @@ def _unit(spectra):
 
 
 def _blur_on(blur, device):
-    return None if blur is None else lambda pitch, shape: ImageBlur(blur(pitch, shape), shape, device)
+    return None if blur is None else lambda pitch, shape, margin: ImageBlur(blur(pitch, shape, margin), shape, device)
 
 
 def _seconds(cube, number):

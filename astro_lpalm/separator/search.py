@@ -124,8 +124,8 @@ class Search:
             device=separator.device,
         )  # fmt: skip
 
-    def _blur(self, pitch, shape):
-        return ImageBlur(self.blur(pitch, shape), shape, self.separator.device)
+    def _blur(self, pitch, shape, margin):
+        return ImageBlur(self.blur(pitch, shape, margin), shape, self.separator.device)
 
     def _on_counts(self, cube, X, found):
         counts, background = self._summed(cube, X, found.spectra, large=False)

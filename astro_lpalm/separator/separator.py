@@ -190,8 +190,9 @@ class Separator:
         free : bool
             Whether the amplitude of the background is found as well.
         blur : callable, optional
-            ``blur(pitch, shape)`` gives the terms of the point spread function (`PSF.terms
-            <astro_lpalm.instrument.PSF.terms>`) on images of pixels that are so many times larger.
+            ``blur(pitch, shape, margin)`` gives the terms of the point spread function (`PSF.terms
+            <astro_lpalm.instrument.PSF.terms>`) on images of pixels that are so many times larger, and begin so many
+            pixels before the cube's first.
 
         Returns
         -------
