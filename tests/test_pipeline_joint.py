@@ -184,6 +184,16 @@ def test_maps(model):
     )
 
 
+def test_maps_that_the_data_ask_for(model, result):
+    y, x = np.mgrid[: skies.SIDE, : skies.SIDE] / skies.SIDE
+    kT = 0.45 + 0.3 * np.sin(2 * np.pi * x)
+    found = separate(skies.observe(6, kT=kT), model, instrument=skies.instruments(), maps=True)
+    assert "kT" in found.parameter_maps["thermal"]
+    # what differs between the observations, as gaps do, is no reason for one
+    steady = separate(skies.observe(0), model, instrument=skies.instruments(), maps=True)
+    assert not steady.parameter_maps
+
+
 def test_it_says_what_was_separated(result, tmp_path):
     lines = [str(line) for line in result.header["HISTORY"]]
     assert "together with others: OBS_ID 1, EXPOSURE 30000.0, " in lines[1]

@@ -281,25 +281,28 @@ class _Run:
     def _choose(self, level, prior, waves):
         """Find one more parameter to vary, where the data ask for it."""
         local = None
-        if self.widths:
+        if self.widths or self.several:
             posterior = self._posterior(level, prior)
-            local = level.local_spectra(posterior, posterior.state(waves), self.physics.spectra(self.theta))
+            local = self._local(level, posterior, posterior.state(waves))
         return varying_parameters(
             self.counts, self.physics, self.theta, known=self.widths, background=self.background, local=local
         )
+
+    def _local(self, level, posterior, state):
+        base = self.physics.spectra(self.theta) if self.widths else self.physical.common_spectra
+        return level.local_spectra(posterior, state, base)
 
     def _physical_step(self, level, prior, state):
         """Fit the physical parameters again, with the fields as they are; gives their waves about the new means."""
         waves = self._centred(level, prior, state)
         posterior = self._posterior(level, prior)
         state = posterior.state(waves)
-        base = self.physics.spectra(self.theta) if self.widths else self.physical.common_spectra
         self.physical = fit_parameters(
             self.counts,
             self.physics,
             self.theta,
             background=self.background,
-            local=level.local_spectra(posterior, state, base),
+            local=self._local(level, posterior, state),
             deviations=level.deviations(posterior, state),
         )
         self.theta, self.fluxes = self.physical.theta.copy(), self.physical.fluxes
