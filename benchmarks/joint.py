@@ -64,7 +64,8 @@ class Sky:
         rng, self.cubes = np.random.default_rng([seed, 11]), []
         for number, (instrument, exposure) in enumerate(zip(instruments, exposures(n))):
             expected = self._expected(model.through(instrument).physics) * SECONDS[number]
-            expected = gaussian_filter(expected, (0, *[WIDTHS[number] / 2.3548] * 2), mode="constant")
+            width = np.hypot(WIDTHS[number] / 2.3548, 12**-0.5)  # as of a point, seen by pixels
+            expected = gaussian_filter(expected, (0, width, width), mode="constant")
             cube = EventCube(
                 rng.poisson(expected * exposure).astype(np.float32),
                 energy_edges=sky.edges * u.keV,
