@@ -10,6 +10,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from ._files import open_fits
 from .cube import EventCube
+from .cube.binning import is_several
 from .cube.event_checks import describe_empty_bins
 from .forward import ExpectedBackground
 from .grid.nesting import difference
@@ -21,6 +22,7 @@ from .trust import SeparationWarning
 __all__ = [
     "as_background",
     "as_cube",
+    "as_observations",
     "as_solver",
     "blur_of",
     "on_common_bins",
@@ -59,6 +61,47 @@ def as_cube(cube_hdu):
     if isinstance(cube_hdu, (str, os.PathLike)):
         return EventCube.read(cube_hdu)
     return EventCube.from_hdu(cube_hdu)
+
+
+def as_observations(cube_hdu, instrument=None, background=None):
+    """Bring cubes, instruments and backgrounds of one observation or of several together.
+
+    Parameters
+    ----------
+    cube_hdu, instrument, background
+        As `~astro_lpalm.pipeline.separate` takes them.
+
+    Returns
+    -------
+    list of (cube, instrument, background)
+        Of each observation.
+
+    Raises
+    ------
+    ValueError
+        If there is no cube, or the lists are not equally long.
+
+    Examples
+    --------
+    >>> from astro_lpalm.inputs import as_observations
+    >>> as_observations(["first.fits", "second.fits"], background=[None, "blank.fits"])
+    [('first.fits', None, None), ('second.fits', None, 'blank.fits')]
+    """
+    if not is_several(cube_hdu):
+        return [(cube_hdu, instrument, background)]
+    if not cube_hdu:
+        msg = "there are no cubes to separate; give at least one."
+        raise ValueError(msg)
+    columns = [list(cube_hdu)]
+    for name, given in (("instrument", instrument), ("background", background)):
+        if given is None:
+            given = [None] * len(cube_hdu)
+        if not is_several(given) or len(given) != len(cube_hdu):
+            what = f"a list of {len(given)}" if is_several(given) else f"one {type(given).__name__}"
+            msg = f"{name} is {what}, but of {len(cube_hdu)} cubes each has its own: give a list of as many, or None."
+            raise ValueError(msg)
+        columns.append(list(given))
+    return list(zip(*columns))
 
 
 def as_background(background, cube):

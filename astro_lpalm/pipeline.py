@@ -7,10 +7,11 @@ from astropy.io import fits
 from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
+from .cube.binning import is_several
 from .forward import ForwardModel
-from .inputs import as_background, as_cube, as_solver, blur_of, on_common_bins, warn_of_empty_bins
+from .inputs import as_background, as_cube, as_observations, as_solver, blur_of, on_common_bins, warn_of_empty_bins
 from .results import ParameterMap, Separation, component_exposures, parameter_table
-from .separator import Separator
+from .separator import JointSolution, Observation, Separator, find_jointly, joint_errors
 from .trust import SeparationWarning, diagnose, prior_errors
 
 __all__ = ["separate"]
@@ -56,21 +57,24 @@ def separate(
 
     Parameters
     ----------
-    cube_hdu : `~astro_lpalm.cube.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path
-        The observation: counts, (energy, y, x).
+    cube_hdu : `~astro_lpalm.cube.EventCube`, image HDU, `~astropy.io.fits.HDUList`, str or path, or list of these
+        The observation: counts, (energy, y, x). Several, on the same pixels and in the same bins, are separated
+        together, each with its own instrument, exposure and background. The result is that of their sum.
     model : `~astro_lpalm.model.Model`, str, path or solver
         A trained model, the name of a packaged one, a model file, or any object with ``separate(X) -> Factorization``.
     instrument : `~astro_lpalm.instrument.Instrument`, optional
         What the observation's instrument did: its response, for which the model's components are made anew
         (`Model.through <astro_lpalm.model.Model.through>`), the errors of it, which are fitted together with the
         physical parameters, its exposure map, in place of the cube's, with which ``parameters`` have fluxes, and its
-        point spread function, which ``smooth_images`` are freed of; ``images`` are as it blurs them.
-    background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, optional
+        point spread function, which ``smooth_images`` are freed of; ``images`` are as it blurs them. Of several
+        observations a list, with None where there is nothing to say.
+    background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, or list, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
         is taken away from the data, but not from their noise, and is part of the result's model and residuals. A free
         amplitude is fitted together with the images (`~astro_lpalm.forward.background_amplitude`), anew in each
-        resampling; it and its error are in the diagnostics' ``meta``.
+        resampling; it and its error are in the diagnostics' ``meta``. Of several observations a list, of which none has
+        a free amplitude.
     transform : str or transform
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
         images: where counts are few, the details of the coarser ones stand out from the noise.
@@ -106,7 +110,8 @@ def separate(
     ------
     ValueError
         If the energies of cube and model do not fit together, and the model's components cannot be made anew for the
-        cube's; or the cube cannot be separated.
+        cube's; or the cube cannot be separated. If several observations are on other pixels or in other bins, an
+        exposure time is not known, the components have no physical parameters, or photons are to be drawn again.
     OSError
         If a file cannot be read.
     TypeError
@@ -126,48 +131,56 @@ def separate(
         n_samples=n_samples, n_resamplings=n_resamplings, seed=seed, device=device,
     )  # fmt: skip
     solver = as_solver(model, device)
-    cube, solver = on_common_bins(as_cube(cube_hdu), solver, instrument)
-    warn_of_empty_bins(cube)  # before anything is computed, and before the warnings that it leads to
-    background = as_background(background, cube)
-    free = background is not None and background.free
-    forward = ForwardModel.of(cube, background=background)
-    solution = separator.find(cube, solver, forward, free=free, blur=blur_of(instrument, cube))
-    errors = separator.errors(solution, progress=progress)
-    names = getattr(solver, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
-    columns, figures, messages = _judge(solution, solver, names)
+    observed, said = [], []
+    for given, seen_with, beside in as_observations(cube_hdu, instrument, background):
+        cube, own = on_common_bins(as_cube(given), solver, seen_with)
+        warn_of_empty_bins(cube)  # before anything is computed, and before the warnings that it leads to
+        known = as_background(beside, cube)
+        free = known is not None and known.free
+        forward = ForwardModel.of(cube, background=known)
+        observed.append(Observation(cube, own, forward, free, blur_of(seen_with, cube)))
+        said += _history(cube, seen_with, known, of_several=is_several(cube_hdu))
+    if is_several(cube_hdu):
+        solution = find_jointly(separator, observed)
+        errors, known = joint_errors(solution), solution.known
+    else:
+        solution = separator.find(cube, own, forward, free=free, blur=observed[0].blur)
+        errors, known = separator.errors(solution, progress=progress), own
+    names = getattr(known, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
+    columns, figures, messages = _judge(solution, known, names)
     columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
-    if background is not None:
+    if solution.fit.forward.background is not None:
         figures |= _judge_background(solution, errors.amplitude, free)
     found = solution.factorization
     diagnostics = Table(columns, meta={"n_iter": found.n_iter, "converged": found.converged, **figures})
     for message in messages:
         warnings.warn(message, SeparationWarning, stacklevel=2)
     return Separation(
-        cube,
+        solution.fit.cube,
         solution.fit.mixing,
         solution.fit.images,
         names,
         diagnostics=diagnostics,
-        header=_provenance(solver, separator, cube, instrument, background),
+        header=_provenance(own, separator, solution.fit.cube, said),
         background=solution.fit.forward.background,
         spectra_uncertainty=errors.spectra,
         image_uncertainty=errors.images,
         covariance=errors.covariance,
         parameters=_parameters(solution),
         local=solution.fit.local,
-        **_of_sky(solution, names, errors, instrument),
+        **_of_sky(solution, names, errors, is_blurred=any(each.blur is not None for each in observed)),
     )
 
 
-def _of_sky(solution, names, errors, instrument):
+def _of_sky(solution, names, errors, *, is_blurred):
     """Give what a result keeps of smooth images and maps."""
     sky, kept = solution.sky, solution.fit.forward.kept
     if sky is None:
         return {}
     exposure = solution.fit.cube.relative_exposure[kept]
     smooth, deviations = (each[:, kept] * exposure for each in (sky.images, sky.image_errors))
-    if instrument is None or instrument.psf is None:  # otherwise the images without a prior are blurred, and no measure
-        deviations = np.hypot(deviations, prior_errors(solution.fit, errors.images, smooth))
+    if not is_blurred:  # otherwise the images without a prior are blurred, and no measure
+        deviations = np.hypot(deviations, prior_errors(solution.fit, errors.images, smooth * solution.pattern))
     samples = {name: sky.samples[0][:, k][:, kept] * exposure for k, name in enumerate(names)} if sky.samples else {}
     maps = []
     for j, (k, place) in enumerate(sky.fields):
@@ -191,9 +204,11 @@ def _of_sky(solution, names, errors, instrument):
 def _parameters(solution):
     if solution.physical is None:
         return None
-    exposures = (
-        component_exposures(solution.fit) if solution.by_physics and hasattr(solution.physics, "rates") else None
-    )
+    exposures = None
+    if isinstance(solution, JointSolution):
+        exposures = np.ones(len(solution.fit.images))  # its rates are counts
+    elif solution.by_physics and hasattr(solution.physics, "rates"):
+        exposures = component_exposures(solution.fit)
     return parameter_table(solution.physical, solution.physics, exposures)
 
 
@@ -247,7 +262,7 @@ def _judge_background(solution, from_resampling, free):
     return {"background_amplitude": max(solution.amplitude, 0.0), "background_amplitude_error": error} if free else {}
 
 
-def _provenance(solver, separator, cube, instrument, background):
+def _provenance(solver, separator, cube, said):
     header = fits.Header()
     if hasattr(solver, "checksum"):
         # No comments: a long value leaves no room for them, which would be warned about.
@@ -257,12 +272,23 @@ def _provenance(solver, separator, cube, instrument, background):
     header.add_history(f"components found by astro_lpalm.separate with {type(solver).__name__}")
     if separator.n_resamplings:
         header.add_history(f"uncertainties from {separator.n_resamplings} resamplings, seed {separator.seed}")
+    for line in said:
+        header.add_history(line)
+    return header
+
+
+def _history(cube, instrument, background, *, of_several):
+    """Lines that say how an observation was made."""
+    lines = []
+    if of_several:
+        cards = [f"{key} {cube.meta[key]}" for key in ("OBS_ID", "EXPOSURE") if key in cube.meta]
+        lines.append(f"together with others: {', '.join([*cards, f'{cube.data.sum(dtype=float):.10g} counts'])}")
     if instrument is not None:
-        header.add_history(f"observed with {instrument!r}")
+        lines.append(f"observed with {instrument!r}")
     if background is not None:
         scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
-        header.add_history(f"background {scale}{', its amplitude free' if background.free else ''}")
-    return header
+        lines.append(f"background {scale}{', its amplitude free' if background.free else ''}")
+    return lines
 
 
 def _warn_of_background(amplitude, error, share, free):

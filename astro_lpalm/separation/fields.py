@@ -113,6 +113,12 @@ class FieldPosterior:
         value += sum(_likelihood(each, _detected(each, channels)) for each in self.data)
         return _State(waves, fields, images, x, channels, slopes, value)
 
+    def detected(self, state, data):
+        """Give what is expected of the components: vectors (m, R), their amounts (R, t), and whose they are (R,)."""
+        amounts = _detected(data, state.channels).cpu().numpy()
+        owners = np.tile(self.table.owners, len(amounts) // len(self.owners))
+        return _basis(data).cpu().numpy(), amounts, owners
+
     def block_spectra(self, state, data, labels, n_blocks):
         """Sum the expected counts of each component over blocks of the observed pixels: (n, m, b)."""
         detected = _detected(data, state.channels)

@@ -41,6 +41,8 @@ class PhysicalFit:
     spectra : `~numpy.ndarray`, shape (m, n)
         Of unit sum: the mean of those that the errors of the parameters leave possible. Where there are many counts
         they are those of ``theta``; where there are few, the likeliest ones lie in a corner of the ranges too often.
+    common_spectra : `~numpy.ndarray`, shape (m, n)
+        The same without what is ``local`` in them.
     spectra_covariance : `~numpy.ndarray`, shape (n, m, m)
     directions : `~numpy.ndarray`, shape (p, m, n)
         How the spectra move, together, by one standard deviation along each principal axis of the covariance.
@@ -80,6 +82,7 @@ class PhysicalFit:
     at_limit: np.ndarray
     undecided: np.ndarray
     spectra: np.ndarray
+    common_spectra: np.ndarray
     spectra_covariance: np.ndarray
     directions: np.ndarray
     fluxes: np.ndarray
@@ -278,7 +281,7 @@ def _result(problem, x, bounds, filled, n_iter, converged, n_draws):
     covariance = np.atleast_2d(np.cov(draws.T))
     few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
     p = len(x) - problem.free
-    spectra = problem.model.spectra(few[:, :p]).mean(axis=0)
+    common = spectra = problem.model.spectra(few[:, :p]).mean(axis=0)
     fluxes = problem.least_squares(problem.locally(spectra), floor, L)[1].sum(axis=1)
     shares = _shares(A, positive, L)
     weights, expected = shares.sum(axis=(1, 2)), (shares * chi_square).sum(axis=(1, 2))
@@ -302,6 +305,7 @@ def _result(problem, x, bounds, filled, n_iter, converged, n_draws):
         at_limit=(x[:p] - bounds[0, :p] < _AT_LIMIT * span) | (bounds[1, :p] - x[:p] < _AT_LIMIT * span),
         undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,
         spectra=spectra,
+        common_spectra=common,
         spectra_covariance=np.einsum("ikp,pq,jkq->kij", D, own, D, optimize=True),
         directions=np.einsum("ikp,pq->qik", D, axes * np.sqrt(np.maximum(widths, 0.0))),
         fluxes=fluxes,

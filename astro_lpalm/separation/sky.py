@@ -101,7 +101,8 @@ class SkyFitter:
         Parameters
         ----------
         data : list of SkyData
-            Of the same pixels; the rows of ``spectra`` are theirs, one after the other.
+            Of the same pixels; the rows of ``spectra`` are theirs, one after the other. Of several, ``physical`` is
+            fitted again with what the images say that each has seen of each block.
         spectra : array_like, shape (m, n)
             Of unit sum.
         fluxes : array_like, shape (n,)
@@ -159,7 +160,7 @@ class _Run:
     def __post_init__(self):
         self.theta = None if self.physical is None else self.physical.theta.copy()
         self.generator = torch.Generator(device=self.device or "cpu").manual_seed(self.settings.seed)
-        self.shape = self.data[0].kept.shape
+        self.shape, self.several = self.data[0].kept.shape, len(self.data) > 1 and self.physical is not None
         sums = [each.sums(self.blocks, self.blocks.max() + 1) for each in self.data]
         self.counts, self.background = (np.concatenate(each) for each in zip(*sums))
 
@@ -181,7 +182,7 @@ class _Run:
             waves = prior.transferred(state.waves, new)
             level, prior = finer, new
             state, prior, converged = self._learned(level, prior, waves)
-        if self.widths:
+        if self.widths or self.several:
             waves = self._physical_step(level, prior, state)
             state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=6)
             settled = settled and self.physical.converged
@@ -204,7 +205,7 @@ class _Run:
         if self.widths:
             table = LocalSpectraTable(self.physics, self.theta, self._varying(), self.device)
         else:
-            mean = self.spectra if self.physical is None else self.physical.spectra
+            mean = self.spectra if self.physical is None else self.physical.common_spectra
             table = LocalSpectraTable.fixed(mean, self.device)
         n_pixels = max(max(each.counts.shape[1] for each in self.data), 1)
         means = np.log(np.maximum(self.fluxes, 1e-3 * self.counts.sum() / n_pixels) / n_pixels * level.pitch**2)
@@ -283,12 +284,16 @@ class _Run:
     def _choose(self, level, prior, waves):
         """Find one more parameter to vary, where the data ask for it."""
         local = None
-        if self.widths:
+        if self.widths or self.several:
             posterior = self._posterior(level, prior)
-            local = level.local_spectra(posterior, posterior.state(waves), self.physics.spectra(self.theta))
+            local = self._local(level, posterior, posterior.state(waves))
         return varying_parameters(
             self.counts, self.physics, self.theta, known=self.widths, background=self.background, local=local
         )
+
+    def _local(self, level, posterior, state):
+        base = self.physics.spectra(self.theta) if self.widths else self.physical.common_spectra
+        return level.local_spectra(posterior, state, base)
 
     def _physical_step(self, level, prior, state, n_draws=8000):
         """Fit the physical parameters again, with the fields as they are; gives their waves about the new means."""
@@ -300,7 +305,7 @@ class _Run:
             self.physics,
             self.theta,
             background=self.background,
-            local=level.local_spectra(posterior, state, self.physics.spectra(self.theta)),
+            local=self._local(level, posterior, state),
             deviations=level.deviations(posterior, state),
             n_draws=n_draws,
         )
@@ -357,6 +362,7 @@ class _Run:
             unsolved=unsolved,
             prior=prior,
             converged=converged,
+            detected=[posterior.detected(state, each) for each in posterior.data] if self.several else [],
         )
 
     def _draws(self, posterior, state, fisher, n_samples):

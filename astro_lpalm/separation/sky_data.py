@@ -1,6 +1,6 @@
 """Observations on the pixels of images, and on larger ones; and what was found of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -110,6 +110,9 @@ class SkyFit:
         Largest part of the equations of a draw that was left unsolved.
     prior : `~astro_lpalm.sources.FieldPrior`
     converged : bool
+    detected : list of tuple
+        Of several observations, what each is expected to detect: vectors (m, R), how much of each there is in the
+        observed pixels (R, t), and the component of each (R,).
     """
 
     images: np.ndarray
@@ -126,6 +129,7 @@ class SkyFit:
     unsolved: float
     prior: FieldPrior
     converged: bool
+    detected: list = field(default_factory=list)
 
     def without_margin(self, margin):
         """Give the same without so many pixels on all sides."""
@@ -198,7 +202,8 @@ class SkyLevel:
         seen = (base > _FAINT * base.max(axis=1, keepdims=True)) & (whole.sum(axis=1, keepdims=True) > 0)
         if len(posterior.data) == 1 and posterior.data[0].blur is None:
             seen &= np.isin(np.arange(posterior.n), [k for k, _ in posterior.table.fields])[:, np.newaxis, np.newaxis]
-        return np.where(seen, whole / np.maximum(base, _TINY), 1.0).transpose(2, 1, 0)
+        others = 1.0 if len(sums) == 1 else _of_each(whole, base, [each.shape[1] for each in sums])
+        return np.where(seen, whole / np.maximum(base, _TINY), others).transpose(2, 1, 0)
 
     def deviations(self, posterior, state):
         """Tell how far a map's means in the blocks may be from that of the map: {place: covariance (b, b)}."""
@@ -217,6 +222,15 @@ class SkyLevel:
             waves = (waves * prior.amplitudes[row] * torch.sqrt(grid.twice)).reshape(len(members), -1)
             found[place] = (waves @ waves.conj().T).real.double().cpu().numpy()
         return found
+
+
+def _of_each(whole, base, sizes):
+    """Give what each observation has seen, of so many energies each, over what it has on average: (n, m, b)."""
+    ends = np.cumsum(sizes)[:-1]
+    pairs = zip(np.split(whole, ends, axis=1), np.split(base, ends, axis=1))
+    parts = [each.sum(axis=1, keepdims=True) / np.maximum(own.sum(axis=1, keepdims=True), _TINY) for each, own in pairs]
+    found = np.concatenate([np.repeat(part, size, axis=1) for part, size in zip(parts, sizes)], axis=1)
+    return np.where(whole.sum(axis=1, keepdims=True) > 0, found, 1.0)
 
 
 def _tensor(values, device):

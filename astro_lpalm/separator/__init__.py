@@ -1,5 +1,6 @@
-"""The settings of a separation, and its steps."""
+"""The settings of a separation, and its steps, of one observation or of several together."""
 
+from .joint import JointSolution, Observation, find_jointly, joint_errors
 from .separator import Separator, Solution
 
-__all__ = ["Separator", "Solution"]
+__all__ = ["JointSolution", "Observation", "Separator", "Solution", "find_jointly", "joint_errors"]

@@ -20,7 +20,7 @@ from ..separation import (
 )
 from ..transforms import Starlet
 
-__all__ = ["CubeImages", "Search", "warn_of_negative_counts"]
+__all__ = ["CubeImages", "Search", "as_factorization", "warn_of_negative_counts"]
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,23 @@ class Search:
 
         Returned are the details, the fit of physical parameters, and whether the spectra are those of it, too.
         """
+        found, details = self.start(cube)
+        if not self.is_counts:
+            return found, details, None, False
+        physical = None
+        if self.physics is not None:
+            physical = self.parameters(cube, X, nearest_parameters(found.spectra, self.physics))
+            if self.prior is None or physical.misfit < self.separator.bad_fit or self.separator.maps:
+                return as_factorization(physical), details, physical, True
+        if self.prior is None:
+            return found, details, None, False
+        found = self._on_counts(cube, X, found)
+        if physical is not None and not self._fits_better(cube, X, found, physical):
+            return as_factorization(physical), details, physical, True
+        return found, details, physical, False
+
+    def start(self, cube):
+        """Find spectra in the details, which are returned as well."""
         details = self.separator.details(cube, self.forward)
         if hasattr(self.solver, "start"):
             found = self.solver.start(details, thinned=self.prior is not None)
@@ -52,19 +69,7 @@ class Search:
             found = self.solver.separate(details)
         if self.prior is not None:
             found = self._refined(details, found)
-        if not self.is_counts:
-            return found, details, None, False
-        physical = None
-        if self.physics is not None:
-            physical = self.parameters(cube, X, nearest_parameters(found.spectra, self.physics))
-            if self.prior is None or physical.misfit < self.separator.bad_fit or self.separator.maps:
-                return _as_factorization(physical), details, physical, True
-        if self.prior is None:
-            return found, details, None, False
-        found = self._on_counts(cube, X, found)
-        if physical is not None and not self._fits_better(cube, X, found, physical):
-            return _as_factorization(physical), details, physical, True
-        return found, details, physical, False
+        return found, details
 
     def check_maps(self):
         """Say so, where there can be no maps, or not of these parameters."""
@@ -96,6 +101,11 @@ class Search:
             found |= dict.fromkeys(places, _MAP_WIDTH)
         return found
 
+    def vary(self):
+        """Give what `SkyFitter` is to make maps of."""
+        maps = self.separator.maps
+        return self._places() if maps and maps is not True else maps or None
+
     def sky(self, fit, X, physical):
         """Make smooth images of a fit, and maps."""
         separator, cube, kept = self.separator, fit.cube, fit.forward.kept
@@ -108,12 +118,9 @@ class Search:
             blur=None if self.blur is None else self._blur,
         )  # fmt: skip
         totals = fit.mixing.sum(axis=0)
-        vary = None
-        if separator.maps:
-            vary = True if separator.maps is True else self._places()
         return replace(separator.sky, seed=separator.seed)(
             [data], np.maximum(fit.mixing, 0.0) / totals, totals * np.maximum(fit.images.sum(axis=1), 0.0), blocks,
-            physics=self.physics, physical=physical, vary=vary, n_samples=separator.n_samples,
+            physics=self.physics, physical=physical, vary=self.vary(), n_samples=separator.n_samples,
             device=separator.device,
         )  # fmt: skip
 
@@ -149,7 +156,7 @@ class Search:
         X = drawn.matrix(dtype=np.float32)
         if solution.by_physics:
             physical = self.parameters(drawn, X, solution.physical.theta)
-            return _as_factorization(physical).spectra, physical.background_amplitude
+            return as_factorization(physical).spectra, physical.background_amplitude
         # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
         # come out the same each time. So the library's means are drawn again along with the photons.
         search = self if self.prior is None else replace(self, prior=self.prior.perturbed(rng))
@@ -211,7 +218,8 @@ class CubeImages:
         return images if self.exposure is None else images / self.exposure
 
 
-def _as_factorization(physical):
+def as_factorization(physical):
+    """Give the spectra of physical parameters as those of a solver."""
     spectra = physical.spectra / np.linalg.norm(physical.spectra, axis=0)
     history = {"log_likelihood": [physical.log_likelihood]}
     return Factorization(spectra.astype(np.float32), None, physical.n_iter, physical.converged, history)

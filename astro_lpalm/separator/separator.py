@@ -53,6 +53,7 @@ class Solution:
     by_physics: bool
     search: object
     sky: SkyFit | None = None
+    pattern = 1.0  # see `JointSolution`
 
     @property
     def physics(self) -> object | None:

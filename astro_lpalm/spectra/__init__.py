@@ -8,6 +8,7 @@ from .components import ModelComponent, SampleComponent
 from .components_file import FACTORS, MODELS, SpectraSettings, read_spectra_settings
 from .emulator import SpectrumEmulator
 from .integration import integrate
+from .joint import JointSpectra
 from .library import SpectralLibrary
 from .library_spectra import LibrarySpectra
 from .line import EmissionLine
@@ -28,6 +29,7 @@ __all__ = [
     "EmissionLine",
     "ExternalModel",
     "FreeParameter",
+    "JointSpectra",
     "LibrarySpectra",
     "LocalSpectraTable",
     "ModelComponent",

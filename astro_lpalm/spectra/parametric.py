@@ -205,15 +205,20 @@ class ParametricSpectra:
         derivatives : `~numpy.ndarray`, shape (m, n, p)
             In the scaled parameters.
         """
+        rates, derivatives = self.rate_jacobian(theta)
+        total = rates.sum(axis=0)
+        spectra = rates / total
+        return spectra, (derivatives - spectra[..., np.newaxis] * derivatives.sum(axis=0)) / total[:, np.newaxis]
+
+    def rate_jacobian(self, theta):
+        """Count rates of unit amplitude, (m, n), and their derivatives in the scaled parameters, (m, n, p)."""
         theta = np.asarray(theta, dtype=float)
         made = [source.jacobian(theta[place]) for source, place in zip(self.sources, self.places)]
         rates = np.stack([each for each, _ in made], axis=1)
         derivatives = np.zeros((*rates.shape, len(theta)))
         for k, place in enumerate(self.places):
             derivatives[:, k, place] = made[k][1]
-        total = rates.sum(axis=0)
-        spectra = rates / total
-        return spectra, (derivatives - spectra[..., np.newaxis] * derivatives.sum(axis=0)) / total[:, np.newaxis]
+        return rates, derivatives
 
     def to_hdus(self):
         """Keep emulated spectra in extensions of a FITS file.

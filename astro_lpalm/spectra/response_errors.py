@@ -115,8 +115,18 @@ class ResponseErrors:
 
     def jacobian(self, theta):
         """Spectra of unit sum (m, n) and their derivatives (m, n, p)."""
+        seen, moved = self._seen(theta, self.physics.jacobian)
+        total = seen.sum(axis=0)
+        unit = seen / total
+        return unit, (moved - unit[..., np.newaxis] * moved.sum(axis=0)) / total[:, np.newaxis]
+
+    def rate_jacobian(self, theta):
+        """Count rates of unit amplitude (m, n) and their derivatives (m, n, p)."""
+        return self._seen(theta, self.physics.rate_jacobian)
+
+    def _seen(self, theta, jacobian):
         own, errors = self._parts(theta)
-        spectra, derivatives = self.physics.jacobian(own)
+        spectra, derivatives = jacobian(own)
         through = np.eye(len(spectra)) + np.einsum("q,qij->ij", errors, self._operators)
         seen, least = through @ spectra, _LEAST_LEFT * spectra
         span = np.array([each.high - each.low for each in self.parameters[len(own) :]])
@@ -128,9 +138,7 @@ class ResponseErrors:
         held = seen < least
         seen, moved[held] = np.where(held, least, seen), 0.0
         moved[held, : len(own)] = _LEAST_LEFT * derivatives[held]
-        total = seen.sum(axis=0)
-        unit = seen / total
-        return unit, (moved - unit[..., np.newaxis] * moved.sum(axis=0)) / total[:, np.newaxis]
+        return seen, moved
 
     def _parts(self, theta):
         theta, n = np.asarray(theta, dtype=float), len(self.physics.parameters)

@@ -1,0 +1,372 @@
+"""Several observations together: one sky, seen by each through its own response, PSF, exposure and background."""
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import astropy.units as u
+import numpy as np
+
+from .._headers import exposure_time
+from ..cube import EventCube
+from ..forward import BackgroundCounts, Fit, ForwardModel, LocalSpectra, block_sums
+from ..separation import ImageBlur, SkyData, fit_parameters, nearest_parameters
+from ..spectra import JointSpectra
+from ..trust import posterior_errors
+from .search import Search, as_factorization
+from .separator import Solution
+
+__all__ = ["JointSolution", "Observation", "find_jointly", "joint_errors"]
+
+_TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One observation, and what is known of it.
+
+    Attributes
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`
+        In the energy bins of the solver.
+    solver : object
+        For its response; see `Separator.find`.
+    forward : `~astro_lpalm.forward.ForwardModel`
+        Of the cube's pixels.
+    free : bool
+        Whether the amplitude of the background is to be found.
+    blur : callable, optional
+        See `Separator.find`.
+    """
+
+    cube: EventCube
+    solver: object
+    forward: ForwardModel
+    free: bool = False
+    blur: object | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointSolution(Solution):
+    """What the joint separation of several observations has found, as a solution of their summed cube.
+
+    Attributes
+    ----------
+    stacked : `~astro_lpalm.forward.Fit`
+        The same of the counts of all observations, their bins one after the other.
+    known : object
+        What a solver of the summed cube would know: ``component_names`` and ``physics``, whose ``rates`` are the counts
+        of the summed cube for an amplitude of one.
+    pattern : `~numpy.ndarray`, shape (n, t)
+        What smooth images are to be multiplied by to be counts of the summed cube: smooth images have its exposure, but
+        not how the share of the observations, of unlike spectra, differs from pixel to pixel.
+    """
+
+    stacked: Fit
+    known: object
+    pattern: np.ndarray
+
+    @property
+    def physics(self):
+        """Spectra of parameters, of the summed cube."""
+        return self.known.physics
+
+
+def find_jointly(separator, observations):
+    """Separate several observations together.
+
+    Parameters
+    ----------
+    separator : Separator
+    observations : list of Observation
+        On the same pixels and in the same energy bins.
+
+    Returns
+    -------
+    JointSolution
+
+    Raises
+    ------
+    ValueError
+        If pixels or bins differ, an exposure time is not known, components have no physical parameters, the data are no
+        counts, or something is asked for that there is for one observation only.
+    """
+    _check(separator, observations)
+    seconds = np.array([_seconds(each.cube, number) for number, each in enumerate(observations, start=1)])
+    joint = JointSpectra([each.solver.physics for each in observations], seconds)
+    number = int(np.argmax([each.cube.data[:, each.forward.kept].sum(dtype=float) for each in observations]))
+    first = observations[number]
+    search = Search(
+        separator, first.solver, getattr(first.solver, "prior", None), joint, first.forward, False, True, None
+    )
+    search.check_maps()
+    found, details = search.start(first.cube)
+    theta = joint.of_one(number, nearest_parameters(found.spectra, first.solver.physics))
+    stack = _Stack.of(observations, seconds, joint.spectra(theta))
+    blocks = separator.blocks(stack.cube, large=True)
+    physical = fit_parameters(
+        stack.sums(blocks),
+        joint,
+        theta,
+        background=stack.background_sums(blocks),
+        local=stack.local(joint.spectra(theta), blocks),
+    )
+    sky = None
+    if separator.smooth:
+        labels = np.full(stack.kept.shape, -1)
+        labels[stack.kept] = blocks
+        sky = replace(separator.sky, seed=separator.seed)(
+            stack.sky_data(observations, separator.device),
+            physical.common_spectra,
+            np.maximum(physical.fluxes, 0.0),
+            labels,
+            physics=joint,
+            physical=physical,
+            vary=search.vary(),
+            n_samples=separator.n_samples,
+            device=separator.device,
+        )
+        physical = sky.physical
+    return _solution(stack, joint, physical, sky, search, details)
+
+
+def joint_errors(solution):
+    """Find the errors of a joint solution from the curvature of the likelihood of all observations.
+
+    Parameters
+    ----------
+    solution : JointSolution
+
+    Returns
+    -------
+    `~astro_lpalm.trust.Errors`
+        In the bins of the summed cube.
+    """
+    errors = posterior_errors(solution.stacked, solution.physical)
+    (n, rows, _), m = errors.covariance.shape, len(solution.fit.mixing)
+    return replace(errors, covariance=errors.covariance.reshape(n, rows // m, m, rows // m, m).sum(axis=(1, 3)))
+
+
+def _check(separator, observations):
+    for number, each in enumerate(observations, start=1):
+        if not separator.refine or getattr(each.solver, "physics", None) is None:
+            why = "refine is false" if not separator.refine else f"those of {each.solver!r} have none"
+            msg = (
+                f"several observations are separated by the physical parameters of the components, but {why}; take a "
+                "model that has such, or separate the sum of the cubes, EventCube.merge."
+            )
+            raise ValueError(msg)
+        if each.free:
+            msg = (
+                f"the background of observation {number} has a free amplitude, which only one observation alone can "
+                "have: separate it alone, and give the amplitude found as the background's scale."
+            )
+            raise ValueError(msg)
+        if np.min(each.cube.data[:, each.forward.kept]) < 0:
+            msg = (
+                f"the cube of observation {number} has negative values, so it is no counts; take the cube that nothing "
+                "was subtracted from, and give the background separately."
+            )
+            raise ValueError(msg)
+    if separator.n_resamplings:
+        msg = (
+            "n_resamplings draws the photons of one observation again; of several, leave it out: errors follow from "
+            "the likelihood."
+        )
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Several observations on the pixels that any of them has.
+
+    ``cube`` is their sum; its exposure is the time that the mean response would need. ``seconds`` (o,) are the exposure
+    times, ``counts`` o matrices (m, t), ``exposures`` (o, t) the relative ones, 0 where one sees nothing,
+    ``backgrounds`` o of `BackgroundCounts` or None.
+    """
+
+    cube: EventCube
+    seconds: np.ndarray
+    counts: list
+    exposures: np.ndarray
+    backgrounds: list
+
+    @classmethod
+    def of(cls, observations, seconds, spectra):
+        cubes = [each.cube for each in observations]
+        exposures = [np.where(cube.pixel_mask, 0.0, cube.relative_exposure) for cube in cubes]
+        shares = spectra.reshape(len(cubes), -1).sum(axis=1) / spectra.sum()
+        summed = EventCube.merge(
+            cube.with_exposure(exposure * share * seconds.sum() * u.s)
+            for cube, exposure, share in zip(cubes, exposures, shares)
+        )
+        kept, counts, backgrounds = ~summed.pixel_mask, [], []
+        for each in observations:
+            X, own = np.array(each.cube.data[:, kept], dtype=np.float32), each.forward.kept[kept]
+            X[:, ~own] = 0
+            counts.append(X)
+            background = each.forward.background
+            if background is not None:
+                values = np.zeros(X.shape, dtype=np.float32)
+                values[:, own] = background.of_pixels(kept[each.forward.kept]).matrix(np.float32)
+                background = BackgroundCounts.of(values)
+            backgrounds.append(background)
+        return cls(summed, seconds, counts, np.array([each[kept] for each in exposures]), backgrounds)
+
+    @property
+    def kept(self):
+        return ~self.cube.pixel_mask
+
+    def sums(self, blocks):
+        return np.concatenate([block_sums(X, blocks) for X in self.counts])
+
+    def background_sums(self, blocks):
+        n = blocks.max() + 1
+        return np.concatenate(
+            [
+                np.zeros((len(X), n)) if background is None else background.sums(blocks)
+                for X, background in zip(self.counts, self.backgrounds)
+            ]
+        )
+
+    def local(self, spectra, blocks):
+        """Give the factors, (b, o m, n), that make of spectra, (o m, n), what is seen of them in blocks, of unit sum.
+
+        The mean of the exposure over a block is weighted with the brightness of its pixels.
+        """
+        shares = spectra.reshape(len(self.counts), -1, spectra.shape[1]).sum(axis=1)  # (o, n)
+        net = sum(X.sum(axis=0, dtype=float) for X in self.counts)
+        net = net - sum(each.image() for each in self.backgrounds if each is not None)
+        bright = np.maximum(net, 0.0) / np.maximum(shares.mean(axis=1) @ self.exposures, _TINY)
+        bright += 1e-6 * bright.mean() + _TINY  # in blocks without any
+        whole = np.bincount(blocks, bright)
+        seen = np.array([np.bincount(blocks, bright * each) / whole for each in self.exposures])  # (o, b)
+        seen = seen[:, :, np.newaxis] / (seen.T @ shares)
+        return np.repeat(seen, len(self.counts[0]), axis=0).transpose(1, 0, 2)
+
+    def sky_data(self, observations, device):
+        found = []
+        for each, X, seen, background in zip(observations, self.counts, self.exposures, self.backgrounds):
+            exposure = np.zeros(self.kept.shape)
+            exposure[self.kept] = seen
+            found.append(SkyData(X, self.kept, exposure, background, _blur_on(each.blur, device)))
+        return found
+
+    def fit(self, local, spectra):
+        """Images by least squares of all observations: the fit of their bins one after the other."""
+        data = np.zeros((sum(len(X) for X in self.counts), *self.kept.shape), dtype=np.float32)
+        data[:, self.kept] = np.concatenate(self.counts)
+        edges = np.arange(1.0, len(data) + 2) * u.keV  # in name only
+        cube = EventCube(data, energy_edges=edges, wcs=self.cube.wcs, mask=self.cube.mask)
+        background = None
+        if any(each is not None for each in self.backgrounds):
+            parts = [
+                np.zeros(X.shape, dtype=np.float32) if each is None else each.matrix(np.float32)
+                for X, each in zip(self.counts, self.backgrounds)
+            ]
+            background = BackgroundCounts.of(np.concatenate(parts))
+        forward = ForwardModel(self.kept, background=background)
+        return _with_images(Fit(cube, forward, _unit(spectra), None, local))
+
+    def summed(self, fit):
+        """Give the fit of the summed cube that has the same images."""
+        m, background = self.cube.n_energy, None
+        if fit.forward.background is not None:
+            background = BackgroundCounts.of(
+                fit.forward.background.values.reshape(-1, m, len(self.kept[self.kept])).sum(0)
+            )
+        local = replace(fit.local, basis=_added(fit.local.basis, m))
+        mixing = _unit(_added(fit.mixing, m))
+        images = fit.component_counts / mixing.sum(axis=0)[:, np.newaxis]
+        return Fit(self.cube, ForwardModel(self.kept, background=background), mixing, images, local)
+
+
+def _solution(stack, joint, physical, sky, search, details):
+    kept = stack.kept
+    if sky is None:
+        spectra = physical.common_spectra
+        basis, owners = spectra, np.arange(spectra.shape[1])
+        parts = np.split(spectra, len(stack.counts))
+        seen = [
+            (part, np.broadcast_to(each, (len(owners), len(each))), owners)
+            for part, each in zip(parts, stack.exposures)
+        ]
+        coefficients = np.ones((len(owners), kept.sum()))
+    else:
+        seen, basis, coefficients, owners = sky.detected, sky.basis, sky.coefficients[:, kept], sky.owners
+    stacked = stack.fit(_local_spectra(seen), physical.spectra)
+    fit = stack.summed(stacked)
+    n = len(fit.images)
+    # counts of the summed cube for one at full exposure in all observations
+    sums = np.split(basis, len(stack.counts))
+    gains = [_by_owner(coefficients * part.sum(axis=0)[:, np.newaxis], owners, n) for part in sums]
+    gain = sum(each * own for each, own in zip(stack.exposures, gains))
+    emitted = np.maximum(fit.component_counts, 0.0) / np.maximum(gain, _TINY) + _TINY
+    emitted /= emitted.sum(axis=1, keepdims=True)
+    weights = stack.seconds[:, np.newaxis] * (stack.exposures @ emitted.T)
+    physics = JointSpectra(joint.models, weights, summed=True)
+    known = SimpleNamespace(component_names=joint.component_names, physics=physics)
+    pattern = gain / stack.cube.relative_exposure[kept]
+    if sky is not None:
+        images = sky.images[:, kept]
+        means = (images * gain).sum(axis=1) / (images * stack.cube.relative_exposure[kept]).sum(axis=1)
+        sky, pattern = _in_counts(sky, means[:, np.newaxis, np.newaxis]), pattern / means[:, np.newaxis]
+    found = as_factorization(physical)
+    return JointSolution(
+        fit, found, details, 1.0, 0.0, physical, True, search, sky, stacked=stacked, known=known, pattern=pattern
+    )
+
+
+def _local_spectra(seen):
+    """Local spectra of the bins of all observations, of what each is expected to detect."""
+    rows, m = len(seen), len(seen[0][0])
+    basis, amounts, owners = [], [], np.concatenate([each[2] for each in seen])
+    for number, (vectors, amount, _) in enumerate(seen):
+        placed = np.zeros((rows * m, vectors.shape[1]))
+        placed[number * m : (number + 1) * m] = vectors
+        basis.append(placed)
+        amounts.append(np.asarray(amount, dtype=float))
+    basis, amounts = np.concatenate(basis, axis=1), np.concatenate(amounts)
+    totals = _by_owner(amounts * basis.sum(axis=0)[:, np.newaxis], owners, owners.max() + 1)
+    return LocalSpectra(basis, amounts / np.maximum(totals, _TINY)[owners], owners)
+
+
+def _in_counts(sky, factor):
+    """Have smooth images be counts of the summed cube at its full exposure, as those of one observation are."""
+    samples = (sky.samples[0] * factor, *sky.samples[1:]) if sky.samples else ()
+    return replace(sky, images=sky.images * factor, image_errors=sky.image_errors * factor, samples=samples)
+
+
+def _with_images(fit):
+    counts = fit.local.least_squares(fit.forward.net(fit.cube.matrix(dtype=np.float32)), fit.variance)
+    return replace(fit, images=counts / fit.mixing.sum(axis=0)[:, np.newaxis])
+
+
+def _by_owner(values, owners, n):
+    return np.stack([values[owners == k].sum(axis=0) for k in range(n)])
+
+
+def _added(rows, m):
+    """Add what stands one after the other, m rows each."""
+    return rows.reshape(-1, m, rows.shape[1]).sum(axis=0)
+
+
+def _unit(spectra):
+    return spectra / np.linalg.norm(spectra, axis=0)
+
+
+def _blur_on(blur, device):
+    return None if blur is None else lambda pitch, shape, margin: ImageBlur(blur(pitch, shape, margin), shape, device)
+
+
+def _seconds(cube, number):
+    """Exposure time where the exposure is full (s)."""
+    if cube.exposure is not None and cube.exposure.unit.is_equivalent(u.s):
+        return float(cube.exposure.to_value(u.s)[~cube.pixel_mask].max())
+    time = exposure_time(cube.meta or {}, f"the header of cube {number}")
+    if time is None:
+        msg = (
+            f"the exposure time of observation {number} is not known, so it cannot be compared with the others; give "
+            "its instrument an exposure, its cube a map of it in s (EventCube.with_exposure), or its header EXPOSURE."
+        )
+        raise ValueError(msg)
+    return time
