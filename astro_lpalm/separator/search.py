@@ -119,7 +119,7 @@ class Search:
         )  # fmt: skip
         totals = fit.mixing.sum(axis=0)
         return replace(separator.sky, seed=separator.seed)(
-            [data], np.maximum(fit.mixing, 0.0) / totals, totals * np.maximum(fit.images.sum(axis=1), 0.0), blocks,
+            [data], np.maximum(fit.mixing / totals, 0.0), totals * np.maximum(fit.images.sum(axis=1), 0.0), blocks,
             physics=self.physics, physical=physical, vary=self.vary(), n_samples=separator.n_samples,
             device=separator.device,
         )  # fmt: skip
