@@ -194,12 +194,11 @@ class _Run:
         pitches = [1]
         while max(self.shape) / (2 * pitches[0]) >= self.settings.coarsest:
             pitches.insert(0, 2 * pitches[0])
-        if isinstance(vary, dict):
-            self.widths = dict(vary)
         level = _Level(self, pitches[0])
         prior, converged = self._first_prior(level), False
         state, prior = self._images_only(level, prior, 2)
         if vary is not None:
+            self.widths = {} if vary is True else dict(vary)
             state, prior, converged = self._in_turns(level, prior, state, vary is True)
         for pitch in pitches[1:]:
             finer = _Level(self, pitch)
