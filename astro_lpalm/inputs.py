@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from dataclasses import replace
 
 import astropy.units as u
 from astropy.io import fits
@@ -26,6 +27,8 @@ __all__ = [
     "read_background",
     "warn_of_empty_bins",
 ]
+
+_ANY_SCALE = 1 * u.arcsec  # of a PSF's image in pixels, so that it can be had for larger ones
 
 # Warnings point at the line that calls ``separate``, which calls these functions: hence their stacklevel of 3.
 
@@ -289,15 +292,19 @@ def blur_of(instrument, cube):
     >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-1 / 3600, 1 / 3600]
     >>> cube = EventCube(np.ones((2, 8, 8)), energy_edges=[1, 2, 3] * u.keV, wcs=wcs)
     >>> blur = blur_of(Instrument(psf=2 * u.arcsec), cube)
-    >>> [round(blur(pitch, (8 // pitch, 8 // pitch))[0].kernel.sigma, 2) for pitch in (1, 2)]
+    >>> [float(blur(pitch, (8 // pitch, 8 // pitch))[0].kernel.sigma.round(2)) for pitch in (1, 2)]
     [0.85, 0.42]
     """
     if instrument is None or instrument.psf is None:
         return None
-    axis = pointing(cube.meta)
+    axis, psf = pointing(cube.meta), instrument.psf
+    in_pixels = psf.is_image and psf.pixel_scale is None  # of the cube's
+    if in_pixels:
+        psf = replace(psf, pixel_scale=_ANY_SCALE)
 
     def blur(pitch, shape):
-        return instrument.blur_terms(cube.wcs[::pitch, ::pitch], shape, cube.energy_edges, axis=axis)
+        pixels = pitch * _ANY_SCALE if in_pixels and psf.off_axis is None else cube.wcs[::pitch, ::pitch]
+        return psf.terms(pixels, shape, cube.energy_edges, axis=axis)
 
     blur(1, cube.data.shape[1:])  # an error now, not when all is computed
     return blur

@@ -11,7 +11,7 @@ from .forward import ForwardModel
 from .inputs import as_background, as_cube, as_solver, blur_of, on_common_bins, warn_of_empty_bins
 from .results import ParameterMap, Separation, component_exposures, parameter_table
 from .separator import Separator
-from .trust import SeparationWarning, diagnose
+from .trust import SeparationWarning, diagnose, prior_errors
 
 __all__ = ["separate"]
 
@@ -154,17 +154,19 @@ def separate(
         covariance=errors.covariance,
         parameters=_parameters(solution, solver),
         local=solution.fit.local,
-        **_of_sky(solution, solver, names),
+        **_of_sky(solution, solver, names, errors, instrument),
     )
 
 
-def _of_sky(solution, solver, names):
-    """What a result keeps of smooth images and maps."""
+def _of_sky(solution, solver, names, errors, instrument):
+    """Give what a result keeps of smooth images and maps."""
     sky, kept = solution.sky, solution.fit.forward.kept
     if sky is None:
         return {}
     exposure = solution.fit.cube.relative_exposure[kept]
-    smooth = tuple(each[:, kept] * exposure for each in (sky.images, sky.image_errors))
+    smooth, deviations = (each[:, kept] * exposure for each in (sky.images, sky.image_errors))
+    if instrument is None or instrument.psf is None:  # otherwise the images without a prior are blurred, and no measure
+        deviations = np.hypot(deviations, prior_errors(solution.fit, errors.images, smooth))
     samples = {name: sky.samples[0][:, k][:, kept] * exposure for k, name in enumerate(names)} if sky.samples else {}
     maps = []
     for j, (k, place) in enumerate(sky.fields):
@@ -178,11 +180,11 @@ def _of_sky(solution, solver, names):
                 values,
                 np.abs(slopes) * sky.map_errors[j][kept],
                 sky.undecided[j][kept],
-            )  # fmt: skip
+            )
         )
         if sky.samples:
             samples[f"{names[k]}_{parameter.name}"] = parameter.value(sky.samples[1][:, j][:, kept])
-    return {"smooth": smooth, "maps": maps, "samples": samples}
+    return {"smooth": (smooth, deviations), "maps": maps, "samples": samples}
 
 
 def _parameters(solution, solver):

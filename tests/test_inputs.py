@@ -135,13 +135,12 @@ def other_bins():
     [
         (lambda: (filtered(), toy.model()), "7 of 12 bins are empty"),
         (lambda: (other_bins(), load_model("pwn-acis")), "the model's bins are not the cube's"),
-        (lambda: (toy.cube(), toy.model(), Instrument(psf=2 * u.arcsec)), "the instrument's point spread function"),
         (
             lambda: (toy.cube(), Ideal(toy.spectra()), None, 2 * toy.cube().data.sum(axis=(1, 2))),
             "the background has 2 times the counts",
         ),
     ],
-    ids=["empty bins", "other bins", "psf", "background"],
+    ids=["empty bins", "other bins", "background"],
 )
 def test_warnings_point_at_the_line_that_calls(given, message):
     cube, model, instrument, background = (*given(), None, None)[:4]

@@ -23,7 +23,7 @@ def _separate(options):
     result = separate(
         cube, options.model, instrument=_instrument(options), background=_background(options),
         transform=options.transform, refine=not options.no_refine, smooth=not options.no_smooth,
-        maps=options.maps or options.maps is not None, n_samples=options.samples, n_resamplings=options.resamplings,
+        maps=options.map or options.maps, n_samples=options.samples, n_resamplings=options.resamplings,
         seed=options.seed, device=options.device, progress=not options.quiet,
     )  # fmt: skip
     result.write(options.output, overwrite=options.overwrite)
@@ -70,10 +70,14 @@ def _separate_options(command):
     command.add_argument("--free-background", action="store_true", help="fit its amplitude")
     command.add_argument("--psf", help="FITS image of the point spread function, or stack, to free smooth images of")
     command.add_argument("--no-smooth", action="store_true", help="make no smooth images, which take most of the time")
-    command.add_argument("--maps", nargs="*", metavar="NAME", help="make maps of the parameters that vary, or of these, "
-                         "such as thermal.kT")  # fmt: skip
-    command.add_argument("--samples", type=int, default=0, metavar="N",
-                         help="draws of smooth images and maps to keep (default: none)")  # fmt: skip
+    command.add_argument(
+        "--maps", action="store_true", help="make maps of the parameters that vary from place to place"
+    )
+    command.add_argument("--map", action="append", default=[], metavar="NAME",
+                         help="make a map of this one, such as thermal.kT; may be given several times")  # fmt: skip
+    command.add_argument(
+        "--samples", type=int, default=0, metavar="N", help="draws of smooth images and maps to keep (default: none)"
+    )
     command.add_argument("--no-refine", action="store_true", help="keep the network's own answer")
     command.add_argument(
         "--resamplings", type=int, default=0, metavar="N",

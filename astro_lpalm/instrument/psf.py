@@ -229,10 +229,11 @@ class PSF:
     @property
     def is_gaussian(self) -> bool:
         """Whether it is a Gaussian, and neither a King profile nor an image."""
-        return self.slope is None and not self._is_image
+        return self.slope is None and not self.is_image
 
     @property
-    def _is_image(self):
+    def is_image(self) -> bool:
+        """Whether it is made of images, and not of widths."""
         return not isinstance(self.profile, u.Quantity)
 
     @property
@@ -336,7 +337,7 @@ class PSF:
         if not isinstance(pixels, WCS):
             return positive_angle(pixels, "pixel_scale")
         scale = square_pixels(pixels, "the images")
-        if self._is_image and self.pixel_scale is not None and not is_upright(pixels):
+        if self.is_image and self.pixel_scale is not None and not is_upright(pixels):
             msg = (
                 "the images are turned or mirrored against that of the psf, which has north up and east to the "
                 "left; bin the events so, or give the width of a Gaussian."
@@ -359,7 +360,7 @@ class PSF:
 
     def _shares(self):
         """Give the share of photons that lands at each place, (n_e, n_theta, p): pixels, or rings."""
-        if self._is_image:
+        if self.is_image:
             shares = self.profile.reshape(*self._shape, -1)
             return shares / shares.sum(axis=-1, keepdims=True)
         widths = self.profile.value.reshape(*self._shape, 1)
@@ -371,8 +372,8 @@ class PSF:
         return np.diff(inside, prepend=0.0, append=1.0)
 
     def _blur(self, place, scale):
-        profile = self.profile.reshape(*self._shape, *self.profile.shape[-2:] * self._is_image)[place]
-        if self._is_image:
+        profile = self.profile.reshape(*self._shape, *self.profile.shape[-2:] * self.is_image)[place]
+        if self.is_image:
             if self.pixel_scale is None:
                 return KernelBlur(profile)
             return KernelBlur(regridded(profile, float((self.pixel_scale / scale).to_value(u.one))))
@@ -382,7 +383,7 @@ class PSF:
         return KernelBlur(king_image(width, float(self.slope.reshape(self._shape)[place])))
 
     def __repr__(self):
-        if self._is_image:
+        if self.is_image:
             sides = " x ".join(map(str, self.profile.shape[:-3:-1]))
             pixels = "as large as those of what is blurred" if self.pixel_scale is None else f"of {self.pixel_scale:g}"
             form = f"{'image' if self.profile.ndim == 2 else 'images'} of {sides} pixels {pixels}"

@@ -119,22 +119,22 @@ def profile_sources(Y, A, background, S=None):
 
 
 def mix(A, S):
-    """Expected counts, (m, b), of sources, (n, b), for spectra of all blocks, (m, n), or of each, (b, m, n)."""
+    """Mix sources, (n, b), to counts, (m, b), by the spectra of all blocks, (m, n), or of each, (b, m, n)."""
     return A @ S if A.ndim == 2 else np.matmul(A, S.T[..., np.newaxis])[..., 0].T
 
 
 def unmix(A, Y):
-    """Projections, (n, b), of counts, (m, b), on such spectra."""
+    """Project counts, (m, b), on such spectra: (n, b)."""
     return A.T @ Y if A.ndim == 2 else np.matmul(Y.T[:, np.newaxis], A)[:, 0].T
 
 
 def gram(A, W):
-    """Products of such spectra with weights, (m, b), of the counts: (b, n, n)."""
+    """Multiply such spectra with each other, with weights of the counts, (m, b): (b, n, n)."""
     return np.matmul(np.swapaxes(A, -1, -2) * W.T[:, np.newaxis], A)
 
 
 def of_blocks(A, which):
-    """Such spectra of some of the blocks."""
+    """Give such spectra of some of the blocks."""
     return A if A.ndim == 2 else A[which]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -130,17 +131,16 @@ class FieldPosterior:
             found[self.members[k]] += state.slopes[j] * fields[self.n + j]
         return found
 
-    def solve(self, fisher, wanted, n_iter=60, tolerance=1e-2, start=None):
+    def solve(self, fisher, wanted, n_iter=60, tolerance=1e-2):
         """Solve (1 + A^T F A) waves = wanted by preconditioned conjugate gradients; gives the residual's share, too."""
-        condition = self.prior.conditioner(fisher.mean)
+        condition = fisher.conditioner()
         inner = self.grid.inner
 
         def product(p):
             images = self.prior.fields(p)
             return p + self.prior.adjoint(fisher(images))
 
-        x = torch.zeros_like(wanted) if start is None else start.clone()
-        r = wanted.clone() if start is None else wanted - product(x)
+        x, r = torch.zeros_like(wanted), wanted.clone()
         size = float(inner(wanted, wanted * condition).sum())
         y = condition * r
         p, rho = y.clone(), float(inner(r, y).sum())
@@ -179,7 +179,7 @@ class FieldPosterior:
                 return state, n, True
         return state, n_rounds, False
 
-    def draw(self, fisher, generator, n_iter=200, tolerance=3e-2):
+    def draw(self, fisher, generator, n_iter=200, tolerance=1e-2):
         """Draw a deviation from the maximum: coefficients with the covariance of the posterior's curvature."""
         noise = self.prior.adjoint(fisher.draw(generator))
         wanted = noise + self.grid.draw(len(self.prior), generator)
@@ -191,32 +191,27 @@ class _Fisher:
 
     def __init__(self, posterior, state):
         self.posterior, self.state = posterior, state
-        F, n_pixels = len(state.fields), state.channels.shape[1]
-        self.local = torch.zeros((F, F, n_pixels), device=state.fields.device)
+        self.precisions = []  # of each observation, in each pixel, as if nothing were blurred: (F, F, ny * nx)
         self.blurred = []
-        self.mean = torch.zeros(F, device=state.fields.device)
 
     def add(self, data):
         """Take an observation in; gives the gradient in the channels."""
-        detected = _detected(data, self.state.channels)
-        basis = _basis(data)
-        back = torch.empty_like(detected)
+        detected, basis = _detected(data, self.state.channels), _basis(data)
+        F, n_pixels = len(self.state.fields), self.state.channels.shape[1]
+        back, precision = torch.empty_like(detected), torch.zeros((F, F, n_pixels), device=detected.device)
         weights = None if data.blur is None else torch.empty_like(data.counts)
         for at in _chunks(data):
             expected = _expected(data, basis, detected, at)
             back[:, at] = basis.T @ (1.0 - data.counts[:, at] / expected)
+            self._add_precision(precision, data, at, expected)
             if weights is not None:
                 weights[:, at] = 1.0 / expected
-            else:
-                self._add_local(data, at, expected)
+        self.precisions.append(precision)
         if weights is not None:
             self.blurred.append((data, basis, weights))
-        found = _undetected(data, back, self.state.channels.shape)
-        if weights is not None:
-            self._add_mean(data, basis, weights)
-        return found
+        return _undetected(data, back, self.state.channels.shape)
 
-    def _add_local(self, data, at, expected):
+    def _add_precision(self, precision, data, at, expected):
         posterior, state = self.posterior, self.state
         where, exposure = data.pixels[at], data.exposure[at]
         parts = [data.basis[:, own] @ (state.channels[own][:, where] * exposure) for own in posterior.members]
@@ -228,27 +223,30 @@ class _Fisher:
             weighted = first / expected
             for j in range(i, len(parts)):
                 value = (weighted * parts[j]).sum(dim=0)
-                self.local[i, j, where] += value
-                if j > i:
-                    self.local[j, i, where] += value
-        self.mean += torch.stack([(part**2 / expected).sum() for part in parts]) / posterior.grid.n_waves
+                precision[i, j, where] = value
+                precision[j, i, where] = value
 
-    def _add_mean(self, data, basis, weights):
-        """As if nothing were blurred: good enough to condition with."""
-        state, posterior = self.state, self.posterior
-        for at in _chunks(data):
-            where, exposure = data.pixels[at], data.exposure[at]
-            parts = [data.basis[:, own] @ (state.channels[own][:, where] * exposure) for own in posterior.members]
-            parts += [
-                data.basis[:, posterior.members[k]] @ (slope[:, where] * exposure)
-                for (k, _), slope in zip(posterior.table.fields, state.slopes)
-            ]
-            self.mean += torch.stack([(part**2 * weights[:, at]).sum() for part in parts]) / posterior.grid.n_waves
+    @cached_property
+    def local(self):
+        """Of all that is not blurred, or None."""
+        sharp = [each for each, data in zip(self.precisions, self.posterior.data) if data.blur is None]
+        return sum(sharp) if sharp else None
+
+    def conditioner(self):
+        """Give what conjugate gradients are preconditioned with: the data are as precise everywhere as on average."""
+        grid, whole = self.posterior.grid, 0.0
+        for precision, data in zip(self.precisions, self.posterior.data):
+            mean = (torch.diagonal(precision).sum(dim=0) / grid.n_waves)[:, None, None]
+            if data.blur is not None:
+                left = data.blur.transfer(grid.k * grid.pitch) ** 2
+                mean = mean * torch.as_tensor(left, dtype=torch.float32, device=mean.device)
+            whole = whole + mean
+        return self.posterior.prior.conditioner(whole)
 
     def __call__(self, images):
         flat = images.reshape(len(images), -1)
         found = torch.zeros_like(flat)
-        if len(self.blurred) < len(self.posterior.data):
+        if self.local is not None:
             for i, row in enumerate(self.local):
                 for j in range(len(flat)):
                     found[i].addcmul_(row[j], flat[j])
@@ -261,33 +259,30 @@ class _Fisher:
         return found.reshape(images.shape)
 
     def lattice(self, largest):
-        """Give the matrices, averaged over squares of pixels, (F, F, ly, lx), at most so many along a side."""
-        F, _, ny, nx = len(self.local), *self.state.fields.shape[-3:]
-        step = -(-max(ny, nx) // largest)
-        local = self.local.reshape(1, F * F, ny, nx)
-        # squares at the far edges have what is left
-        pooled = torch.nn.functional.avg_pool2d(local, step, ceil_mode=True, count_include_pad=False)
-        return pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy()
+        """Give what `FieldPrior.covariances` asks for, on squares of pixels, at most so many along a side."""
+        F, *shape = self.state.fields.shape
+        step, found = -(-max(shape) // largest), []
+        for precision, data in zip(self.precisions, self.posterior.data):
+            # squares at the far edges have what is left
+            pooled = torch.nn.functional.avg_pool2d(
+                precision.reshape(1, F * F, *shape), step, ceil_mode=True, count_include_pad=False
+            )
+            matrices = pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy().astype(float)
+            found.append((matrices, None if data.blur is None else data.blur.transfer))
+        return found
 
     def draw(self, generator):
         """Draw images whose covariance is this matrix."""
-        state = self.state
-        shape = state.fields.shape
-        found = torch.zeros((shape[0], shape[1] * shape[2]), device=state.fields.device)
-        if len(self.blurred) < len(self.posterior.data):
-            matrices = self.local.permute(2, 0, 1)
-            size = torch.diagonal(matrices, dim1=1, dim2=2)
-            ridge = 1e-6 * size + _TINY
-            lower = torch.linalg.cholesky_ex(matrices + torch.diag_embed(ridge))[0]
-            white = torch.randn((len(lower), shape[0], 1), generator=generator, device=lower.device)
-            found += torch.nan_to_num((lower @ white)[..., 0].T)
-        for data, basis, weights in self.blurred:
-            back = torch.empty((basis.shape[1], data.counts.shape[1]), device=basis.device)
+        state, found = self.state, 0.0
+        for data in self.posterior.data:
+            detected, basis = _detected(data, state.channels), _basis(data)
+            back = torch.empty_like(detected)
             for at in _chunks(data):
-                white = torch.randn(weights[:, at].shape, generator=generator, device=basis.device)
-                back[:, at] = basis.T @ (torch.sqrt(weights[:, at]) * white)
-            found += self.posterior._pulled(state, _undetected(data, back, state.channels.shape))
-        return found.reshape(shape)
+                expected = _expected(data, basis, detected, at)
+                white = torch.randn(expected.shape, generator=generator, device=expected.device)
+                back[:, at] = basis.T @ (white * torch.rsqrt(expected))
+            found = found + self.posterior._pulled(state, _undetected(data, back, state.channels.shape))
+        return found.reshape(state.fields.shape)
 
 
 def _chunks(data):
@@ -299,14 +294,14 @@ def _basis(data):
 
 
 def _detected(data, channels):
-    """What reaches the observed pixels of images (R, pixels)."""
+    """Give what reaches the observed pixels of images, (R, ny * nx)."""
     if data.blur is not None:
         channels = data.blur.forward(channels)
     return channels[:, data.pixels] * data.exposure
 
 
 def _undetected(data, back, shape):
-    """The adjoint of `_detected`."""
+    """Apply the adjoint of `_detected`."""
     images = torch.zeros((len(back), shape[1]), dtype=back.dtype, device=back.device)
     images[:, data.pixels] = back * data.exposure
     return images if data.blur is None else data.blur.adjoint(images)
@@ -321,7 +316,7 @@ def _expected(data, basis, detected, at):
 
 
 def _likelihood(data, detected):
-    """Expected counts less counts times their logarithm, summed in double precision."""
+    """Sum the expected counts less counts times their logarithm, in double precision."""
     basis, value = _basis(data), 0.0
     for at in _chunks(data):
         expected = _expected(data, basis, detected, at)

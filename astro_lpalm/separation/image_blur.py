@@ -3,10 +3,12 @@
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
+from scipy.special import j0
 
 __all__ = ["ImageBlur"]
 
 _LEAST = 1e-6  # of a kernel's photons, that may land outside of what is kept of it
+_FREQUENCIES = np.linspace(0.0, 0.75, 151)  # cycles a pixel
 
 
 class ImageBlur:
@@ -40,6 +42,8 @@ class ImageBlur:
             np.add.at(image, np.ix_(rows, columns), kernel)
             waves.append(torch.fft.rfft2(torch.as_tensor(image, dtype=torch.float32, device=device)))
         self.waves = waves
+        shares = [np.mean(term.energies) * (1.0 if term.places is None else np.mean(term.places)) for term in terms]
+        self._transfer = np.abs(sum(share * _transfer(kernel) for share, kernel in zip(shares, kernels)))
 
     def basis(self, basis):
         """Give the vectors, (m, R J), that what `forward` gives is multiplied with, of those of the images, (m, R)."""
@@ -64,9 +68,30 @@ class ImageBlur:
             found = found + (back if places is None else back * places)
         return found.reshape(len(found), -1)
 
+    def transfer(self, k):
+        """Give the part of a wave's amplitude that is left, on average over energies, places and directions.
+
+        Parameters
+        ----------
+        k : `~numpy.ndarray`
+            Frequencies, in cycles a pixel.
+
+        Returns
+        -------
+        `~numpy.ndarray`, of the shape of k
+        """
+        return np.interp(k, _FREQUENCIES, self._transfer)
+
+
+def _transfer(kernel):
+    """Average over directions what is left of waves of few frequencies."""
+    half = len(kernel) // 2
+    radius = np.hypot(*np.indices(kernel.shape) - half)
+    return np.array([np.sum(kernel * j0(2 * np.pi * k * radius)) for k in _FREQUENCIES])
+
 
 def _kernel(blur, largest):
-    """The image of a point in the middle, as large as it needs to be."""
+    """Make the image of a point in the middle, as large as it needs to be."""
     half = 1
     while True:
         point = np.zeros((2 * half + 1, 2 * half + 1))

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from ..forward.matrices import check_data
-from .descent import bounded_step, cut_normal, descend, gram, mix, profile_sources, unmix
+from .blocks import Blocks, known_of
+from .descent import cut_normal, descend, mix, profile_sources
 
 __all__ = ["PhysicalFit", "block_goodness", "fit_parameters", "nearest_parameters"]
 
 _TINY = 1e-12
-_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
 _UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
 _AT_LIMIT = 1e-6
 _N_AVERAGED = 500
@@ -177,14 +176,7 @@ def fit_parameters(
     if starts.shape[1] != len(low):
         msg = f"start has shape {np.shape(start)}, but the model has {len(low)} parameters; give one value for each."
         raise ValueError(msg)
-    local = None if local is None else np.asarray(local, dtype=float)
-    if local is not None and local.shape != (Y.shape[1], len(Y), local.shape[-1]):
-        msg = (
-            f"local has shape {local.shape}, but must have (blocks, energies, components), ({Y.shape[1]}, {len(Y)}, n)."
-        )
-        raise ValueError(msg)
-    local = None if local is None else local[filled]
-    deviations = {place: np.asarray(each)[np.ix_(filled, filled)] for place, each in (deviations or {}).items()}
+    local, deviations = _check_local(Y, model, filled, local, deviations or {})
     problem = Blocks(Y[:, filled], background[:, filled], model, free_background, local, deviations)
     bounds = np.array([np.append(low, [0.0] * free_background), np.append(high, [np.inf] * free_background)])
     ends = []
@@ -193,7 +185,7 @@ def fit_parameters(
         ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
     x, _, n_iter, converged = min(ends, key=lambda end: end[1])
     x, n_more, settled = problem.settle(x, bounds, n_rounds)
-    return problem.result(x, bounds, filled, n_iter + n_more, converged and settled)
+    return _result(problem, x, bounds, filled, n_iter + n_more, converged and settled)
 
 
 def block_goodness(counts, spectra, background=None):
@@ -249,7 +241,7 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
         found, derivatives = model.jacobian(theta)
         residual, D = found - A, derivatives.reshape(-1, len(theta))
         weighted = D * weights.reshape(-1, 1)
-        more, slope, bend = _penalty(model, theta)
+        more, slope, bend = known_of(model, theta)
         value = 0.5 * np.sum(weights * residual**2) + more
         return value, residual.ravel() @ weighted + slope, D.T @ weighted + np.diag(bend), None
 
@@ -258,206 +250,89 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
     return descend(evaluate, x, (low, high), n_rounds, tolerance * np.sum(weights * A**2))[0]
 
 
-class Blocks:
-    """Counts of blocks, and their likelihood with the sources at their best."""
-
-    def __init__(self, Y, background, model, free_background=False, local=None, deviations=None):
-        self.Y, self.background, self.model, self.free, self.local = Y, background, model, free_background, local
-        self.deviations = deviations or {}
-
-    def expected(self, x):
-        """Spectra, of all blocks or of each, derivatives, and the background of parameters with its amplitude."""
-        A, D = self.model.jacobian(x[: len(x) - self.free])
-        return self._locally(A), D, self.background * (x[-1] if self.free else 1.0)
-
-    def _locally(self, A):
-        return A if self.local is None else A * self.local
-
-    def evaluate(self, x, S):
-        A, D, floor = self.expected(x)
-        S, value = profile_sources(self.Y, A, floor, S)
-        L = mix(A, S) + floor
-        slopes = self._slopes(D, S)
-        gradient = np.einsum("ib,bip->p", 1.0 - self.Y / np.maximum(L, _TINY), slopes)
-        inner, cross, outer = self._fisher(A, slopes, L)
-        inner, cross = _only(inner, cross, S.T > 0)
-        curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
-        more, slope, bend = self.penalty(x)
-        return value + more, gradient + slope, curvature + np.diag(bend), S
-
-    def penalty(self, x):
-        value, *others = _penalty(self.model, x[: len(x) - self.free])
-        return value, *(np.append(each, [0.0] * self.free) for each in others)
-
-    def settle(self, x, bounds, n_rounds):
-        """Go on by weighted least squares with sources free in sign; give where it ends, rounds, and whether it did."""
-        damping, before = _LAST_DAMPING, np.inf
-        for n in range(1, min(n_rounds, _LAST_ROUNDS) + 1):
-            _, gradient, precision, *_ = self.free_sources(x)
-            step = bounded_step(x, gradient, precision + damping * np.eye(len(x)), bounds)
-            promise = -(gradient @ step)
-            x = np.clip(x + step, *bounds)
-            if promise < _LAST_TOLERANCE:
-                return x, n, True
-            damping, before = damping * (4.0 if promise > 0.5 * before else 0.5), promise
-        return x, min(n_rounds, _LAST_ROUNDS), n_rounds == 0
-
-    def free_sources(self, x):
-        """Find sources free in sign, and the gradient, curvature and links of the parameters."""
-        A, D, floor = self.expected(x)
-        positive, _ = profile_sources(self.Y, A, floor)
-        L = np.maximum(mix(A, positive) + floor, _TINY)
-        inverse, S = self._least_squares(A, floor, L)
-        residual, slopes = (self.Y - floor - mix(A, S)) / L, self._slopes(D, S)
-        _, cross, outer = self._fisher(A, slopes, L)
-        precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
-        _, slope, bend = self.penalty(x)
-        return S, slope - np.einsum("ib,bip->p", residual, slopes), precision + np.diag(bend), inverse, cross
-
-    def of_each(self, x):
-        """Give the gradient of the logarithm of each block's likelihood, (b, p), and its Fisher matrix, (b, p, p).
-
-        The sources are those of the largest likelihood, and are taken out of the Fisher matrix.
-        """
-        A, D, floor = self.expected(x)
-        S, _ = profile_sources(self.Y, A, floor)
-        L = np.maximum(mix(A, S) + floor, _TINY)
-        slopes = self._slopes(D, S)
-        inner, cross, _ = self._fisher(A, slopes, L)
-        inner, cross = _only(inner, cross, S.T > 0)
-        followed = np.linalg.solve(inner, cross.transpose(0, 2, 1))
-        residual = self.Y / L - 1.0
-        gradients = np.einsum("ib,bip->bp", residual, slopes) - np.einsum("bkp,kb->bp", followed, unmix(A, residual))
-        fisher = np.matmul(slopes.transpose(0, 2, 1), slopes / L.T[:, :, np.newaxis]) - np.matmul(cross, followed)
-        return gradients, fisher
-
-    def _least_squares(self, A, floor, L):
-        inverse = np.linalg.pinv(gram(A, 1.0 / L), hermitian=True)
-        return inverse, np.einsum("bkl,lb->kb", inverse, unmix(A, (self.Y - floor) / L))
-
-    def _slopes(self, D, S):
-        """Derivatives of the expected counts in all parameters, (b, m, p)."""
-        n_energy, n, p = D.shape
-        weights = np.broadcast_to(S.T[:, np.newaxis], (S.shape[1], n_energy, n))
-        weights = weights if self.local is None else weights * self.local
-        slopes = np.matmul(weights.transpose(1, 0, 2), D).transpose(1, 0, 2)
-        if self.free:
-            slopes = np.concatenate([slopes, self.background.T[:, :, np.newaxis]], axis=2)
-        return slopes
-
-    def _fisher(self, A, slopes, L):
-        # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
-        W = 1.0 / np.maximum(L, _TINY)
-        weighted = slopes * W.T[:, :, np.newaxis]
-        p = slopes.shape[2]
-        outer = slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
-        return gram(A, W), np.matmul(weighted.transpose(0, 2, 1), A), outer
-
-    def _freedom(self, x, A, D, S, L, inverse, cross):
-        """What the freedom of the blocks to deviate takes: of the precision (p, p), of the fluxes' links to the
-        parameters (n, p), and what it adds to their covariance (n, n)."""
-        p, n_blocks = len(x), len(inverse)
-        if not self.deviations:
-            return 0.0, 0.0, 0.0
-        places = [*self.deviations]
-        slopes = self._slopes(D, S)
-        full = np.matmul(slopes.transpose(0, 2, 1), slopes / L.T[:, :, np.newaxis])
-        full -= np.einsum("bpk,bkl,bql->bpq", cross, inverse, cross, optimize=True)
-        links = full[:, :, places].transpose(1, 2, 0).reshape(p, -1)  # parameter by (place, block)
-        own = np.zeros((len(places), n_blocks, len(places), n_blocks))
-        own[:, range(n_blocks), :, range(n_blocks)] = full[:, places][:, :, places]
-        own = own.reshape(links.shape[1], -1)
-        known = block_diag(*self.deviations.values())
-        # (F + K^-1)^-1 = K (1 + F K)^-1, as K may be singular
-        covariance = known @ np.linalg.inv(np.eye(len(own)) + own @ known)
-        covariance = 0.5 * (covariance + covariance.T)
-        fluxes = -np.einsum("bkl,bpl->kpb", inverse, cross[:, places], optimize=True).reshape(len(S), -1)
-        return links @ covariance @ links.T, -fluxes @ covariance @ links.T, fluxes @ covariance @ fluxes.T
-
-    def result(self, x, bounds, filled, n_iter, converged):
-        """Gather what is known at the end."""
-        A, D, floor = self.expected(x)
-        positive, value = profile_sources(self.Y, A, floor)
-        L = np.maximum(mix(A, positive) + floor, _TINY)
-        S, gradient, precision, inverse, cross = self.free_sources(x)
-        lost, links, spread = self._freedom(x, A, D, S, L, inverse, cross)
-        precision = precision - lost
-        dof = max(self.Y.size - S.size - len(x), 1)
-        chi_square = (self.Y - L) ** 2 / L * self.Y.size / dof
-        # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
-        goodness = float(chi_square.mean())
-        misfit = float((goodness - 1) * dof / np.sqrt(np.sum(2 + 1 / L)))
-        excess = goodness if misfit > _CLEAR else 1.0
-        draws = cut_normal(x, gradient / excess, precision / excess, bounds)
-        covariance = np.atleast_2d(np.cov(draws.T))
-        p = len(x) - self.free
-        few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
-        spectra = self.model.spectra(few[:, :p]).mean(axis=0)
-        fluxes = self._least_squares(self._locally(spectra), floor, L)[1].sum(axis=1)
-        if self.local is not None:  # from here on those of the field
-            shares = positive / np.maximum(positive.sum(axis=1, keepdims=True), _TINY)
-            mean = np.einsum("kb,bik->ik", shares, self.local)
-            spectra, D = spectra * mean, D * mean[:, :, np.newaxis]
-        parts = (
-            (A * positive.T[:, np.newaxis]).transpose(2, 1, 0)
-            if A.ndim == 3
-            else A.T[..., np.newaxis] * positive[:, np.newaxis]
-        )
-        A = spectra if A.ndim == 3 else A
-        # where parameters are wrong, the sources are too: they follow by -inverse cross^T
-        follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True) + links
-        noise = excess * (inverse.sum(axis=0) + spread)
-        flux_covariance = noise + follow @ covariance @ follow.T
-        slopes = np.append(self.model.slopes(x[:p]), [1.0] * self.free)
-        own = covariance[:p, :p]
-        spectra_covariance = np.einsum("ikp,pq,jkq->kij", D, own, D, optimize=True)
-        moves = A.T[:, :, np.newaxis] * follow[:, np.newaxis] + np.pad(
-            fluxes[:, np.newaxis, np.newaxis] * D.transpose(1, 0, 2), ((0, 0), (0, 0), (0, int(self.free)))
-        )
-        counts_covariance = np.einsum("kip,pq,kjq->kij", moves, covariance, moves, optimize=True)
-        counts_covariance += np.einsum("k,ik,jk->kij", np.diag(noise), A, A)
-        span = bounds[1, :p] - bounds[0, :p]
-        sources = np.zeros((len(S), len(filled)))
-        sources[:, filled] = positive
-        ends = np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)
-        parts = parts / L
-        weights = parts.sum(axis=(1, 2))
-        own_misfit = (parts * chi_square).sum(axis=(1, 2)) / np.maximum(weights, _TINY)
-        widths, axes = np.linalg.eigh(own)
-        return PhysicalFit(
-            theta=x[:p],
-            covariance=own,
-            values=self.model.values(x[:p]),
-            errors=np.sqrt(np.diag(own)) * slopes[:p],
-            intervals=self.model.values(ends),
-            value_covariance=own * np.outer(slopes[:p], slopes[:p]),
-            at_limit=(x[:p] - bounds[0, :p] < _AT_LIMIT * span) | (bounds[1, :p] - x[:p] < _AT_LIMIT * span),
-            undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,
-            spectra=spectra,
-            spectra_covariance=spectra_covariance,
-            directions=np.einsum("ikp,pq->qik", D, axes * np.sqrt(np.maximum(widths, 0.0))),
-            fluxes=fluxes,
-            flux_covariance=flux_covariance,
-            counts_covariance=counts_covariance,
-            draws=few[:, :p],
-            flux_draws=fluxes + (few - few.mean(axis=0)) @ follow.T + _normal_draws(noise, len(few)),
-            sources=sources,
-            background_amplitude=float(x[-1]) if self.free else 1.0,
-            background_error=float(np.sqrt(covariance[-1, -1])) if self.free else 0.0,
-            log_likelihood=-float(value),
-            goodness=goodness,
-            misfit=misfit,
-            component_goodness=np.where(weights > _TINY, own_misfit, 1.0),
-            n_iter=n_iter,
-            converged=converged,
-        )
+def _result(problem, x, bounds, filled, n_iter, converged):
+    """Gather what is known at the end."""
+    A, D, floor = problem.expected(x)
+    positive, value = profile_sources(problem.Y, A, floor)
+    L = np.maximum(mix(A, positive) + floor, _TINY)
+    S, gradient, precision, inverse, cross = problem.free_sources(x)
+    lost, links, spread = problem.freedom(D, S, L, inverse, cross)
+    chi_square, goodness, misfit = _goodness(problem.Y, L, S.size + len(x))
+    # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
+    excess = goodness if misfit > _CLEAR else 1.0
+    draws = cut_normal(x, gradient / excess, (precision - lost) / excess, bounds)
+    covariance = np.atleast_2d(np.cov(draws.T))
+    few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
+    p = len(x) - problem.free
+    spectra = problem.model.spectra(few[:, :p]).mean(axis=0)
+    fluxes = problem.least_squares(problem.locally(spectra), floor, L)[1].sum(axis=1)
+    shares = _shares(A, positive, L)
+    weights, expected = shares.sum(axis=(1, 2)), (shares * chi_square).sum(axis=(1, 2))
+    if problem.local is not None:  # from here on those of the whole field
+        A, (spectra, D) = _averaged(positive, A), (_averaged(positive, problem.local, each) for each in (spectra, D))
+    # where parameters are wrong, the sources are too: they follow by -inverse cross^T
+    follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True) + links
+    noise = excess * (inverse.sum(axis=0) + spread)
+    own, slopes = covariance[:p, :p], problem.model.slopes(x[:p])
+    widths, axes = np.linalg.eigh(own)
+    span = bounds[1, :p] - bounds[0, :p]
+    sources = np.zeros((len(S), len(filled)))
+    sources[:, filled] = positive
+    return PhysicalFit(
+        theta=x[:p],
+        covariance=own,
+        values=problem.model.values(x[:p]),
+        errors=np.sqrt(np.diag(own)) * slopes,
+        intervals=problem.model.values(np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)),
+        value_covariance=own * np.outer(slopes, slopes),
+        at_limit=(x[:p] - bounds[0, :p] < _AT_LIMIT * span) | (bounds[1, :p] - x[:p] < _AT_LIMIT * span),
+        undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,
+        spectra=spectra,
+        spectra_covariance=np.einsum("ikp,pq,jkq->kij", D, own, D, optimize=True),
+        directions=np.einsum("ikp,pq->qik", D, axes * np.sqrt(np.maximum(widths, 0.0))),
+        fluxes=fluxes,
+        flux_covariance=noise + follow @ covariance @ follow.T,
+        counts_covariance=_counts_covariance(A, D, fluxes, follow, covariance, noise),
+        draws=few[:, :p],
+        flux_draws=fluxes + (few - few.mean(axis=0)) @ follow.T + _normal_draws(noise, len(few)),
+        sources=sources,
+        background_amplitude=float(x[-1]) if problem.free else 1.0,
+        background_error=float(np.sqrt(covariance[-1, -1])) if problem.free else 0.0,
+        log_likelihood=-float(value),
+        goodness=goodness,
+        misfit=misfit,
+        component_goodness=np.where(weights > _TINY, expected / np.maximum(weights, _TINY), 1.0),
+        n_iter=n_iter,
+        converged=converged,
+    )
 
 
-def _penalty(model, theta):
-    """Value, gradient and curvature (p,) of what a model knows of its parameters beforehand."""
-    if not hasattr(model, "penalty"):
-        return 0.0, np.zeros(len(theta)), np.zeros(len(theta))
-    return model.penalty(theta)
+def _goodness(Y, L, n_fitted):
+    """Contributions to the reduced chi-square, this, and how many of its standard deviations it is above one."""
+    dof = max(Y.size - n_fitted, 1)
+    chi_square = (Y - L) ** 2 / L * Y.size / dof
+    goodness = float(chi_square.mean())
+    return chi_square, goodness, float((goodness - 1) * dof / np.sqrt(np.sum(2 + 1 / L)))
+
+
+def _shares(A, S, L):
+    """Share of each component in the expected counts: (n, m, b)."""
+    parts = A.T[..., np.newaxis] * S[:, np.newaxis] if A.ndim == 2 else A.transpose(2, 1, 0) * S[:, np.newaxis]
+    return parts / L
+
+
+def _averaged(S, local, spectra=None):
+    """Average spectra of blocks, (b, m, n), over these, or what (m, n, ...) is multiplied with there."""
+    weights = S + _TINY  # of a component that is nowhere all blocks have the same
+    mean = np.einsum("kb,bik->ik", weights / weights.sum(axis=1, keepdims=True), local)
+    return mean if spectra is None else spectra * mean.reshape(*mean.shape, *[1] * (spectra.ndim - 2))
+
+
+def _counts_covariance(A, D, fluxes, follow, covariance, noise):
+    moves = A.T[:, :, np.newaxis] * follow[:, np.newaxis]
+    moves[..., : D.shape[2]] += fluxes[:, np.newaxis, np.newaxis] * D.transpose(1, 0, 2)
+    found = np.einsum("kip,pq,kjq->kij", moves, covariance, moves, optimize=True)
+    return found + np.einsum("k,ik,jk->kij", np.diag(noise), A, A)
 
 
 def _normal_draws(covariance, n):
@@ -465,13 +340,25 @@ def _normal_draws(covariance, n):
     return np.random.default_rng(0).standard_normal((n, len(values))) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
 
 
-def _only(inner, cross, free):
-    """Leave out sources that are held at zero."""
-    n = inner.shape[1]
-    inner = inner * free[:, :, np.newaxis] * free[:, np.newaxis]
-    trace = np.maximum(np.trace(inner, axis1=1, axis2=2), _TINY)
-    inner[:, range(n), range(n)] += np.where(free, 1e-10 * trace[:, np.newaxis], 1.0)
-    return inner, cross * free[:, np.newaxis]
+def _check_local(Y, model, filled, local, deviations):
+    """Of the blocks that have counts."""
+    n_blocks = Y.shape[1]
+    if local is not None:
+        local, wanted = np.asarray(local, dtype=float), (n_blocks, *model.spectra(np.mean(model.bounds, axis=0)).shape)
+        if local.shape != wanted:
+            msg = f"local has shape {local.shape}, but must have (blocks, energies, components), {wanted}."
+            raise ValueError(msg)
+        local = local[filled]
+    found = {}
+    for place, each in deviations.items():
+        if np.shape(each) != (n_blocks, n_blocks):
+            msg = (
+                f"deviations of parameter {place} have shape {np.shape(each)}, but must have (blocks, blocks), "
+                f"({n_blocks}, {n_blocks})."
+            )
+            raise ValueError(msg)
+        found[place] = np.asarray(each, dtype=float)[np.ix_(filled, filled)]
+    return local, found
 
 
 def _check_background(Y, background, free):

@@ -1,49 +1,24 @@
 """Smooth images of all components, and maps of the parameters that vary: coarse to fine, in turns with the physics."""
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from scipy.ndimage import zoom
 
-from ..forward import BackgroundCounts, block_sums
-from ..sources import FieldGrid, FieldPrior, PowerSpectrum
+from ..sources import FieldPrior, PowerSpectrum
 from ..spectra import LocalSpectraTable
-from .fields import FieldData, FieldPosterior
+from .fields import FieldPosterior
 from .physical import PhysicalFit, fit_parameters
+from .sky_data import SkyLevel
 from .variation import varying_parameters
 
-__all__ = ["SkyData", "SkyFit", "SkyFitter"]
+__all__ = ["SkyFit", "SkyFitter"]
 
 log = logging.getLogger(__name__)
 
 _TINY = 1e-30
-
-
-@dataclass(frozen=True)
-class SkyData:
-    """Counts of one observation in the pixels of an image.
-
-    Attributes
-    ----------
-    counts : `~numpy.ndarray`, shape (m, t)
-    kept : `~numpy.ndarray` of bool, shape (ny, nx)
-        The observed pixels, in C order the columns of ``counts``.
-    exposure : `~numpy.ndarray`, shape (ny, nx), optional
-        Relative exposure.
-    background : `~astro_lpalm.forward.BackgroundCounts`, optional
-        Expected counts that belong to no component.
-    blur : callable, optional
-        ``blur(pitch, shape)`` gives what the point spread function does to images of pixels that are so many times
-        larger.
-    """
-
-    counts: np.ndarray
-    kept: np.ndarray
-    exposure: np.ndarray | None = None
-    background: BackgroundCounts | None = None
-    blur: object | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +85,9 @@ class SkyFitter:
         Squares along the longer side, for which the precision of the data is looked at.
     settled : float
         Rounds end when no flux changes by more than this part of its error.
+    ready : float
+        More maps are asked for when no flux changes by more than that: a map that is still changing leaves what others
+        would be taken in for.
     known : float
         A map is decided where its variance is less than this part of the prior's.
     seed : int
@@ -124,8 +102,15 @@ class SkyFitter:
     n_learned: int = 4
     lattice: int = 48
     settled: float = 0.1
+    ready: float = 0.5
     known: float = 0.5
     seed: int = 0
+
+    def __post_init__(self):
+        for name in ("coarsest", "n_rounds", "lattice"):
+            if not getattr(self, name) > 0:
+                msg = f"{name} is {getattr(self, name)}, but must be positive."
+                raise ValueError(msg)
 
     def __call__(
         self, data, spectra, fluxes, blocks, *, physics=None, physical=None, vary=None, n_samples=0, device=None
@@ -156,10 +141,22 @@ class SkyFitter:
         Returns
         -------
         SkyFit
+
+        Raises
+        ------
+        ValueError
+            If parameters are to vary, but there are none, or more than three of a component, or such as belong to none.
         """
-        return _Run(self, data, np.asarray(spectra, dtype=float), fluxes, blocks, physics, physical, device).fit(
-            vary, n_samples
-        )
+        if vary is not None and (physics is None or physical is None):
+            msg = "vary asks for maps of parameters, but there are none; give physics, and physical, their fit."
+            raise ValueError(msg)
+        if isinstance(vary, dict):
+            shared = [place for place in vary if physics.parameters[place].component not in physics.component_names]
+            if shared:
+                msg = f"vary has the parameters {shared}, which no component has alone; only such can have maps."
+                raise ValueError(msg)
+        spectra, blocks = np.asarray(spectra, dtype=float), np.asarray(blocks)
+        return _Run(self, data, spectra, fluxes, blocks, physics, physical, device).fit(vary, n_samples)
 
 
 @dataclass
@@ -173,81 +170,69 @@ class _Run:
     physical: object
     device: object
     widths: dict = field(default_factory=dict)  # of the parameters that vary
+    mapped: list = field(default_factory=list)  # those that have fields, in their order
 
     def __post_init__(self):
         self.theta = None if self.physical is None else self.physical.theta.copy()
         self.generator = torch.Generator(device=self.device or "cpu").manual_seed(self.settings.seed)
         self.shape = self.data[0].kept.shape
-        self.counts = np.concatenate([block_sums(each.counts, self._labels(each)) for each in self.data]).astype(float)
-        floors = [
-            np.zeros((len(each.counts), self.counts.shape[1]))
-            if each.background is None
-            else each.background.sums(self._labels(each))
-            for each in self.data
-        ]
-        self.background = np.concatenate(floors)
+        sums = [each.sums(self.blocks, self.blocks.max() + 1) for each in self.data]
+        self.counts, self.background = (np.concatenate(each) for each in zip(*sums))
 
-    def _labels(self, data):
-        return self.blocks[data.kept]
+    def _level(self, pitch):
+        return SkyLevel(self.data, self.blocks, pitch, self.device)
 
     def fit(self, vary, n_samples):
         pitches = [1]
         while max(self.shape) / (2 * pitches[0]) >= self.settings.coarsest:
             pitches.insert(0, 2 * pitches[0])
-        level = _Level(self, pitches[0])
-        prior, converged = self._first_prior(level), False
-        state, prior = self._images_only(level, prior, 2)
+        level, settled = self._level(pitches[0]), True
+        prior = self._first_prior(level)
+        state, prior, converged = self._learned(level, prior, level.grid.zeros(len(prior)), 2, n_rounds=20)
         if vary is not None:
-            self.widths = {} if vary is True else dict(vary)
-            state, prior, converged = self._in_turns(level, prior, state, vary is True)
+            state, prior, settled, converged = self._in_turns(level, prior, state, vary, converged)
         for pitch in pitches[1:]:
-            finer = _Level(self, pitch)
+            finer = self._level(pitch)
             new = FieldPrior(finer.grid, prior.spectra, prior.correlation)
             waves = prior.transferred(state.waves, new)
             level, prior = finer, new
-            state, prior = self._learned(level, prior, waves, self.settings.n_learned)
+            state, prior, converged = self._learned(level, prior, waves, self.settings.n_learned)
         if self.widths:
             waves = self._physical_step(level, prior, state)
-            state, _, converged_too = self._posterior(level, prior).maximize(waves, n_rounds=6)
-            converged = converged and converged_too
-        return self._result(level, prior, state, n_samples, converged)
+            state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=6)
+            settled = settled and self.physical.converged
+        return self._result(level, prior, state, n_samples, settled and converged)
 
     def _first_prior(self, level):
         s = self.settings
-        own = PowerSpectrum.power_law(s.deviation, s.slope, level.longest)
+        own = PowerSpectrum.power_law(s.deviation, s.slope, level.grid.longest)
         return FieldPrior(level.grid, [own] * len(self.fluxes))
 
     def _varying(self):
-        """The parameters of each component that vary."""
+        """Give the parameters of each component that vary."""
         places = [[] for _ in range(self.spectra.shape[1])]
-        if self.widths:
-            for place in self.widths:
-                name = self.physics.parameters[place].component
-                places[self.physics.component_names.index(name)].append(place)
+        for place in self.widths:
+            name = self.physics.parameters[place].component
+            places[self.physics.component_names.index(name)].append(place)
         return places
 
     def _posterior(self, level, prior):
         if self.widths:
             table = LocalSpectraTable(self.physics, self.theta, self._varying(), self.device)
         else:
-            table = LocalSpectraTable.fixed(self._mean_spectra(), self.device)
+            mean = self.spectra if self.physical is None else self.physical.spectra
+            table = LocalSpectraTable.fixed(mean, self.device)
         n_pixels = max(max(each.counts.shape[1] for each in self.data), 1)
         means = np.log(np.maximum(self.fluxes, 1e-3 * self.counts.sum() / n_pixels) / n_pixels * level.pitch**2)
         theta = [table.outside(self.theta[place]) for _, place in table.fields]
         return FieldPosterior(prior, level.seen(table.basis), table, np.concatenate([means, theta]))
 
-    def _mean_spectra(self):
-        return self.spectra if self.physical is None else self.physical.spectra
-
-    def _images_only(self, level, prior, n):
-        return self._learned(level, prior, level.grid.zeros(len(prior)), n, n_rounds=20)
-
     def _learned(self, level, prior, waves, n, n_rounds=8):
-        state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
+        state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
         for left in range(n - 1, -1, -1):  # priors are learned well enough from nearly the maximum
             prior, waves = self._learn(level, prior, state.waves)
-            state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=2 if left else n_rounds)
-        return state, prior
+            state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=2 if left else n_rounds)
+        return state, prior, converged
 
     def _learn(self, level, prior, waves):
         posterior = self._posterior(level, prior)
@@ -257,26 +242,31 @@ class _Run:
         new = prior.learned(state.waves, covariances, correlated=len(self.fluxes))
         return new, new.white(prior.coloured(state.waves))
 
-    def _in_turns(self, level, prior, state, choose):
-        """Fields for the physical parameters, and these for the fields, until the fluxes do not change."""
-        waves, converged = state.waves, False
+    def _in_turns(self, level, prior, state, vary, converged):
+        """Find fields for the physical parameters, and these for the fields, until the fluxes do not change."""
+        waves, settled, change = state.waves, False, 0.0
         for n in range(self.settings.n_rounds):
-            added = self._choose(level, prior, waves) if choose else n == 0 and bool(self.widths)
-            if added:
+            more = {}
+            if vary is True and change < self.settings.ready:
+                more = self._choose(level, prior, waves)
+            elif n == 0 and vary is not True:
+                more = dict(vary)
+            self.widths |= more
+            if more:
                 prior, waves = self._with_maps(level, prior, waves)
             if not self.widths:
-                return state, prior, True
+                return state, prior, True, converged
             state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=8)
             before, errors = self.physical.fluxes, self.physical.flux_errors
             waves = self._physical_step(level, prior, state)
             change = np.max(np.abs(self.physical.fluxes - before) / np.maximum(errors, _TINY))
             log.debug("maps: round %d, %s, fluxes change by %.2f of their errors", n + 1, self._names(), change)
             prior, waves = self._learn(level, prior, waves)
-            if n > 2 and not added and change < self.settings.settled:
-                converged = True
+            if n > 2 and not more and change < self.settings.settled:
+                settled = True
                 break
-        state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=8)
-        return state, prior, converged
+        state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=8)
+        return state, prior, settled, converged
 
     def _names(self):
         parameters = self.physics.parameters
@@ -284,95 +274,55 @@ class _Run:
 
     def _with_maps(self, level, prior, waves):
         """Take fields for parameters in that had none."""
-        s, have = self.settings, len(prior) - len(self.fluxes)
-        places = [place for places in self._varying() for place in places]
-        spectra = list(prior.spectra[: len(self.fluxes)])
-        maps = dict(zip(self._mapped, prior.spectra[len(self.fluxes) :])) if have else {}
-        old = dict(zip(self._mapped, waves[len(self.fluxes) :])) if have else {}
-        for place in places:
-            spectra.append(
-                maps.get(place)
-                or PowerSpectrum.power_law(self.widths[place], s.map_slope, level.longest, s.mean_deviation)
+        s, n, grid = self.settings, len(self.fluxes), level.grid
+        old = dict(zip(self.mapped, zip(prior.spectra[n:], waves[n:])))
+        self.mapped = [place for places in self._varying() for place in places]
+        fields = [
+            old[place]
+            if place in old
+            else (
+                PowerSpectrum.power_law(self.widths[place], s.map_slope, grid.longest, s.mean_deviation),
+                grid.zeros(1)[0],
             )
-        correlation = np.eye(len(spectra))
-        n = len(self.fluxes)
+            for place in self.mapped
+        ]
+        correlation = np.eye(n + len(fields))
         correlation[:n, :n] = prior.correlation[:n, :n]
-        new = FieldPrior(level.grid, spectra, correlation)
-        found = level.grid.zeros(len(new))
-        found[:n] = waves[:n]
-        for j, place in enumerate(places):
-            if place in old:
-                found[n + j] = old[place]
-        self._mapped = places
-        return new, found
+        new = FieldPrior(grid, [*prior.spectra[:n], *(power for power, _ in fields)], correlation)
+        return new, torch.stack([*waves[:n], *(wave for _, wave in fields)])
 
     def _choose(self, level, prior, waves):
-        """Let more parameters vary, where the data ask for it; tells whether there are any."""
+        """Find one more parameter to vary, where the data ask for it."""
         local = None
         if self.widths:
-            local = self._local(level, prior, self._posterior(level, prior).state(waves))
-        more = varying_parameters(
+            posterior = self._posterior(level, prior)
+            local = level.local_spectra(posterior, posterior.state(waves), self.physics.spectra(self.theta))
+        return varying_parameters(
             self.counts, self.physics, self.theta, known=self.widths, background=self.background, local=local
         )
-        self.widths |= more
-        return bool(more)
-
-    _mapped = ()
-
-    def _local(self, level, prior, state):
-        """Spectra of the blocks in units of those of the mean parameters, (b, m, n)."""
-        posterior = self._posterior(level, prior)
-        base = self.physics.spectra(self.theta)
-        sums = [
-            posterior.block_spectra(state, each, labels, self.counts.shape[1])
-            for each, labels in zip(posterior.data, level.blocks)
-        ]
-        whole = np.concatenate(sums, axis=1)  # (n, m, b)
-        whole = whole / np.maximum(whole.sum(axis=1, keepdims=True), _TINY)
-        base = base.T[:, :, np.newaxis]
-        bright = base > 1e-9 * base.max(axis=1, keepdims=True)
-        return np.where(bright, whole / np.maximum(base, _TINY), 1.0).transpose(2, 1, 0)
 
     def _physical_step(self, level, prior, state):
-        """Fit the physical parameters again, with the fields as they are; gives the waves of these about the new means."""
+        """Fit the physical parameters again, with the fields as they are; gives their waves about the new means."""
         waves = self._centred(level, prior, state)
-        state = self._posterior(level, prior).state(waves)
+        posterior = self._posterior(level, prior)
+        state = posterior.state(waves)
         self.physical = fit_parameters(
             self.counts,
             self.physics,
             self.theta,
             background=self.background,
-            local=self._local(level, prior, state),
-            deviations=self._deviations(level, prior, state),
+            local=level.local_spectra(posterior, state, self.physics.spectra(self.theta)),
+            deviations=level.deviations(posterior, state),
         )
         self.theta, self.fluxes = self.physical.theta.copy(), self.physical.fluxes
         return waves
-
-    def _deviations(self, level, prior, state):
-        """Covariances of the maps' means in the blocks, about those of the field, by the prior: {place: (b, b)}."""
-        posterior, grid, found = self._posterior(level, prior), level.grid, {}
-        labels, pixels = (
-            torch.cat(each) for each in zip(*((b, d.pixels) for b, d in zip(level.blocks, posterior.data)))
-        )
-        for j, (k, place) in enumerate(posterior.table.fields):
-            row = len(self.fluxes) + j
-            slopes = posterior.table.inside(state.fields[row].reshape(-1)[pixels])[1]
-            members = torch.zeros((self.counts.shape[1], grid.shape[0] * grid.shape[1]), device=slopes.device)
-            members.index_put_((labels, pixels), state.images[k, pixels], accumulate=True)
-            whole = members.sum(dim=1, keepdim=True)
-            members = members / whole.clamp_min(_TINY) - members.sum(dim=0) / whole.sum()
-            members[:, pixels] *= slopes
-            waves = torch.fft.rfft2(members.reshape(-1, *grid.shape), s=grid.padded, norm="ortho")
-            waves = (waves * prior.amplitudes[row] * torch.sqrt(grid.twice)).reshape(len(members), -1)
-            found[place] = (waves @ waves.conj().T).real.double().cpu().numpy()
-        return found
 
     def _centred(self, level, prior, state):
         """Have the maps vary about their means, weighted with the images, and the means be the parameters."""
         posterior, waves = self._posterior(level, prior), state.waves.clone()
         for j, (k, place) in enumerate(posterior.table.fields):
             row = len(self.fluxes) + j
-            values, image = state.fields[row].double(), state.images[k].double().reshape(state.fields[row].shape)
+            values, image = state.fields[row].double(), state.images[k].reshape(level.grid.shape).double() + _TINY
             mean = float((image * values).sum() / image.sum())
             by = mean - float(posterior.means[row])
             waves[row, 0, 0] -= by * level.grid.n_waves**0.5 / prior.amplitudes[row, 0, 0]
@@ -430,47 +380,3 @@ class _Run:
             slope = float(posterior.table.inside(posterior.means[len(self.fluxes) + j])[1])
             means.append(self.physical.covariance[place, place] / slope**2)
         return by_spectra, np.reshape(means, (-1, 1, 1))
-
-
-class _Level:
-    """The data on pixels that are so many times larger."""
-
-    def __init__(self, run, pitch):
-        ny, nx = (-(-side // pitch) for side in run.shape)
-        self.pitch, device = pitch, run.device
-        self.grid = FieldGrid((ny, nx), pitch, device)
-        self.longest = self.grid.longest
-        y, x = np.indices(run.shape)
-        coarse = (y // pitch) * nx + x // pitch
-        self._seen, self.blocks = [], []
-        for each in run.data:
-            index, labels = np.unique(coarse[each.kept], return_inverse=True)
-            exposure = np.ones(run.shape) if each.exposure is None else each.exposure
-            counts = each.counts if pitch == 1 else block_sums(each.counts, labels)
-            floor = None
-            if each.background is not None:
-                floor = torch.as_tensor(np.asarray(each.background.sums(labels), dtype=np.float32), device=device)
-            share = np.bincount(labels, exposure[each.kept]) / pitch**2
-            self._seen.append(
-                FieldData(
-                    torch.as_tensor(np.ascontiguousarray(counts, dtype=np.float32), device=device),
-                    None,
-                    torch.as_tensor(index, device=device),
-                    torch.as_tensor(share.astype(np.float32), device=device),
-                    floor,
-                    None if each.blur is None else each.blur(pitch, (ny, nx)),
-                )
-            )
-            # a block's share in a coarse pixel that several have goes to that of most of its pixels
-            blocks = np.zeros(len(index), dtype=int)
-            blocks[labels] = run._labels(each)
-            self.blocks.append(torch.as_tensor(blocks, device=device))
-
-    def seen(self, basis):
-        """Give the data with the vectors of the local spectra."""
-        found, first = [], 0
-        for each in self._seen:
-            last = first + len(each.counts)
-            found.append(replace(each, basis=basis[first:last]))
-            first = last
-        return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .physical import Blocks
+from .blocks import Blocks
 
 __all__ = ["varying_parameters"]
 
@@ -21,9 +21,9 @@ def varying_parameters(counts, model, theta, candidates=None, *, known=(), backg
 
     .. math:: \sum_b \tfrac12 g_b^T (F_b + T^{-1})^{-1} g_b - \tfrac12 \log\det(1 + F_b T).
 
-    Of each component one parameter is let vary, that of the largest gain; of those that gain nearly as much, as
-    they do much the same to the spectrum, the one that the model names first. Others follow when there is a map of this
-    one: until then they would stand for how it is not linear.
+    One parameter is let vary, that of the largest gain; of those of its component that gain nearly as much, as they do
+    much the same to the spectrum, the one that the model names first. Others follow when there is a map of this one:
+    until then, also those of other components would stand for how it is not linear.
 
     Parameters
     ----------
@@ -46,7 +46,19 @@ def varying_parameters(counts, model, theta, candidates=None, *, known=(), backg
     Returns
     -------
     dict of int to float
-        The standard deviation of each new parameter that varies, in parts of its range.
+        The standard deviation of the parameter that varies, in parts of its range; empty where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import varying_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> theta = np.full((8, len(physics.parameters)), 0.5)
+    >>> theta[:, 2] += 0.1 * np.array([1, -1, 1, -1, 1, -1, 1, -1])
+    >>> counts = np.stack([spectra @ [3e4, 3e4] for spectra in physics.spectra(theta)], axis=1)
+    >>> physics.parameters[2].name, [*varying_parameters(counts, physics, theta.mean(axis=0))]
+    ('kT', [2])
     """
     theta, Y = np.asarray(theta, dtype=float), np.asarray(counts, dtype=float)
     background = np.zeros_like(Y) if background is None else np.broadcast_to(background, Y.shape)
@@ -57,21 +69,21 @@ def varying_parameters(counts, model, theta, candidates=None, *, known=(), backg
         candidates = [
             [i for i, each in enumerate(model.parameters) if each.component == name] for name in model.component_names
         ]
-    widths, found = {}, {}
+    widths, best, found = {}, _LEAST_GAIN, {}
     for place in known:  # may yet have to change
         _, widths[place] = _best(gradients, fisher, widths, place)
-    for places in sorted(candidates, key=lambda places: -_gains(gradients, fisher, widths, places, known)[0].max()):
+    for places in candidates:
         gains, new = _gains(gradients, fisher, widths, places, known)
-        if gains.max() < _LEAST_GAIN or sum(place in known for place in places) >= most:
+        if gains.max() < best or sum(place in known for place in places) >= most:
             continue
         # Parameters that do much the same to a spectrum can stand for each other: of these, the one named first.
         place, width = new[np.argmax(gains >= _AS_GOOD * gains.max())]
-        widths[place] = found[place] = width
+        best, found = gains.max(), {place: width}
     return found
 
 
 def _gains(gradients, fisher, widths, places, known):
-    """How much likelier variation of each parameter is, and the parameters with their widths."""
+    """Find how much likelier variation of each parameter is, and the parameters with their widths."""
     before = _evidence(gradients, fisher, widths)
     gains, found = [0.0], [(None, 0.0)]
     for place in places:
@@ -83,7 +95,7 @@ def _gains(gradients, fisher, widths, places, known):
 
 
 def _best(gradients, fisher, others, place):
-    """Evidence, and the width of a parameter, where others have theirs."""
+    """Find the largest evidence, and the width of a parameter, where others have theirs."""
     return max((_evidence(gradients, fisher, others | {place: float(width)}), float(width)) for width in _WIDTHS)
 
 

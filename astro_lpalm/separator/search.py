@@ -81,7 +81,7 @@ class Search:
             self._places()
 
     def _places(self):
-        """The parameters that maps names, with widths to begin with."""
+        """Give the parameters that maps names, with widths to begin with."""
         own = {
             f"{each.component}.{each.name}": place
             for place, each in enumerate(self.physics.parameters)
@@ -197,6 +197,7 @@ class CubeImages:
 
     @property
     def shape(self):
+        """That of the cube."""
         return self.cube.data.shape
 
     def __len__(self):
@@ -217,6 +218,7 @@ def _as_factorization(physical):
 
 
 def warn_of_negative_counts(X):
+    """Warn that a cube, (m, t), is no counts."""
     msg = (
         f"the cube has {np.count_nonzero(X < 0)} negative values, so it is no counts: the spectra are refined on the "
         "details only. Take the cube that nothing was subtracted from, and give the background separately."

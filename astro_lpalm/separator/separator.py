@@ -305,7 +305,7 @@ class Separator:
 
 
 def _by_least_squares(cube, X, forward, spectra):
-    """Images of weighted least squares."""
+    """Make images by weighted least squares."""
     below = 0.0 if forward.background is None else forward.background.spectrum()
     variance = expected_counts(spectra, X.sum(axis=1, dtype=float), below)
     images = demixing_matrix(spectra, variance).astype(np.float32) @ forward.net(X)
@@ -313,7 +313,7 @@ def _by_least_squares(cube, X, forward, spectra):
 
 
 def _by_local_spectra(fit, X, sky):
-    """The same where spectra differ from pixel to pixel."""
+    """Make the same where spectra differ from pixel to pixel."""
     local = LocalSpectra(sky.basis, sky.coefficients[:, fit.forward.kept], sky.owners)
     counts = local.least_squares(fit.forward.net(X), fit.variance)
     mixing = sky.physical.spectra / np.linalg.norm(sky.physical.spectra, axis=0)

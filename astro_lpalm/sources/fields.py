@@ -13,9 +13,10 @@ __all__ = ["FieldGrid", "FieldPrior", "PowerSpectrum"]
 
 _KNOTS = 1.5  # of a power spectrum, for each factor e in frequency
 _HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
-_CURVATURE = 1.0  # standard deviation of the change of slope, by which logarithms go, between two knots
+_CURVATURE = 0.7  # standard deviation of how much steeper the logarithm of a spectrum is after a knot than before
+_SLOPE, _SLOPES = -3.0, 1.5  # of power spectra of images and maps: mean and standard deviation
 _RINGS = 40  # of frequencies, that a spectrum is fitted to
-_LONGEST_STEP, _LARGEST_STEP = 4.0, 4.0  # of the steps of learning: so many times longer at most, and in the logarithm
+_LEAST_KNOWN = 1e-3  # part of a wave that the data say
 _REACH = 0.05  # wavelengths, over which the precision of the data is averaged
 _SHRINKAGE = 0.02  # of correlations
 _HIGHEST_KEPT = 0.5  # cycles a pixel, of fields that go to finer pixels
@@ -77,20 +78,22 @@ class PowerSpectrum:
         Parameters
         ----------
         k, n, density : `~numpy.ndarray`, shape (rings,)
-            Frequencies, numbers of waves, and the mean of what they measured.
+            Frequencies, numbers of waves that measured it, and the mean of what they did.
 
         Returns
         -------
         PowerSpectrum
         """
-        knots = self.weights(k)
+        knots, step = self.weights(k), np.log(self.frequencies[1] / self.frequencies[0])
 
         def cost(x):
             log_density, bend = knots @ x, np.diff(x, 2) / _CURVATURE
+            tilt = (np.diff(x) / step - _SLOPE) / _SLOPES
             ratio = density * np.exp(-log_density)
             slope = 0.5 * knots.T @ (n * (1 - ratio))
             slope += np.convolve(bend, [1.0, -2.0, 1.0]) / _CURVATURE
-            return 0.5 * np.sum(n * (log_density + ratio)) + 0.5 * bend @ bend, slope
+            slope -= np.diff(np.pad(tilt, 1)) / (step * _SLOPES)
+            return 0.5 * np.sum(n * (log_density + ratio)) + 0.5 * (bend @ bend + tilt @ tilt), slope
 
         return replace(self, logarithms=minimize(cost, self.logarithms, jac=True, method="L-BFGS-B").x)
 
@@ -100,9 +103,8 @@ class PowerSpectrum:
         place = (np.log(np.maximum(k, 0.5 * self.frequencies[0])) - log_k[0]) / (log_k[1] - log_k[0])
         below = np.clip(np.floor(place).astype(int), 0, len(log_k) - 2)
         part, knots = (place - below)[..., np.newaxis], np.arange(len(log_k))
-        return np.where(
-            knots == below[..., np.newaxis], 1 - part, np.where(knots == below[..., np.newaxis] + 1, part, 0)
-        )
+        above = knots - below[..., np.newaxis]
+        return np.where(above == 0, 1 - part, np.where(above == 1, part, 0.0))
 
 
 class FieldGrid:
@@ -123,7 +125,7 @@ class FieldGrid:
     def __init__(self, shape, pitch=1.0, device=None):
         self.shape, self.pitch = tuple(shape), float(pitch)
         self.padded = tuple(next_fast_len(int(np.ceil(_PADDING * side)), real=True) for side in shape)
-        self.longest = self.pitch * max(self.padded)
+        self.longest = self.pitch * max(*self.padded, 4)  # of one pixel, too, longer than two
         ky, kx = np.fft.fftfreq(self.padded[0]), np.fft.rfftfreq(self.padded[1])
         self.k = np.hypot(ky[:, np.newaxis], kx) / self.pitch
         twice = np.full(kx.size, 2.0)
@@ -216,12 +218,13 @@ class FieldPrior:
         return self._mixed(self.factor.T, self.amplitudes * waves)
 
     def white(self, waves):
-        """Give the waves of white noise, of those of the fields; the inverse of `coloured`."""
-        return self._mixed(torch.linalg.inv(self.factor), waves / self.amplitudes)
+        """Give the waves of white noise, of those of the fields; the inverse of `coloured`, zero where that is."""
+        whole = torch.where(self.amplitudes > 0, waves / self.amplitudes, 0.0)
+        return self._mixed(torch.linalg.inv(self.factor), whole)
 
     def conditioner(self, precision):
-        """Invert, for each wave alone, one plus what the data say of it, where all pixels had this precision, (F,)."""
-        information = self._mixed(self.factor.T**2, precision[:, None, None] * self.amplitudes**2)
+        """Invert, for each wave alone, one plus what data of a precision, (F, 1, 1) or (F, Ny, Nk), say of it."""
+        information = self._mixed(self.factor.T**2, precision * self.amplitudes**2)
         return 1.0 / (1.0 + information)
 
     def _mixed(self, factor, waves):
@@ -247,8 +250,9 @@ class FieldPrior:
 
         Parameters
         ----------
-        precisions : array_like, shape (F, F, ly, lx)
-            Fisher matrices of the fields in a pixel, on a lattice over the image.
+        precisions : list of (array_like, callable or None)
+            Fisher matrices of the fields in a pixel, (F, F, ly, lx), on a lattice over the image; and for data that are
+            blurred the part of a wave's amplitude that is left, by its frequency in cycles a pixel.
 
         Returns
         -------
@@ -257,17 +261,19 @@ class FieldPrior:
         variances : `~numpy.ndarray`, shape (F, ly, lx)
             Of the fields.
         """
-        precisions = np.asarray(precisions, dtype=float)
-        step = self.grid.shape[0] / precisions.shape[2], self.grid.shape[1] / precisions.shape[3]
+        shape = precisions[0][0].shape[2:]
+        step = [side / coarse for side, coarse in zip(self.grid.shape, shape)]
         k, n, _ = self.grid.rings
         size = np.stack([np.sqrt(each.density(k)) / self.grid.pitch for each in self.spectra], axis=1)  # (rings, F)
         inverse, by_ring = np.linalg.inv(self.correlation), []
         mean = np.array([each.mean_deviation for each in self.spectra]) * np.sqrt(self.grid.n_waves)
-        variances = self._known(inverse, mean, precisions.mean(axis=(2, 3), keepdims=True))[1]
-        variances = np.broadcast_to(variances / self.grid.n_waves, (len(self), *precisions.shape[2:])).copy()
+        whole = sum(each for each, _ in precisions)
+        variances = self._known(inverse, mean, whole.mean(axis=(2, 3), keepdims=True))[1]
+        variances = np.broadcast_to(variances / self.grid.n_waves, (len(self), *shape)).copy()
         for frequency, number, each in zip(k * self.grid.pitch, n, size):
             width = [_REACH / frequency / side for side in step]
-            smooth = gaussian_filter(precisions, width, axes=(2, 3), mode="nearest", truncate=2.5)
+            left = sum(each if part is None else part(frequency) ** 2 * each for each, part in precisions)
+            smooth = gaussian_filter(left, width, axes=(2, 3), mode="nearest", truncate=2.5)
             known, variance = self._known(inverse, each, smooth)
             by_ring.append(known)
             variances += number / self.grid.n_waves * variance
@@ -283,10 +289,12 @@ class FieldPrior:
         return found.mean(axis=0), variances.reshape(F, *shape)
 
     def learned(self, waves, covariances, correlated=0):
-        """Find the prior that is most likely, by a step of expectation and maximization.
+        """Find the prior that is most likely, step by step.
 
-        Where the data say little of a scale such steps are short; they are lengthened in proportion (MacKay 1992,
-        doi:10.1162/neco.1992.4.3.415).
+        For fields that may be correlated by the step of MacKay (1992, doi:10.1162/neco.1992.4.3.415): the squares of
+        waves count as far as the data, rather than the prior, have said what they are; of scales that the data say
+        nothing of, the spectrum goes on as it does on the others. For the other fields, of which only a few waves are
+        known, by expectation and maximization, which does not leave what was assumed but for what the data say.
 
         Parameters
         ----------
@@ -308,12 +316,11 @@ class FieldPrior:
         for i, power in enumerate(self.spectra):
             left = covariances[:, i, i]
             squares = grid.ring_means(unit[i].real ** 2 + unit[i].imag ** 2)
-            knots = power.weights(k)
-            there = power.fitted(k, n, power.density(k) * (squares + left))
-            near = np.maximum(knots, 0.0) * n[:, np.newaxis]
-            known = 1.0 - (near * left[:, np.newaxis]).sum(axis=0) / np.maximum(near.sum(axis=0), 1e-12)
-            step = (there.logarithms - power.logarithms) / np.clip(known, 1 / _LONGEST_STEP, 1.0)
-            spectra.append(replace(power, logarithms=power.logarithms + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)))
+            if i < correlated:
+                known = np.clip(1.0 - left, _LEAST_KNOWN, 1.0)
+                spectra.append(power.fitted(k, n * known, power.density(k) * squares / known))
+            else:
+                spectra.append(power.fitted(k, n, power.density(k) * (squares + left)))
         correlation = self.correlation.copy()
         if correlated > 1:
             own = slice(0, correlated)

@@ -64,7 +64,8 @@ class LocalSpectraTable:
     @classmethod
     def fixed(cls, spectra, device=None):
         """Make the table of spectra, (m, n), that are the same everywhere."""
-        return cls(_Fixed(np.asarray(spectra, dtype=float)), (), [()] * spectra.shape[1], device)
+        spectra = np.asarray(spectra, dtype=float)
+        return cls(_Fixed(spectra), (), [()] * spectra.shape[1], device)
 
     @staticmethod
     def inside(values):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.ndimage import gaussian_filter
 
 from ..forward.least_squares import demixing_matrix, expected_counts, floored, weighted_inverse
 from ..transforms import Starlet
@@ -14,6 +15,7 @@ __all__ = [
     "least_squares_errors",
     "photon_noise",
     "posterior_errors",
+    "prior_errors",
     "reduced_chi_square",
     "region_errors",
     "residual_share",
@@ -26,6 +28,7 @@ __all__ = [
 _COUNTS_TO_TELL = 100.0
 _PIXELS = (1, 13, 60, 250, 1000)
 _AT_A_TIME = 4096  # pixels whose expected counts, of local spectra, are laid out
+_EDGE_WIDTH = 1.0  # pixels, over which smooth images are compared with those without a prior
 _LEAST_SHARE = 1e-3  # of the variance that the spectra bring to an image: smaller parts are left out
 
 
@@ -181,6 +184,43 @@ def _smoothed(fit):
         enough = totals @ found * pixels >= _COUNTS_TO_TELL
         found = np.where(enough, finer, found)
     return found
+
+
+def prior_errors(fit, noise, smooth):
+    """Find where smooth images are not what the data say, for their errors.
+
+    The difference from images without a prior, averaged over a few pixels, is noise of a known size, or what is too
+    sharp for the prior.
+
+    Parameters
+    ----------
+    fit : `~astro_lpalm.forward.Fit`
+        Of images without a prior.
+    noise : `~numpy.ndarray`, shape (n, t)
+        Their standard deviations.
+    smooth : `~numpy.ndarray`, shape (n, t)
+        Counts of the smooth images.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (n, t)
+        Standard deviations, zero where the difference is no more than noise.
+    """
+    kept = fit.forward.kept
+
+    def averaged(values, width):
+        image = np.zeros(kept.shape)
+        image[kept] = values
+        return gaussian_filter(image, width, mode="constant")[kept]
+
+    inside = averaged(1.0, _EDGE_WIDTH)
+    narrower = _EDGE_WIDTH / np.sqrt(2)  # the square of a Gaussian
+    found = []
+    for difference, deviation in zip(fit.component_counts - smooth, noise):
+        mean = averaged(difference, _EDGE_WIDTH) / inside
+        variance = averaged(deviation**2, narrower) / (4 * np.pi * _EDGE_WIDTH**2) / inside**2
+        found.append(np.sqrt(np.maximum(mean**2 - variance, 0.0)))
+    return np.array(found)
 
 
 def spectrum_errors(fit):

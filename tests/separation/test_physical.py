@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,3 +194,107 @@ def test_few_counts_give_large_errors_and_no_failure(rng):
             fit = fit_parameters(Y, Toy())
             assert np.all(np.isfinite(fit.flux_errors))
             assert np.all(np.abs(fit.fluxes - S.sum(axis=1)) < 5 * fit.flux_errors)
+
+
+def in_blocks(rng, width=0.0, blocks=8, per_block=2e4, exact=False):
+    """Counts of blocks whose first parameter differs from the truth, and the spectra there."""
+    theta = np.tile(TRUTH, (blocks, 1))
+    theta[:, 0] += width * rng.standard_normal(blocks)
+    theta[:, 0] += TRUTH[0] - theta[:, 0].mean()
+    S = rng.uniform(0.2, 0.8, (2, blocks)) * per_block
+    A = Toy().spectra(theta)
+    expected = np.einsum("bmn,nb->mb", A, S)
+    return (expected if exact else rng.poisson(expected)), S, A / Toy().spectra(TRUTH)
+
+
+def same(first, second, rtol=1e-10):
+    for field in dataclasses.fields(first):
+        np.testing.assert_allclose(
+            getattr(first, field.name), getattr(second, field.name), rtol=rtol, atol=1e-10, err_msg=field.name
+        )
+
+
+def test_local_spectra_of_ones_and_no_deviations_change_nothing(rng):
+    Y, _ = draw(rng)
+    fit = fit_parameters(Y, Toy())
+    same(fit_parameters(Y, Toy(), local=np.ones((8, 20, 2))), fit, rtol=1e-5)
+    same(fit_parameters(Y, Toy(), deviations={}), fit)
+    same(fit_parameters(Y, Toy(), deviations={0: np.zeros((8, 8)), 1: np.zeros((8, 8))}), fit, rtol=1e-7)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_local_spectra_undo_a_change_from_block_to_block(rng, empty):
+    Y, S, local = in_blocks(rng, 0.2, exact=True)
+    if empty:
+        Y, S = Y * (np.arange(8) != 3), S * (np.arange(8) != 3)
+    fit = fit_parameters(Y, Toy(), local=local, tolerance=1e-12)
+    np.testing.assert_allclose(fit.theta, TRUTH, atol=1e-5)
+    np.testing.assert_allclose(fit.sources, S, rtol=1e-3)
+    np.testing.assert_allclose(fit.fluxes, S.sum(axis=1), rtol=2e-3)
+    np.testing.assert_allclose(fit.goodness, 0, atol=1e-6)
+    mean = np.einsum("kb,bik->ik", S / S.sum(axis=1, keepdims=True), local * Toy().spectra(TRUTH))
+    np.testing.assert_allclose(fit.spectra, mean, rtol=0.01)
+    np.testing.assert_allclose(fit.spectra.sum(axis=0), 1, rtol=1e-3)
+    without = fit_parameters(Y, Toy(), tolerance=1e-12)
+    assert np.abs(without.fluxes - S.sum(axis=1)).max() > 5 * np.abs(fit.fluxes - S.sum(axis=1)).max()
+
+
+def test_pulls_with_local_spectra_are_normal(rng):
+    pulls = []
+    for _ in range(30):
+        Y, S, local = in_blocks(rng, 0.2)
+        fit = fit_parameters(Y, Toy(), local=local)
+        pulls.append([*(fit.fluxes - S.sum(axis=1)) / fit.flux_errors, *(fit.values - 10 * TRUTH) / fit.errors])
+    assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.6)
+    assert np.all(np.abs(np.std(pulls, axis=0) - 1) < 0.4)
+
+
+def test_freedom_of_the_blocks_widens_errors(rng):
+    Y, _ = draw(rng)
+    fit = fit_parameters(Y, Toy())
+    errors = [fit.errors]
+    for width in (0.02, 0.1):
+        free = fit_parameters(Y, Toy(), deviations={0: width**2 * np.eye(8)})
+        np.testing.assert_allclose(free.theta, fit.theta, atol=1e-12)
+        errors.append(free.errors)
+        assert np.all(free.flux_errors > fit.flux_errors)
+        assert np.linalg.eigvalsh(free.value_covariance).min() > 0
+    assert np.all(np.diff(np.array(errors)[:, 0]) > 0)
+    # blocks that are all free say of their common parameter what their scatter lets them
+    np.testing.assert_allclose(errors[2][0], np.hypot(errors[0][0], 10 * 0.1 / np.sqrt(8)), rtol=0.2)
+
+
+def test_errors_hold_where_blocks_deviate(rng):
+    width, pulls, bare = 0.08, [], []
+    for _ in range(30):
+        theta = np.tile(TRUTH, (8, 1))
+        theta[:, 0] += width * rng.standard_normal(8)
+        S = rng.uniform(0.2, 0.8, (2, 8)) * 2e4
+        Y = rng.poisson(np.einsum("bmn,nb->mb", Toy().spectra(theta), S))
+        fit = fit_parameters(Y, Toy(), deviations={0: width**2 * np.eye(8)})
+        pulls.append((fit.values[0] - 10 * TRUTH[0]) / fit.errors[0])
+        fit = fit_parameters(Y, Toy())
+        bare.append((fit.values[0] - 10 * TRUTH[0]) / fit.errors[0])
+    assert np.std(pulls) < 1.4 < np.std(bare)
+    assert np.std(pulls) > 0.6
+
+
+def test_blocks_without_counts_have_no_part_in_deviations(rng):
+    Y, _ = draw(rng)
+    more = np.insert(Y, 3, 0, axis=1)
+    known = rng.normal(0, 0.05, (8, 8))
+    known = known @ known.T
+    wide = np.insert(np.insert(known, 3, 0.3, axis=0), 3, 0.3, axis=1)
+    first = fit_parameters(Y, Toy(), deviations={0: known})
+    second = fit_parameters(more, Toy(), deviations={0: wide}, local=np.ones((9, 20, 2)))
+    np.testing.assert_allclose(second.errors, first.errors, rtol=1e-5)
+    np.testing.assert_allclose(second.flux_covariance, first.flux_covariance, rtol=1e-5)
+
+
+def test_wrong_local_spectra_and_deviations_are_told(rng):
+    Y, _ = draw(rng)
+    for shape in ((7, 20, 2), (8, 20, 3), (8, 20), ()):
+        with pytest.raises(ValueError, match=r"local has shape .*, but must have .*\(8, 20, 2\)"):
+            fit_parameters(Y, Toy(), local=np.ones(shape))
+    with pytest.raises(ValueError, match=r"deviations of parameter 0 have shape \(2, 2\), but must have .*\(8, 8\)"):
+        fit_parameters(Y, Toy(), deviations={0: np.ones((2, 2))})

@@ -1,0 +1,151 @@
+"""Counts of blocks of pixels, and what they say of the parameters of spectra, whatever the sources are."""
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from .descent import bounded_step, gram, mix, profile_sources, unmix
+
+__all__ = ["Blocks", "known_of"]
+
+_TINY = 1e-12
+_LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
+
+
+class Blocks:
+    """Counts of blocks, and their likelihood with the sources at their best."""
+
+    def __init__(self, Y, background, model, free_background=False, local=None, deviations=None):
+        self.Y, self.background, self.model, self.free, self.local = Y, background, model, free_background, local
+        self.deviations = deviations or {}
+
+    def expected(self, x):
+        """Give spectra of all blocks or of each, derivatives, and the background with its amplitude."""
+        A, D = self.model.jacobian(x[: len(x) - self.free])
+        return self.locally(A), D, self.background * (x[-1] if self.free else 1.0)
+
+    def locally(self, A):
+        """Give spectra as they are in each block, (b, m, n), where these differ."""
+        return A if self.local is None else A * self.local
+
+    def evaluate(self, x, S):
+        """Give what `descend` asks for; the state are the sources."""
+        A, D, floor = self.expected(x)
+        S, value = profile_sources(self.Y, A, floor, S)
+        L = mix(A, S) + floor
+        slopes = self._slopes(D, S)
+        gradient = np.einsum("ib,bip->p", 1.0 - self.Y / np.maximum(L, _TINY), slopes)
+        inner, cross, outer = self._fisher(A, slopes, L)
+        inner, cross = _only(inner, cross, S.T > 0)
+        curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
+        more, slope, bend = self.penalty(x)
+        return value + more, gradient + slope, curvature + np.diag(bend), S
+
+    def penalty(self, x):
+        """Give `known_of` the model, where the amplitude of the background is the last of the parameters."""
+        value, *others = known_of(self.model, x[: len(x) - self.free])
+        return value, *(np.append(each, [0.0] * self.free) for each in others)
+
+    def settle(self, x, bounds, n_rounds):
+        """Go on by weighted least squares with sources free in sign; give where it ends, rounds, and whether it did."""
+        damping, before = _LAST_DAMPING, np.inf
+        for n in range(1, min(n_rounds, _LAST_ROUNDS) + 1):
+            _, gradient, precision, *_ = self.free_sources(x)
+            step = bounded_step(x, gradient, precision + damping * np.eye(len(x)), bounds)
+            promise = -(gradient @ step)
+            x = np.clip(x + step, *bounds)
+            if promise < _LAST_TOLERANCE:
+                return x, n, True
+            damping, before = damping * (4.0 if promise > 0.5 * before else 0.5), promise
+        return x, min(n_rounds, _LAST_ROUNDS), n_rounds == 0
+
+    def free_sources(self, x):
+        """Find sources free in sign, and the gradient, curvature and links of the parameters."""
+        A, D, floor = self.expected(x)
+        positive, _ = profile_sources(self.Y, A, floor)
+        L = np.maximum(mix(A, positive) + floor, _TINY)
+        inverse, S = self.least_squares(A, floor, L)
+        residual, slopes = (self.Y - floor - mix(A, S)) / L, self._slopes(D, S)
+        _, cross, outer = self._fisher(A, slopes, L)
+        precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
+        _, slope, bend = self.penalty(x)
+        return S, slope - np.einsum("ib,bip->p", residual, slopes), precision + np.diag(bend), inverse, cross
+
+    def of_each(self, x):
+        """Give the gradient of the logarithm of each block's likelihood, (b, p), and its Fisher matrix, (b, p, p).
+
+        The sources are those of the largest likelihood, and are taken out of the Fisher matrix.
+        """
+        A, D, floor = self.expected(x)
+        S, _ = profile_sources(self.Y, A, floor)
+        L = np.maximum(mix(A, S) + floor, _TINY)
+        slopes = self._slopes(D, S)
+        inner, cross, _ = self._fisher(A, slopes, L)
+        inner, cross = _only(inner, cross, S.T > 0)
+        followed = np.linalg.solve(inner, cross.transpose(0, 2, 1))
+        residual = self.Y / L - 1.0
+        gradients = np.einsum("ib,bip->bp", residual, slopes) - np.einsum("bkp,kb->bp", followed, unmix(A, residual))
+        fisher = np.matmul(slopes.transpose(0, 2, 1), slopes / L.T[:, :, np.newaxis]) - np.matmul(cross, followed)
+        return gradients, fisher
+
+    def least_squares(self, A, floor, L):
+        """Find sources free in sign, for variances L: their covariance in each block, (b, n, n), and they, (n, b)."""
+        inverse = np.linalg.pinv(gram(A, 1.0 / L), hermitian=True)
+        return inverse, np.einsum("bkl,lb->kb", inverse, unmix(A, (self.Y - floor) / L))
+
+    def _slopes(self, D, S):
+        """Differentiate the expected counts in all parameters: (b, m, p)."""
+        n_energy, n, _ = D.shape
+        weights = np.broadcast_to(S.T[:, np.newaxis], (S.shape[1], n_energy, n))
+        weights = weights if self.local is None else weights * self.local
+        slopes = np.matmul(weights.transpose(1, 0, 2), D).transpose(1, 0, 2)
+        if self.free:
+            slopes = np.concatenate([slopes, self.background.T[:, :, np.newaxis]], axis=2)
+        return slopes
+
+    def _fisher(self, A, slopes, L):
+        # Of the sources (b, n, n), between parameters and sources (b, p, n), and of the parameters (p, p).
+        W = 1.0 / np.maximum(L, _TINY)
+        weighted = slopes * W.T[:, :, np.newaxis]
+        p = slopes.shape[2]
+        outer = slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
+        return gram(A, W), np.matmul(weighted.transpose(0, 2, 1), A), outer
+
+    def freedom(self, D, S, L, inverse, cross):
+        """Tell what it does that blocks may deviate.
+
+        It takes from the precision, (p, p), and adds to the fluxes' links to the parameters, (n, p), and to the
+        covariance of the fluxes, (n, n).
+        """
+        n_blocks, p = cross.shape[:2]
+        if not self.deviations:
+            return 0.0, 0.0, 0.0
+        places = [*self.deviations]
+        slopes = self._slopes(D, S)
+        full = np.matmul(slopes.transpose(0, 2, 1), slopes / L.T[:, :, np.newaxis])
+        full -= np.einsum("bpk,bkl,bql->bpq", cross, inverse, cross, optimize=True)
+        links = full[:, :, places].transpose(1, 2, 0).reshape(p, -1)  # parameter by (place, block)
+        own = np.zeros((len(places), n_blocks, len(places), n_blocks))
+        own[:, range(n_blocks), :, range(n_blocks)] = full[:, places][:, :, places]
+        own = own.reshape(links.shape[1], -1)
+        known = block_diag(*self.deviations.values())
+        # (F + K^-1)^-1 = K (1 + F K)^-1, as K may be singular
+        covariance = known @ np.linalg.inv(np.eye(len(own)) + own @ known)
+        covariance = 0.5 * (covariance + covariance.T)
+        fluxes = -np.einsum("bkl,bpl->kpb", inverse, cross[:, places], optimize=True).reshape(len(S), -1)
+        return links @ covariance @ links.T, -fluxes @ covariance @ links.T, fluxes @ covariance @ fluxes.T
+
+
+def known_of(model, theta):
+    """Value, gradient and curvature (p,) of what a model knows of its parameters beforehand."""
+    if not hasattr(model, "penalty"):
+        return 0.0, np.zeros(len(theta)), np.zeros(len(theta))
+    return model.penalty(theta)
+
+
+def _only(inner, cross, free):
+    """Leave out sources that are held at zero."""
+    n = inner.shape[1]
+    inner = inner * free[:, :, np.newaxis] * free[:, np.newaxis]
+    trace = np.maximum(np.trace(inner, axis1=1, axis2=2), _TINY)
+    inner[:, range(n), range(n)] += np.where(free, 1e-10 * trace[:, np.newaxis], 1.0)
+    return inner, cross * free[:, np.newaxis]

@@ -1,0 +1,144 @@
+"""Observations on the pixels of images, and on larger ones."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ..forward import BackgroundCounts, block_sums
+from ..sources import FieldGrid
+from .fields import FieldData
+
+__all__ = ["SkyData", "SkyLevel"]
+
+_TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class SkyData:
+    """Counts of one observation in the pixels of an image.
+
+    Attributes
+    ----------
+    counts : `~numpy.ndarray`, shape (m, t)
+    kept : `~numpy.ndarray` of bool, shape (ny, nx)
+        The observed pixels, in C order the columns of ``counts``.
+    exposure : `~numpy.ndarray`, shape (ny, nx), optional
+        Relative exposure.
+    background : `~astro_lpalm.forward.BackgroundCounts`, optional
+        Expected counts that belong to no component.
+    blur : callable, optional
+        ``blur(pitch, shape)`` gives what the point spread function does to images of pixels that are so many times
+        larger.
+    """
+
+    counts: np.ndarray
+    kept: np.ndarray
+    exposure: np.ndarray | None = None
+    background: BackgroundCounts | None = None
+    blur: object | None = None
+
+    def __post_init__(self):
+        n_columns, n_kept = self.counts.shape[1], np.count_nonzero(self.kept)
+        if n_columns != n_kept:
+            msg = f"counts has {n_columns} columns, but kept has {n_kept} observed pixels; give one column for each."
+            raise ValueError(msg)
+
+    def sums(self, blocks, n_blocks):
+        """Sum counts and background over blocks of pixels, (ny, nx): two of (m, n_blocks)."""
+        counts, floor = np.zeros((2, len(self.counts), n_blocks))
+        labels = blocks[self.kept]
+        if labels.size:
+            counts[:, : labels.max() + 1] = block_sums(self.counts, labels)
+        if labels.size and self.background is not None:
+            floor[:, : labels.max() + 1] = self.background.sums(labels)
+        return counts, floor
+
+
+class SkyLevel:
+    """The data on pixels that are so many times larger.
+
+    Parameters
+    ----------
+    data : list of SkyData
+    blocks : `~numpy.ndarray` of int, shape (ny, nx)
+        Blocks of the original pixels.
+    pitch : int
+    device : str or `torch.device` or None
+
+    Attributes
+    ----------
+    grid : `~astro_lpalm.sources.FieldGrid`
+    blocks : list of `torch.Tensor` of int
+        Of each observation, the block of each pixel.
+    n_blocks : int
+    """
+
+    def __init__(self, data, blocks, pitch, device):
+        shape = blocks.shape
+        ny, nx = (-(-side // pitch) for side in shape)
+        self.grid, self.pitch, self.n_blocks = FieldGrid((ny, nx), pitch, device), pitch, blocks.max() + 1
+        y, x = np.indices(shape)
+        coarse = (y // pitch) * nx + x // pitch
+        self._seen, self.blocks = [], []
+        for each in data:
+            index, labels = np.unique(coarse[each.kept], return_inverse=True)
+            exposure = np.ones(shape) if each.exposure is None else each.exposure
+            counts = each.counts if pitch == 1 else block_sums(each.counts, labels)
+            share = np.bincount(labels, exposure[each.kept]) / pitch**2
+            floor = None if each.background is None else _tensor(each.background.sums(labels), device)
+            blur = None if each.blur is None else each.blur(pitch, (ny, nx))
+            pixels = torch.as_tensor(index, device=device)
+            self._seen.append(FieldData(_tensor(counts, device), None, pixels, _tensor(share, device), floor, blur))
+            own = _most_frequent(labels, blocks[each.kept], self.n_blocks)
+            self.blocks.append(torch.as_tensor(own, device=device))
+
+    def seen(self, basis):
+        """Give the data with the vectors of the local spectra."""
+        found, first = [], 0
+        for each in self._seen:
+            last = first + len(each.counts)
+            found.append(replace(each, basis=basis[first:last]))
+            first = last
+        return found
+
+    def local_spectra(self, posterior, state, base):
+        """Give the spectra of the blocks in units of those of the mean parameters, (m, n): shape (b, m, n)."""
+        pairs = zip(posterior.data, self.blocks)
+        sums = [posterior.block_spectra(state, data, labels, self.n_blocks) for data, labels in pairs]
+        whole = np.concatenate(sums, axis=1)  # (n, m, b)
+        whole = whole / np.maximum(whole.sum(axis=1, keepdims=True), _TINY)
+        base = base.T[:, :, np.newaxis]
+        seen = (base > 1e-9 * base.max(axis=1, keepdims=True)) & (whole.sum(axis=1, keepdims=True) > 0)
+        return np.where(seen, whole / np.maximum(base, _TINY), 1.0).transpose(2, 1, 0)
+
+    def deviations(self, posterior, state):
+        """Tell how far a map's means in the blocks may be from that of the map: {place: covariance (b, b)}."""
+        grid, prior, found = self.grid, posterior.prior, {}
+        labels = torch.cat(self.blocks)
+        pixels = torch.cat([data.pixels for data in posterior.data])
+        for j, (k, place) in enumerate(posterior.table.fields):
+            row = posterior.n + j
+            slopes = posterior.table.inside(state.fields[row].reshape(-1)[pixels])[1]
+            members = torch.zeros((self.n_blocks, grid.shape[0] * grid.shape[1]), device=slopes.device)
+            members.index_put_((labels, pixels), state.images[k, pixels], accumulate=True)
+            whole = members.sum(dim=1, keepdim=True)
+            members = members / whole.clamp_min(_TINY) - members.sum(dim=0) / whole.sum().clamp_min(_TINY)
+            members[:, pixels] *= slopes
+            waves = torch.fft.rfft2(members.reshape(-1, *grid.shape), s=grid.padded, norm="ortho")
+            waves = (waves * prior.amplitudes[row] * torch.sqrt(grid.twice)).reshape(len(members), -1)
+            found[place] = (waves @ waves.conj().T).real.double().cpu().numpy()
+        return found
+
+
+def _tensor(values, device):
+    return torch.as_tensor(np.ascontiguousarray(values, dtype=np.float32), device=device)
+
+
+def _most_frequent(labels, blocks, n_blocks):
+    """Give the block that most pixels of each label are in."""
+    pairs, n = np.unique(labels * n_blocks + blocks, return_counts=True)
+    pairs = pairs[np.argsort(n, kind="stable")]
+    found = np.zeros(labels.max() + 1, dtype=int)
+    found[pairs // n_blocks] = pairs % n_blocks  # the last one stays
+    return found
