@@ -15,6 +15,7 @@ from .trust import SeparationWarning, diagnose, prior_errors
 
 __all__ = ["separate"]
 
+_UNSOLVED = 0.03  # part of the equations of samples, from which on they are not what they should be
 _LARGE_ERROR = 0.3  # of a free background's amplitude: from here on it is hardly measured
 
 
@@ -206,6 +207,8 @@ def _judge(solution, solver, names):
         physical=solution.physical,
         physics=getattr(solver, "physics", None),
     )
+    if solution.sky is not None:
+        messages += _judge_sky(solution.sky, figures)
     if solution.physical is not None:
         columns["goodness"] = solution.physical.component_goodness
         if not solution.by_physics:
@@ -215,6 +218,22 @@ def _judge(solution, solver, names):
                 "and the parameters are not to be trusted. Is it another object, or another response?"
             )
     return {name: Column(values, format=".2f") for name, values in columns.items()}, figures, messages
+
+
+def _judge_sky(sky, figures):
+    figures["smooth_converged"] = sky.converged
+    messages = []
+    if sky.fields and not sky.converged:
+        messages.append(
+            "maps and parameters still changed when the rounds were over: take the maps as a first look, or give fewer "
+            "by name (maps=)."
+        )
+    if sky.unsolved > _UNSOLVED:
+        messages.append(
+            f"samples leave {sky.unsolved:.1%} of their equations unsolved, so that they scatter too little on some "
+            "scales; more counts in a pixel (larger pixels) make them easier."
+        )
+    return messages
 
 
 def _judge_background(solution, from_resampling, free):

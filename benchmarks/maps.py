@@ -120,7 +120,8 @@ def show(title, rows):
         print(
             f"  {name:<12} flux {spread(column(f'bias {name}'), 100):>14} %, pull "
             f"{spread(column(f'pull {name}'), digits=2)}; NMSE {np.mean(column(f'nmse {name}')):.2e}, "
-            f"{np.mean(column(f'gain {name}')):.1f} times below least squares (least {np.min(column(f'gain {name}')):.1f})"
+            f"{np.mean(column(f'gain {name}')):.1f} times below least squares "
+            f"(least {np.min(column(f'gain {name}')):.1f})"
         )
     print(f"  sum of the smooth images {spread(column('total'), 100, 3)} %")
     keys = sorted({key for row in rows for key in row})
@@ -209,8 +210,8 @@ def lines(options, _):
             bias = ", ".join(f"{name} {spread([row[f'bias {name}'] for row in rows], 100)} %" for name in result.names)
             rms = spread([row.get("rms", np.nan) for row in rows], 100)
             print(
-                f"lines, +-{largest:g} km/s, {counts:g} counts a pixel: flux {bias}; velocity off by {rms} % of the range, "
-                f"made in {sum(row['made'] for row in rows):.0f} of {len(rows)}",
+                f"lines, +-{largest:g} km/s, {counts:g} counts a pixel: flux {bias}; velocity off by {rms} % of the "
+                f"range, made in {sum(row['made'] for row in rows):.0f} of {len(rows)}",
                 flush=True,
             )
 

@@ -44,6 +44,8 @@ class SkyFit:
         With the local spectra, where parameters vary.
     samples : tuple of `~numpy.ndarray`
         Draws of images, (N, n, ny, nx), and of maps, (N, q, ny, nx); empty without any.
+    unsolved : float
+        Largest part of the equations of a draw that was left unsolved.
     prior : `~astro_lpalm.sources.FieldPrior`
     converged : bool
     """
@@ -59,6 +61,7 @@ class SkyFit:
     owners: np.ndarray
     physical: PhysicalFit | None
     samples: tuple
+    unsolved: float
     prior: FieldPrior
     converged: bool
 
@@ -90,6 +93,8 @@ class SkyFitter:
         would be taken in for.
     known : float
         A map is decided where its variance is less than this part of the prior's.
+    n_products, exact : int, float
+        Products with the Fisher matrix for a draw, at most, and the part of its equations that may be left.
     seed : int
     """
 
@@ -104,6 +109,8 @@ class SkyFitter:
     settled: float = 0.1
     ready: float = 0.5
     known: float = 0.5
+    n_products: int = 1000
+    exact: float = 1e-2
     seed: int = 0
 
     def __post_init__(self):
@@ -334,9 +341,10 @@ class _Run:
         state = posterior.state(state.waves)
         _, fisher = posterior.gradient(state)
         n, shape = len(self.fluxes), self.shape
-        samples = []
+        samples, unsolved = [], 0.0
         for _ in range(n_samples):
-            deviation, left, _ = posterior.draw(fisher, self.generator)
+            deviation, left, _ = posterior.draw(fisher, self.generator, self.settings.n_products, self.settings.exact)
+            unsolved = max(unsolved, left)
             drawn = posterior.state(state.waves + deviation)
             samples.append((drawn.images.reshape(n, *shape).cpu().numpy(), drawn.x.reshape(-1, *shape).cpu().numpy()))
         variance = prior.covariances(fisher.lattice(2 * self.settings.lattice))[1]
@@ -364,6 +372,7 @@ class _Run:
             owners=posterior.table.owners,
             physical=self.physical,
             samples=tuple(np.stack(each) for each in zip(*samples)),
+            unsolved=unsolved,
             prior=prior,
             converged=converged,
         )

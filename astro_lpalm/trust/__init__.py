@@ -6,6 +6,7 @@ from .errors import (
     Errors,
     least_squares_errors,
     posterior_errors,
+    prior_errors,
     reduced_chi_square,
     region_errors,
     residual_share,

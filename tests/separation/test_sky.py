@@ -22,7 +22,9 @@ def physics():
 class Sky:
     """A nebula on a shell of plasma, whose temperature may change from left to right."""
 
-    def __init__(self, physics, amplitude=0.0, total=1e6, seed=0, shape=SHAPE, exposure=None, background=0.0, blur=None):
+    def __init__(
+        self, physics, amplitude=0.0, total=1e6, seed=0, shape=SHAPE, exposure=None, background=0.0, blur=None
+    ):
         y, x = (np.indices(shape) - np.reshape(shape, (2, 1, 1)) / 2) / np.reshape(shape, (2, 1, 1))
         nebula = np.exp(-0.5 * ((y - 0.05) ** 2 + (x + 0.1) ** 2) / 0.12**2) + 0.03
         shell = np.exp(-0.5 * ((np.hypot(y, x) - 0.3) / 0.1) ** 2) * (1 + 0.6 * np.sin(3 * np.arctan2(y, x))) + 0.05
@@ -37,7 +39,9 @@ class Sky:
         if blur is not None:
             expected = np.stack([GaussianBlur(blur).blur(plane.reshape(shape)).ravel() for plane in expected])
             term = BlurTerm(np.ones(len(expected)), None, GaussianBlur(blur))
-            self.blur = lambda pitch, shape: ImageBlur([dataclasses.replace(term, kernel=GaussianBlur(blur / pitch))], shape)
+            self.blur = lambda pitch, shape: ImageBlur(
+                [dataclasses.replace(term, kernel=GaussianBlur(blur / pitch))], shape
+            )
         self.exposure = exposure
         if exposure is not None:
             expected = expected * exposure.ravel()
@@ -59,7 +63,8 @@ class Sky:
         background = None if self.background is None else self.background.of_pixels(np.flatnonzero(self.kept))
         return SkyData(counts, self.kept, self.exposure, background, self.blur)
 
-    def fit(self, fitter=SkyFitter(), **settings):
+    def fit(self, fitter=None, **settings):
+        fitter = fitter or SkyFitter()
         data = self.data()
         floor = None if data.background is None else data.background.sums(self.blocks[self.kept])
         sums = block_sums(data.counts, self.blocks[self.kept])
@@ -140,7 +145,9 @@ def test_what_varies_is_found_and_fluxes_are_right_again(uneven):
     # the spectrum of all is that of the local ones
     np.testing.assert_allclose(fit.coefficients.shape, (len(fit.owners), *SHAPE))
     expected = np.tensordot(fit.basis, fit.coefficients * fit.images[fit.owners], 1).sum(axis=(1, 2))
-    np.testing.assert_allclose(expected, sky.counts.sum(axis=1), rtol=0.03, atol=5 * sky.counts.sum(axis=1).max() ** 0.5)
+    np.testing.assert_allclose(
+        expected, sky.counts.sum(axis=1), rtol=0.03, atol=5 * sky.counts.sum(axis=1).max() ** 0.5
+    )
 
 
 def test_named_parameters_vary(uneven, physics):
