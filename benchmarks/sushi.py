@@ -256,8 +256,7 @@ def _table(physics, k, names, scales):
 
     def spectra(scaled):
         values = mean + deviation * scaled
-        lowest = np.exp(ends[:, 0])
-        values = jnp.where(logarithmic, jnp.log(jnp.maximum(values, jnp.where(logarithmic, lowest, -jnp.inf))), values)
+        values = jnp.where(logarithmic, jnp.log(jnp.maximum(values, 1e-3)), values)
         places = ((values - ends[:, 0]) / (ends[:, 1] - ends[:, 0]) * (n - 1)).T
         found = vmap(lambda each: map_coordinates(each, places, order=1, mode="nearest"))(coefficients)
         return jnp.maximum(found.T @ basis, 1e-12)
