@@ -273,8 +273,8 @@ def blur_of(instrument, cube):
     Returns
     -------
     callable or None
-        ``blur(pitch, shape)`` gives the `terms <astro_lpalm.instrument.PSF.terms>` on images of pixels that are so many
-        times larger; None without a point spread function.
+        ``blur(pitch, shape, margin=0)`` gives the `terms <astro_lpalm.instrument.PSF.terms>` on images of pixels that
+        are so many times larger, and begin so many pixels before the cube's first; None without a PSF.
 
     Raises
     ------
@@ -302,8 +302,13 @@ def blur_of(instrument, cube):
     if in_pixels:
         psf = replace(psf, pixel_scale=_ANY_SCALE)
 
-    def blur(pitch, shape):
-        pixels = pitch * _ANY_SCALE if in_pixels and psf.off_axis is None else cube.wcs[::pitch, ::pitch]
+    def blur(pitch, shape, margin=0):
+        if in_pixels and psf.off_axis is None:
+            pixels = pitch * _ANY_SCALE
+        else:
+            pixels = cube.wcs.deepcopy()
+            pixels.wcs.crpix = pixels.wcs.crpix + margin
+            pixels = pixels[::pitch, ::pitch]
         return psf.terms(pixels, shape, cube.energy_edges, axis=axis)
 
     blur(1, cube.data.shape[1:])  # an error now, not when all is computed

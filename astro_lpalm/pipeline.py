@@ -153,13 +153,13 @@ def separate(
         spectra_uncertainty=errors.spectra,
         image_uncertainty=errors.images,
         covariance=errors.covariance,
-        parameters=_parameters(solution, solver),
+        parameters=_parameters(solution),
         local=solution.fit.local,
-        **_of_sky(solution, solver, names, errors, instrument),
+        **_of_sky(solution, names, errors, instrument),
     )
 
 
-def _of_sky(solution, solver, names, errors, instrument):
+def _of_sky(solution, names, errors, instrument):
     """Give what a result keeps of smooth images and maps."""
     sky, kept = solution.sky, solution.fit.forward.kept
     if sky is None:
@@ -171,7 +171,7 @@ def _of_sky(solution, solver, names, errors, instrument):
     samples = {name: sky.samples[0][:, k][:, kept] * exposure for k, name in enumerate(names)} if sky.samples else {}
     maps = []
     for j, (k, place) in enumerate(sky.fields):
-        parameter = solver.physics.parameters[place]
+        parameter = solution.physics.parameters[place]
         values, slopes = parameter.value(sky.maps[j][kept]), parameter.slope(sky.maps[j][kept])
         maps.append(
             ParameterMap(
@@ -188,14 +188,17 @@ def _of_sky(solution, solver, names, errors, instrument):
     return {"smooth": (smooth, deviations), "maps": maps, "samples": samples}
 
 
-def _parameters(solution, solver):
+def _parameters(solution):
     if solution.physical is None:
         return None
-    exposures = component_exposures(solution.fit) if solution.by_physics else None
-    return parameter_table(solution.physical, solver.physics, exposures)
+    exposures = (
+        component_exposures(solution.fit) if solution.by_physics and hasattr(solution.physics, "rates") else None
+    )
+    return parameter_table(solution.physical, solution.physics, exposures)
 
 
 def _judge(solution, solver, names):
+    physics = getattr(solver, "physics", None)
     snr_db = solver.snr_db(solution.details) if hasattr(solver, "snr_db") else None
     columns, figures, messages = diagnose(
         solution.fit,
@@ -204,8 +207,8 @@ def _judge(solution, solver, names):
         snr_db=snr_db,
         snr_range=getattr(solver, "snr_range", None),
         by_counts=solution.by_counts,
-        physical=solution.physical,
-        physics=getattr(solver, "physics", None),
+        physical=solution.physical if physics is not None else None,
+        physics=physics,
     )
     if solution.sky is not None:
         messages += _judge_sky(solution.sky, figures)

@@ -1,7 +1,7 @@
 """Smooth images and maps of parameters on skies that vary, blur and overlap: prints tables.
 
     python benchmarks/maps.py [worlds] [lines] [psf] [stationary] [--seeds 10] [--first-seed 0] [--worlds varying ...]
-                              [--counts 30 300]
+                              [--counts 30 300] [--own]
 
 Skies are those of cases/worlds.py beside ASTRO_LPALM_DATA, separated by `separate(cube, "snr-acis", maps=True)`; all
 parameters are free. For each kind of world and number of counts a pixel, mean and scatter over the seeds:
@@ -9,7 +9,8 @@ parameters are free. For each kind of world and number of counts a pixel, mean a
 - worlds: bias of the fluxes of synchrotron and thermal emission and pulls (error over stated error); NMSE of all smooth
   images, how many times that is below the NMSE of least squares with the true mean spectra, and the share of counts by
   which the sum of the images is off; rms error of the maps of ln kT, photon index and velocity, weighted with the
-  component's image, and the scatter of their pulls where they are decided; seconds.
+  component's image, and the scatter of their pulls where they are decided; seconds. With --own, counts are drawn again
+  with this package's spectra for the same parameters (see fluxes.py).
 - lines: one iron line whose velocity goes from one end of +-2000 or +-4000 km/s to the other, over a thermal continuum:
   flux bias, and rms error of the velocity in parts of the range.
 - psf: worlds blurred by a Gaussian of 2 pixels FWHM, and by one that grows from 1.5 to 3 pixels with energy: NMSE of
@@ -21,12 +22,13 @@ parameters are free. For each kind of world and number of counts a pixel, mean a
 import argparse
 import time
 import warnings
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
-from fluxes import load_worlds
+from fluxes import TRUTH, load_worlds
 from scipy.ndimage import gaussian_filter
 
 from astro_lpalm import EventCube, Instrument, load_model, separate
@@ -96,13 +98,31 @@ def figures(world, result):
     return found
 
 
+def with_own_spectra(world, physics, seed):
+    """Draw the counts of a world again, with the spectra of a model in each pixel."""
+    n = len(world.counts[0])
+    theta = np.tile([TRUTH[each.component][each.name] for each in physics.parameters], (n * n, 1)).astype(float)
+    for p, each in enumerate(physics.parameters):
+        if each.name in world.maps and each.component in ("thermal", "synchrotron"):
+            theta[:, p] = world.maps[each.name].ravel()
+    made, expected, totals = physics.spectra(physics.scaled(theta)), 0.0, {}  # (t, m, n)
+    for k, name in enumerate(world.images):
+        part = made[..., k].T * world.images[name].ravel()
+        expected, totals[name] = expected + part, part.sum(axis=1)
+    counts = np.random.default_rng([seed, 5]).poisson(expected).reshape(-1, n, n)
+    return replace(world, counts=counts, spectra=totals)
+
+
 def worlds(options, world):
     """Print the table of the worlds."""
+    physics = load_model("snr-acis").physics
     for kind in options.worlds:
         for counts in options.counts:
             rows = []
             for seed in range(options.first_seed, options.first_seed + options.seeds):
                 sky = world(kind, counts, seed)
+                if options.own:
+                    sky = with_own_spectra(sky, physics, seed)
                 result, seconds = quietly(sky.cube(), "snr-acis", maps=True)
                 rows.append(figures(sky, result) | {"seconds": seconds})
             show(f"{kind}, {counts:g} counts a pixel", rows)
@@ -340,8 +360,8 @@ def main():
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--worlds", nargs="+", default=list(KINDS))
     parser.add_argument("--counts", nargs="+", type=float, default=[30, 300])
+    parser.add_argument("--own", action="store_true")
     options = parser.parse_args()
-    load_model("snr-acis")
     for part in options.parts:
         parts[part](options, load_worlds())
 

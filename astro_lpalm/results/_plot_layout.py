@@ -75,6 +75,11 @@ class SkyGrid:
         return self.n_rows * self._row
 
     @property
+    def n_gaps(self):
+        """How many places have no panel, of the columns that are used."""
+        return self.n_rows * (1 + max((column for _, column in self.places), default=0)) - len(self.places)
+
+    @property
     def _row(self):
         return _HEADER + self.image * self.aspect
 

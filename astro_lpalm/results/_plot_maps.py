@@ -5,10 +5,13 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from scipy.ndimage import gaussian_filter
 
 from ._plot_axes import color_bar, even_ticks, label_sky, title
 from ._plot_layout import LEFT, RIGHT, SKY_LABELS, TOP, Page, SkyGrid, checked_width
 from ._plot_sky import draw_composite, draw_image
+from ._plot_spectra import FONT
 
 __all__ = ["plot_maps"]
 
@@ -16,6 +19,9 @@ _GREY = "0.8"  # of what is not known, as of what is excluded
 _PERCENTILES = 1, 99
 _BOTH_SIGNS = 0.1  # of the larger side: a smaller one on the other side of zero is not worth colours of its own
 _CONTOURS = 0.1, 0.4  # of the brightness
+_SMOOTHED = 90  # parts of a side, over which the brightness is smoothed for them: its outline, not its clumps
+_SHAPE = 1.4  # width over height, about
+_KNOWN = 2.0  # median errors: what is known worse sets no limits of colours
 
 
 def plot_maps(separation, figure=None, width=None):
@@ -23,14 +29,22 @@ def plot_maps(separation, figure=None, width=None):
     if separation.smooth is None and not separation.maps:
         msg = "there are neither smooth images nor maps to draw: separate with maps=True, or take kind='summary'."
         raise ValueError(msg)
-    groups = _panels(separation)
     width = checked_width(width) if figure is None else figure.get_size_inches()[0]
     aspect = separation.cube.data.shape[1] / separation.cube.data.shape[2]
-    grid = SkyGrid.of([len(group) for group in groups], aspect, width - LEFT - RIGHT, 1.0)
+    grid, panels = _placed(_panels(separation), aspect, width - LEFT - RIGHT)
     page = Page(width, TOP + grid.height + SKY_LABELS)
     figure = figure or Figure(figsize=(page.width, page.height))
-    grid.draw(figure, page, [panel for group in groups for panel in group], separation.cube.wcs)
+    grid.draw(figure, page, panels, separation.cube.wcs)
     return figure
+
+
+def _placed(groups, aspect, inner):
+    """Place groups of panels; the last one, the composite, comes first where that leaves fewer gaps."""
+    found = []
+    for order in (groups, [*groups[-1:], *groups[:-1]]):
+        grid = SkyGrid.of([len(group) for group in order], aspect, inner, _SHAPE)
+        found.append((grid, [panel for group in order for panel in group]))
+    return min(found, key=lambda each: each[0].n_gaps)
 
 
 def _panels(separation):
@@ -41,7 +55,7 @@ def _panels(separation):
         group = [lambda axes, name=name, **how: draw_image(separation, name, axes, images=images, **how)]
         contours = images[name].data if separation.smooth is not None else None
         for parameter, found in maps.get(name, {}).items():
-            what = {"found": found, "name": f"{name} {parameter}", "brightness": contours}
+            what = {"found": found, "name": f"{name} {parameter.replace('_', ' ')}", "brightness": contours}
             group.append(lambda axes, what=what, **how: _draw_map(axes, **what, **how))
         groups.append(group)
     if len(separation.names) > 1:
@@ -67,26 +81,36 @@ def _draw_map(axes, found, name, brightness, *, outer, size):
         alpha=np.where(decided, 1 / (1 + (np.where(decided, errors, 0) / spread) ** 2), 1),
     )
     if brightness is not None:
-        top = np.nanpercentile(brightness, 99.7)
-        levels = [level * top for level in _CONTOURS if level * top < np.nanmax(brightness)]
-        if top > 0 and levels:
-            axes.contour(np.ma.masked_invalid(brightness), levels, colors="black", linewidths=0.4, alpha=0.7)
-    details = "(undecided)", "(?)"
-    if decided.any():
-        typical = f"{np.median(errors[decided]):.2g}"
-        details = f"(median error {typical})", f"(± {typical})"
-    unit = u.Unit(scale * found.unit).to_string("unicode")
-    title(axes, size, name, details, unit.removeprefix("1\N{MULTIPLICATION SIGN}"))
+        _draw_contours(axes, brightness)
+    unit = u.Unit(scale * found.unit).to_string("unicode").removeprefix("1\N{MULTIPLICATION SIGN}")
+    title(axes, size, name, () if decided.any() else ("(undecided)", "(?)"), unit)
     label_sky(axes, **outer)
-    color_bar(axes, drawn, size, even_ticks)
+    if decided.any():
+        color_bar(axes, drawn, size, even_ticks)
+        text = f"\N{PLUS-MINUS SIGN} {np.median(errors[decided]):.2g}"
+        stroke = [withStroke(linewidth=2, foreground="white")]
+        how = {"fontsize": FONT - 1, "path_effects": stroke, "gid": "error"}
+        axes.annotate(text, (0, 0), (3, 3), xycoords="axes fraction", textcoords="offset points", **how)
+
+
+def _draw_contours(axes, brightness):
+    """Draw the outline of an image; pixels that are excluded are bridged."""
+    inside = np.isfinite(brightness)
+    width = max(brightness.shape) / _SMOOTHED
+    weight = gaussian_filter(inside.astype(float), width)
+    smooth = gaussian_filter(np.where(inside, brightness, 0.0), width) / np.maximum(weight, 1e-3)
+    top = np.percentile(smooth[inside], 99.7) if inside.any() else 0.0
+    levels = [level * top for level in _CONTOURS]
+    if top > 0 and levels[0] > smooth.min():
+        axes.contour(smooth, levels, colors="black", linewidths=0.5, alpha=0.7)
 
 
 def _colors(values, errors):
     """Choose colours and their limits: of both signs they are even about zero. What is noise is not to fill them."""
     if not values.size:
         return "viridis", Normalize(0, 1)
-    low, high = np.percentile(values, _PERCENTILES)
     typical = np.median(errors)
+    low, high = np.percentile(values[errors <= _KNOWN * typical], _PERCENTILES)
     if min(-low, high) > _BOTH_SIGNS * max(-low, high):
         reach = max(-low, high, typical)
         return "RdBu_r", Normalize(-reach, reach)

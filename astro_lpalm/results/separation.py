@@ -11,6 +11,7 @@ from astropy.table import QTable, Table
 from .._names import check_component_names
 from ..cube import EventCube
 from ..forward import Fit, ForwardModel
+from ..instrument import PSF
 from ..trust.errors import reduced_chi_square
 from ._checks import valid_background, valid_deviations, valid_local, valid_matrix, valid_meta
 from ._region import region_table
@@ -254,6 +255,42 @@ class Separation(SeparationIO):
         return MappingProxyType(
             {name: sky_image(self.cube, *planes) for name, *planes in zip(self.names, images, errors)}
         )
+
+    def smooth_images_at(self, resolution):
+        """Blur the smooth images to one resolution, to compare them with those of other observations or energies.
+
+        Parameters
+        ----------
+        resolution : `~astropy.units.Quantity`
+            Full width at half maximum of a round Gaussian, an angle.
+
+        Returns
+        -------
+        mapping of str to `~astropy.nddata.NDData`
+            Like `smooth_images`. Errors are blurred as the images are, as if those of neighbours went together: they
+            are upper limits.
+
+        Raises
+        ------
+        ValueError
+            If there are no smooth images, or the resolution is no positive angle.
+        """
+        if self.smooth is None:
+            msg = "there are no smooth images to blur; separate with smooth=True."
+            raise ValueError(msg)
+        kernel = PSF(resolution).on_pixels(self.cube.wcs)
+        kept = ~self.cube.pixel_mask
+        inside = np.maximum(kernel.blur(kept.astype(float)), np.finfo(float).tiny)  # what lies outside is not known
+        planes = [
+            [kernel.blur(np.where(kept, plane, 0.0)) / inside for plane in map(self._plane, each)]
+            for each in self.smooth
+        ]
+        for plane in (plane for each in planes for plane in each):
+            plane[~kept] = np.nan
+        return MappingProxyType({name: sky_image(self.cube, *each) for name, *each in zip(self.names, *planes)})
+
+    def _plane(self, values):
+        return self.cube.image_of(values[np.newaxis])[0]
 
     @property
     def parameter_maps(self):

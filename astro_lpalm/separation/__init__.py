@@ -14,8 +14,8 @@ from .physical import PhysicalFit, block_goodness, fit_parameters, nearest_param
 from .poisson import CountRefinement, poisson_sources, refine_counts
 from .posterior import posterior_mean
 from .refinement import Refinement, refine
-from .sky import SkyFit, SkyFitter
-from .sky_data import SkyData
+from .sky import SkyFitter
+from .sky_data import SkyData, SkyFit
 from .snmfnet import SNMFNet
 from .unrolled import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
 from .updates import (

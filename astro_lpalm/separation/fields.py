@@ -71,6 +71,21 @@ class FieldPosterior:
     table : `~astro_lpalm.spectra.LocalSpectraTable`
     means : array_like, shape (n + q,)
         What is added to the fields.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astro_lpalm.separation.fields import FieldData, FieldPosterior
+    >>> from astro_lpalm.sources import FieldGrid, FieldPrior, PowerSpectrum
+    >>> from astro_lpalm.spectra import LocalSpectraTable
+    >>> grid = FieldGrid((8, 8))
+    >>> prior = FieldPrior(grid, [PowerSpectrum.power_law(1.0, 3.0, grid.longest)] * 2)
+    >>> table = LocalSpectraTable.fixed([[0.8, 0.3], [0.2, 0.7]])
+    >>> counts = table.basis @ torch.tensor([[400.0], [100.0]]).expand(2, 64)
+    >>> data = FieldData(counts, table.basis, torch.arange(64), torch.ones(64))
+    >>> state, _, converged = FieldPosterior(prior, [data], table, [5.0, 5.0]).maximize(grid.zeros(2))
+    >>> (state.images.mean(dim=1) / 100).round(), converged
+    (tensor([4., 1.]), True)
     """
 
     def __init__(self, prior, data, table, means):

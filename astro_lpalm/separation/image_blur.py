@@ -7,6 +7,7 @@ from scipy.special import j0
 
 __all__ = ["ImageBlur"]
 
+_OUTSIDE = 0.01  # of the photons, that may come from beyond a margin
 _LEAST = 1e-6  # of a kernel's photons, that may land outside of what is kept of it
 _FREQUENCIES = np.linspace(0.0, 0.75, 151)  # cycles a pixel
 
@@ -22,6 +23,24 @@ class ImageBlur:
     shape : tuple of int
         (ny, nx), of the images.
     device : str or `torch.device`, optional
+
+    Attributes
+    ----------
+    reach : int
+        Pixels within which nearly all photons of the widest of the terms land, along an axis.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import torch
+    >>> from astro_lpalm.instrument import PSF
+    >>> from astro_lpalm.separation import ImageBlur
+    >>> psf = PSF([0.5, 0.9] * u.arcsec, energies=[1, 7] * u.keV)
+    >>> blur = ImageBlur(psf.terms(0.5 * u.arcsec, (9, 9), [0.5, 1, 3, 5, 7] * u.keV), (9, 9))
+    >>> image, spectrum = torch.zeros(1, 81), torch.full((4, 1), 0.25)
+    >>> image[0, 40] = 1000.0  # in the middle
+    >>> (blur.basis(spectrum) @ blur.forward(image))[:, 40].round()  # fewer of the harder photons stay there
+    tensor([110., 101.,  81.,  62.])
     """
 
     def __init__(self, terms, shape, device=None):
@@ -34,6 +53,7 @@ class ImageBlur:
             None if term.places is None else torch.as_tensor(term.places, dtype=torch.float32, device=device)
             for term in terms
         ]
+        self.reach = max(map(_reach, kernels))
         waves = []
         for kernel in kernels:
             image = np.zeros(self.padded)
@@ -88,6 +108,11 @@ def _transfer(kernel):
     half = len(kernel) // 2
     radius = np.hypot(*np.indices(kernel.shape) - half)
     return np.array([np.sum(kernel * j0(2 * np.pi * k * radius)) for k in _FREQUENCIES])
+
+
+def _reach(kernel):
+    along = np.cumsum(kernel.sum(axis=0))
+    return len(kernel) // 2 - int(np.searchsorted(along, 0.5 * _OUTSIDE * along[-1]))
 
 
 def _kernel(blur, largest):

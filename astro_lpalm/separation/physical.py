@@ -163,6 +163,17 @@ def fit_parameters(
     ------
     ValueError
         If shapes do not fit, or counts or background are negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import fit_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> spectra = physics.spectra([0.5] * len(physics.parameters))
+    >>> fit = fit_parameters(spectra @ [[3e4, 1e4], [1e4, 2e4]], physics)
+    >>> (fit.fluxes / 1e4).round(1), fit.converged
+    (array([4., 3.]), True)
     """
     Y, _ = check_data(counts)
     Y = Y.astype(np.float64)

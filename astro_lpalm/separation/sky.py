@@ -5,65 +5,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from scipy.ndimage import zoom
+from scipy.ndimage import map_coordinates
 
 from ..sources import FieldPrior, PowerSpectrum
 from ..spectra import LocalSpectraTable
 from .fields import FieldPosterior
-from .physical import PhysicalFit, fit_parameters
-from .sky_data import SkyLevel
+from .physical import fit_parameters
+from .sky_data import SkyFit, SkyLevel
 from .variation import varying_parameters
 
-__all__ = ["SkyFit", "SkyFitter"]
+__all__ = ["SkyFitter"]
 
 log = logging.getLogger(__name__)
 
 _TINY = 1e-30
-
-
-@dataclass(frozen=True)
-class SkyFit:
-    """Smooth images and maps.
-
-    Attributes
-    ----------
-    images, image_errors : `~numpy.ndarray`, shape (n, ny, nx)
-        Counts of each component in each pixel at full exposure, where nothing is blurred: not negative.
-    fields : list of (int, int)
-        Component and parameter of each map, q of them.
-    maps, map_errors : `~numpy.ndarray`, shape (q, ny, nx)
-        Scaled parameters.
-    undecided : `~numpy.ndarray` of bool, shape (q, ny, nx)
-        Where the data say little of the map, and the prior decides.
-    basis : `~numpy.ndarray`, shape (m, R)
-    coefficients : `~numpy.ndarray`, shape (R, ny, nx)
-        Of the local spectra, which are of unit sum.
-    owners : `~numpy.ndarray` of int, shape (R,)
-        The component of each vector.
-    physical : PhysicalFit or None
-        With the local spectra, where parameters vary.
-    samples : tuple of `~numpy.ndarray`
-        Draws of images, (N, n, ny, nx), and of maps, (N, q, ny, nx); empty without any.
-    unsolved : float
-        Largest part of the equations of a draw that was left unsolved.
-    prior : `~astro_lpalm.sources.FieldPrior`
-    converged : bool
-    """
-
-    images: np.ndarray
-    image_errors: np.ndarray
-    fields: list
-    maps: np.ndarray
-    map_errors: np.ndarray
-    undecided: np.ndarray
-    basis: np.ndarray
-    coefficients: np.ndarray
-    owners: np.ndarray
-    physical: PhysicalFit | None
-    samples: tuple
-    unsolved: float
-    prior: FieldPrior
-    converged: bool
 
 
 @dataclass(frozen=True)
@@ -75,7 +30,7 @@ class SkyFitter:
     deviation, slope : float
         Of the logarithms of images, before anything is learned: standard deviation, and slope of the power spectrum.
     map_slope : float
-        The same of the power spectrum of maps.
+        The slope of maps.
     mean_deviation : float
         Standard deviation of the mean of a map, in parts of the range.
     coarsest : int
@@ -83,11 +38,12 @@ class SkyFitter:
     n_rounds : int
         Largest number of rounds, each with fields, prior and physical parameters, on the coarsest pixels.
     n_learned : int
-        How often the prior is learned on each of the finer ones.
+        How often the prior is learned on each size of pixels, at most.
     lattice : int
         Squares along the longer side, for which the precision of the data is looked at.
     settled : float
-        Rounds end when no flux changes by more than this part of its error.
+        Rounds end when no flux changes by more than this part of its error; learning, when the fields, on average,
+        do not.
     ready : float
         More maps are asked for when no flux changes by more than that: a map that is still changing leaves what others
         would be taken in for.
@@ -96,6 +52,21 @@ class SkyFitter:
     n_products, exact : int, float
         Products with the Fisher matrix for a draw, at most, and the part of its equations that may be left.
     seed : int
+        Of the draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import SkyData, SkyFitter
+    >>> physics = load_model("pwn-acis").physics
+    >>> spectra = physics.spectra([0.5] * len(physics.parameters))
+    >>> images = np.stack([np.full(256, 500.0), np.linspace(100, 400, 256)])
+    >>> counts = np.random.default_rng(0).poisson(spectra @ images)
+    >>> data, blocks = SkyData(counts, np.ones((16, 16), dtype=bool)), np.zeros((16, 16), dtype=int)
+    >>> fit = SkyFitter()([data], spectra, images.sum(axis=1), blocks)
+    >>> fit.converged, (fit.images[1, 0].mean() / fit.images[1, -1].mean()).round(1)
+    (True, np.float32(0.3))
     """
 
     deviation: float = 2.5
@@ -104,11 +75,11 @@ class SkyFitter:
     mean_deviation: float = 0.3
     coarsest: int = 48
     n_rounds: int = 15
-    n_learned: int = 4
+    n_learned: int = 15
     lattice: int = 48
     settled: float = 0.1
     ready: float = 0.5
-    known: float = 0.5
+    known: float = 0.25
     n_products: int = 1000
     exact: float = 1e-2
     seed: int = 0
@@ -162,8 +133,11 @@ class SkyFitter:
             if shared:
                 msg = f"vary has the parameters {shared}, which no component has alone; only such can have maps."
                 raise ValueError(msg)
-        spectra, blocks = np.asarray(spectra, dtype=float), np.asarray(blocks)
-        return _Run(self, data, spectra, fluxes, blocks, physics, physical, device).fit(vary, n_samples)
+        # Photons come from outside of the image, too: without a place for these its border would be too bright.
+        margin = min(max(each.reach for each in data), max(data[0].kept.shape))
+        data, blocks = [each.with_margin(margin) for each in data], np.pad(blocks, margin, constant_values=-1)
+        run = _Run(self, data, np.asarray(spectra, dtype=float), fluxes, blocks, physics, physical, device)
+        return run.fit(vary, n_samples).without_margin(margin)
 
 
 @dataclass
@@ -195,7 +169,7 @@ class _Run:
             pitches.insert(0, 2 * pitches[0])
         level, settled = self._level(pitches[0]), True
         prior = self._first_prior(level)
-        state, prior, converged = self._learned(level, prior, level.grid.zeros(len(prior)), 2, n_rounds=20)
+        state, prior, converged = self._learned(level, prior, level.grid.zeros(len(prior)), n_rounds=20)
         if vary is not None:
             state, prior, settled, converged = self._in_turns(level, prior, state, vary, converged)
         for pitch in pitches[1:]:
@@ -203,7 +177,7 @@ class _Run:
             new = FieldPrior(finer.grid, prior.spectra, prior.correlation)
             waves = prior.transferred(state.waves, new)
             level, prior = finer, new
-            state, prior, converged = self._learned(level, prior, waves, self.settings.n_learned)
+            state, prior, converged = self._learned(level, prior, waves)
         if self.widths:
             waves = self._physical_step(level, prior, state)
             state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=6)
@@ -234,20 +208,25 @@ class _Run:
         theta = [table.outside(self.theta[place]) for _, place in table.fields]
         return FieldPosterior(prior, level.seen(table.basis), table, np.concatenate([means, theta]))
 
-    def _learned(self, level, prior, waves, n, n_rounds=8):
-        state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
-        for left in range(n - 1, -1, -1):  # priors are learned well enough from nearly the maximum
-            prior, waves = self._learn(level, prior, state.waves)
-            state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=2 if left else n_rounds)
+    def _learned(self, level, prior, waves, n_rounds=8):
+        state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
+        for _ in range(self.settings.n_learned):  # priors are learned well enough from nearly the maximum
+            before = state.fields
+            prior, waves, variances = self._learn(level, prior, state.waves)
+            state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=2)
+            change = ((state.fields - before) ** 2).mean(dim=(1, 2)).cpu().numpy()
+            if np.all(change < self.settings.settled**2 * variances.mean(axis=(1, 2))):
+                break
+        state, _, converged = self._posterior(level, prior).maximize(state.waves, n_rounds=n_rounds)
         return state, prior, converged
 
     def _learn(self, level, prior, waves):
         posterior = self._posterior(level, prior)
         state = posterior.state(waves)
         _, fisher = posterior.gradient(state)
-        covariances, _ = prior.covariances(fisher.lattice(self.settings.lattice))
+        covariances, variances = prior.covariances(fisher.lattice(self.settings.lattice))
         new = prior.learned(state.waves, covariances, correlated=len(self.fluxes))
-        return new, new.white(prior.coloured(state.waves))
+        return new, new.white(prior.coloured(state.waves)), variances
 
     def _in_turns(self, level, prior, state, vary, converged):
         """Find fields for the physical parameters, and these for the fields, until the fluxes do not change."""
@@ -268,11 +247,11 @@ class _Run:
             waves = self._physical_step(level, prior, state)
             change = np.max(np.abs(self.physical.fluxes - before) / np.maximum(errors, _TINY))
             log.debug("maps: round %d, %s, fluxes change by %.2f of their errors", n + 1, self._names(), change)
-            prior, waves = self._learn(level, prior, waves)
+            prior, waves, _ = self._learn(level, prior, waves)
             if n > 2 and not more and change < self.settings.settled:
                 settled = True
                 break
-        state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=8)
+        state, prior, converged = self._learned(level, prior, waves)
         return state, prior, settled, converged
 
     def _names(self):
@@ -341,48 +320,70 @@ class _Run:
         state = posterior.state(state.waves)
         _, fisher = posterior.gradient(state)
         n, shape = len(self.fluxes), self.shape
-        samples, unsolved = [], 0.0
-        for _ in range(n_samples):
-            deviation, left, _ = posterior.draw(fisher, self.generator, self.settings.n_products, self.settings.exact)
-            unsolved = max(unsolved, left)
-            drawn = posterior.state(state.waves + deviation)
-            samples.append((drawn.images.reshape(n, *shape).cpu().numpy(), drawn.x.reshape(-1, *shape).cpu().numpy()))
-        variance = prior.covariances(fisher.lattice(2 * self.settings.lattice))[1]
-        variance = zoom(
-            variance,
-            (1, shape[0] / variance.shape[1], shape[1] / variance.shape[2]),
-            order=1,
-            mode="nearest",
-            grid_mode=True,
+        samples, unsolved = self._draws(posterior, state, fisher, n_samples)
+        side = 2 * self.settings.lattice
+        variance = prior.covariances(fisher.lattice(side))[1]
+        at = [
+            (np.arange(n_side) + 0.5) / -(-max(shape) // side) - 0.5 for n_side in shape
+        ]  # the last square may be cut
+        variance = np.stack(
+            [map_coordinates(each, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest") for each in variance]
         )
+        # What maps would be known to, but for their means, if the data said nothing.
+        nothing = prior.covariances([(np.zeros((len(prior), len(prior), 1, 1)), None)])[1]
+        nothing = nothing - np.reshape([each.mean_deviation**2 for each in prior.spectra], (-1, 1, 1))
         images = state.images.reshape(n, *shape).cpu().numpy()
         by_spectra, by_means = self._of_parameters(posterior, images, state)
+        spread = torch.as_tensor(np.sqrt(variance[n:] + by_means), dtype=torch.float32, device=state.fields.device)
         x = state.x.reshape(-1, *shape).cpu().numpy()
         coefficients = posterior.table.coefficients(state.x)[0]
+        above, below = (posterior.table.inside(state.fields[n:] + each)[0] for each in (spread, -spread))
         return SkyFit(
             images=images,
             image_errors=np.sqrt(images**2 * variance[:n] + by_spectra),
             fields=posterior.table.fields,
             maps=x,
-            map_errors=np.sqrt(variance[n:] + by_means) * posterior.table.inside(state.fields[n:])[1].cpu().numpy(),
-            undecided=variance[n:]
-            > self.settings.known * np.array([each.deviation**2 for each in prior.spectra[n:]]).reshape(-1, 1, 1),
+            map_errors=0.5 * (above - below).cpu().numpy(),
+            undecided=variance[n:] > self.settings.known * nothing[n:],
             basis=posterior.table.basis.cpu().numpy(),
             coefficients=coefficients.reshape(-1, *shape).cpu().numpy(),
             owners=posterior.table.owners,
             physical=self.physical,
-            samples=tuple(np.stack(each) for each in zip(*samples)),
+            samples=samples,
             unsolved=unsolved,
             prior=prior,
             converged=converged,
         )
 
+    def _draws(self, posterior, state, fisher, n_samples):
+        """Draw images and maps, with the parameters that all pixels have in common."""
+        images, maps, unsolved, n, shape = [], [], 0.0, len(self.fluxes), self.shape
+        for i in range(n_samples):
+            deviation, left, _ = posterior.draw(fisher, self.generator, self.settings.n_products, self.settings.exact)
+            unsolved = max(unsolved, left)
+            drawn = posterior.state(state.waves + deviation)
+            image, fields = drawn.images.reshape(n, *shape).cpu().numpy(), drawn.fields[n:]
+            if self.physical is not None:
+                theta = self.physical.draws[i * len(self.physical.draws) // n_samples]
+                change = self.physics.spectra(theta) - self.physics.spectra(self.theta)
+                image = np.maximum(image - np.tensordot(self._demixing() @ change, image, 1), 0.0)
+                means = [posterior.table.outside(theta[place]) for _, place in posterior.table.fields]
+                shift = torch.as_tensor(np.array(means), dtype=torch.float32, device=fields.device)
+                fields = fields + (shift - posterior.means[n:, 0, 0])[:, None, None]
+            images.append(image)
+            maps.append(posterior.table.inside(fields)[0].cpu().numpy())
+        return (np.stack(images), np.stack(maps)) if images else (), unsolved
+
+    def _demixing(self):
+        """Make images of counts, with the mean spectra: (n, m)."""
+        A, variance = self.physical.spectra, np.maximum(self.counts.sum(axis=1), 1.0)
+        return np.linalg.pinv(A.T @ (A / variance[:, np.newaxis]), hermitian=True) @ (A.T / variance)
+
     def _of_parameters(self, posterior, images, state):
         """Variances of the images, (n, ny, nx), and of the maps, (q, 1, 1), by the errors of the parameters."""
         if self.physical is None:
             return 0.0, np.zeros((0, 1, 1))
-        A, variance = self.physical.spectra, np.maximum(self.counts.sum(axis=1), 1.0)
-        solve = np.linalg.pinv(A.T @ (A / variance[:, np.newaxis]), hermitian=True) @ (A.T / variance)
+        solve = self._demixing()
         by_spectra = sum(np.tensordot(solve @ direction, images, 1) ** 2 for direction in self.physical.directions)
         means = []
         for j, (_, place) in enumerate(posterior.table.fields):

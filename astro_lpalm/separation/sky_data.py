@@ -1,4 +1,4 @@
-"""Observations on the pixels of images, and on larger ones."""
+"""Observations on the pixels of images, and on larger ones; and what was found of them."""
 
 from dataclasses import dataclass, replace
 
@@ -6,12 +6,14 @@ import numpy as np
 import torch
 
 from ..forward import BackgroundCounts, block_sums
-from ..sources import FieldGrid
+from ..sources import FieldGrid, FieldPrior
 from .fields import FieldData
+from .physical import PhysicalFit
 
-__all__ = ["SkyData", "SkyLevel"]
+__all__ = ["SkyData", "SkyFit", "SkyLevel"]
 
 _TINY = 1e-30
+_FAINT = 1e-4  # of a spectrum's peak
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,23 @@ class SkyData:
     background : `~astro_lpalm.forward.BackgroundCounts`, optional
         Expected counts that belong to no component.
     blur : callable, optional
-        ``blur(pitch, shape)`` gives what the point spread function does to images of pixels that are so many times
-        larger.
+        ``blur(pitch, shape, margin)`` gives what the point spread function does to images, an `ImageBlur`: of pixels
+        that are so many times larger, that begin so many of the original ones before the first.
+    margin : int
+        Pixels around the image as it was given.
+
+    Raises
+    ------
+    ValueError
+        If there is not one column of counts for each observed pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import SkyData
+    >>> data = SkyData(np.ones((5, 6)), np.ones((2, 3), dtype=bool))
+    >>> data.sums(np.array([[0, 0, 1], [0, 0, 1]]), 2)[0][0]
+    array([4., 2.])
     """
 
     counts: np.ndarray
@@ -37,12 +54,23 @@ class SkyData:
     exposure: np.ndarray | None = None
     background: BackgroundCounts | None = None
     blur: object | None = None
+    margin: int = 0
 
     def __post_init__(self):
         n_columns, n_kept = self.counts.shape[1], np.count_nonzero(self.kept)
         if n_columns != n_kept:
             msg = f"counts has {n_columns} columns, but kept has {n_kept} observed pixels; give one column for each."
             raise ValueError(msg)
+
+    @property
+    def reach(self):
+        """How many pixels outside of the image photons come from that are seen in it."""
+        return 0 if self.blur is None else self.blur(1, self.kept.shape, self.margin).reach
+
+    def with_margin(self, margin):
+        """Give the same observation on images that have so many pixels more on all sides, which it does not see."""
+        exposure = None if self.exposure is None else np.pad(self.exposure, margin)
+        return replace(self, kept=np.pad(self.kept, margin), exposure=exposure, margin=self.margin + margin)
 
     def sums(self, blocks, n_blocks):
         """Sum counts and background over blocks of pixels, (ny, nx): two of (m, n_blocks)."""
@@ -53,6 +81,63 @@ class SkyData:
         if labels.size and self.background is not None:
             floor[:, : labels.max() + 1] = self.background.sums(labels)
         return counts, floor
+
+
+@dataclass(frozen=True)
+class SkyFit:
+    """Smooth images and maps.
+
+    Attributes
+    ----------
+    images, image_errors : `~numpy.ndarray`, shape (n, ny, nx)
+        Counts of each component in each pixel at full exposure, where nothing is blurred: not negative.
+    fields : list of (int, int)
+        Component and parameter of each map, q of them.
+    maps, map_errors : `~numpy.ndarray`, shape (q, ny, nx)
+        Scaled parameters.
+    undecided : `~numpy.ndarray` of bool, shape (q, ny, nx)
+        Where the data say little of the map, and the prior decides.
+    basis : `~numpy.ndarray`, shape (m, R)
+    coefficients : `~numpy.ndarray`, shape (R, ny, nx)
+        Of the local spectra, which are of unit sum.
+    owners : `~numpy.ndarray` of int, shape (R,)
+        The component of each vector.
+    physical : PhysicalFit or None
+        With the local spectra, where parameters vary.
+    samples : tuple of `~numpy.ndarray`
+        Draws of images, (N, n, ny, nx), and of maps, (N, q, ny, nx); empty without any.
+    unsolved : float
+        Largest part of the equations of a draw that was left unsolved.
+    prior : `~astro_lpalm.sources.FieldPrior`
+    converged : bool
+    """
+
+    images: np.ndarray
+    image_errors: np.ndarray
+    fields: list
+    maps: np.ndarray
+    map_errors: np.ndarray
+    undecided: np.ndarray
+    basis: np.ndarray
+    coefficients: np.ndarray
+    owners: np.ndarray
+    physical: PhysicalFit | None
+    samples: tuple
+    unsolved: float
+    prior: FieldPrior
+    converged: bool
+
+    def without_margin(self, margin):
+        """Give the same without so many pixels on all sides."""
+        if not margin:
+            return self
+        inner = np.s_[..., margin:-margin, margin:-margin]
+        names = "images", "image_errors", "maps", "map_errors", "undecided", "coefficients"
+        return replace(
+            self,
+            samples=tuple(each[inner] for each in self.samples),
+            **{name: getattr(self, name)[inner] for name in names},
+        )
 
 
 class SkyLevel:
@@ -87,7 +172,7 @@ class SkyLevel:
             counts = each.counts if pitch == 1 else block_sums(each.counts, labels)
             share = np.bincount(labels, exposure[each.kept]) / pitch**2
             floor = None if each.background is None else _tensor(each.background.sums(labels), device)
-            blur = None if each.blur is None else each.blur(pitch, (ny, nx))
+            blur = None if each.blur is None else each.blur(pitch, (ny, nx), each.margin)
             pixels = torch.as_tensor(index, device=device)
             self._seen.append(FieldData(_tensor(counts, device), None, pixels, _tensor(share, device), floor, blur))
             own = _most_frequent(labels, blocks[each.kept], self.n_blocks)
@@ -109,7 +194,10 @@ class SkyLevel:
         whole = np.concatenate(sums, axis=1)  # (n, m, b)
         whole = whole / np.maximum(whole.sum(axis=1, keepdims=True), _TINY)
         base = base.T[:, :, np.newaxis]
-        seen = (base > 1e-9 * base.max(axis=1, keepdims=True)) & (whole.sum(axis=1, keepdims=True) > 0)
+        # Beside a line there are a few counts in a million, or twice as many where it has moved: no matter of a ratio.
+        seen = (base > _FAINT * base.max(axis=1, keepdims=True)) & (whole.sum(axis=1, keepdims=True) > 0)
+        if len(posterior.data) == 1 and posterior.data[0].blur is None:
+            seen &= np.isin(np.arange(posterior.n), [k for k, _ in posterior.table.fields])[:, np.newaxis, np.newaxis]
         return np.where(seen, whole / np.maximum(base, _TINY), 1.0).transpose(2, 1, 0)
 
     def deviations(self, posterior, state):

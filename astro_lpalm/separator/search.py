@@ -72,7 +72,7 @@ class Search:
         if not maps:
             return
         if physics is None or not self.is_counts:
-            why = "the model's components have no physical parameters" if physics is None else "the cube is no counts"
+            why = "nothing is known of the solver's spectra" if physics is None else "the cube is no counts"
             if physics is None and not self.separator.refine:
                 why = "refine is false"
             msg = f"there can be no maps of parameters, as {why}; leave maps out."
@@ -117,8 +117,8 @@ class Search:
             device=separator.device,
         )  # fmt: skip
 
-    def _blur(self, pitch, shape):
-        return ImageBlur(self.blur(pitch, shape), shape, self.separator.device)
+    def _blur(self, pitch, shape, margin):
+        return ImageBlur(self.blur(pitch, shape, margin), shape, self.separator.device)
 
     def _on_counts(self, cube, X, found):
         counts, background = self._summed(cube, X, found.spectra, large=False)

@@ -10,6 +10,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from ..cube import EventCube
 from ..forward import Fit, ForwardModel, LocalSpectra, check_data, count_blocks, demixing_matrix, expected_counts
 from ..separation import CountRefinement, Factorization, PhysicalFit, Refinement, SkyFit, SkyFitter
+from ..spectra import LibrarySpectra
 from ..transforms import detail_matrix, get_transform
 from ..trust import Errors, check_photons, least_squares_errors, posterior_errors, resample
 from .search import CubeImages, Search, warn_of_negative_counts
@@ -52,6 +53,11 @@ class Solution:
     by_physics: bool
     search: object
     sky: SkyFit | None = None
+
+    @property
+    def physics(self) -> object | None:
+        """What spectra of parameters are, where there are such."""
+        return self.search.physics
 
     @property
     def by_counts(self) -> bool:
@@ -100,7 +106,8 @@ class Separator:
         Whether smooth images are made.
     maps : bool or sequence of str
         Whether parameters are let vary from place to place, those that the data ask for; or the names of these, such as
-        "thermal.kT".
+        "thermal.kT". Where components have no physical parameters they are the coefficients of principal vectors
+        (`~astro_lpalm.spectra.LibrarySpectra`), "c1" and so on.
     sky : `~astro_lpalm.separation.SkyFitter`
         Of the smooth images and the maps.
     n_samples : int
@@ -182,8 +189,9 @@ class Separator:
         free : bool
             Whether the amplitude of the background is found as well.
         blur : callable, optional
-            ``blur(pitch, shape)`` gives the terms of the point spread function (`PSF.terms
-            <astro_lpalm.instrument.PSF.terms>`) on images of pixels that are so many times larger.
+            ``blur(pitch, shape, margin)`` gives the terms of the point spread function (`PSF.terms
+            <astro_lpalm.instrument.PSF.terms>`) on images of pixels that are so many times larger, and begin so many
+            pixels before the cube's first.
 
         Returns
         -------
@@ -201,6 +209,8 @@ class Separator:
         prior, physics = (getattr(solver, name, None) if self.refine else None for name in ("prior", "physics"))
         if not is_counts and (prior is not None or physics is not None):
             warn_of_negative_counts(X)
+        if self.maps and physics is None and prior is not None:
+            physics = LibrarySpectra(prior, solver.component_names)
         search = Search(self, solver, prior, physics, forward, free, is_counts, blur)
         search.check_maps()
         found, details, physical, by_physics = search.spectra(cube, X)

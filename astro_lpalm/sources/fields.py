@@ -16,6 +16,8 @@ _HIGHEST = 0.75  # cycles a pixel: the corner of the Fourier plane is at 0.71
 _CURVATURE = 0.7  # standard deviation of how much steeper the logarithm of a spectrum is after a knot than before
 _SLOPE, _SLOPES = -3.0, 1.5  # of power spectra of images and maps: mean and standard deviation
 _RINGS = 40  # of frequencies, that a spectrum is fitted to
+_TINY, _FARTHEST = 1e-30, 100.0  # densities, and ratios of them in the logarithm: beyond these there are no numbers
+_LARGEST_FALL = 1e-2  # of a spectral density, in a step of learning
 _LEAST_KNOWN = 1e-3  # part of a wave that the data say
 _REACH = 0.05  # wavelengths, over which the precision of the data is averaged
 _SHRINKAGE = 0.02  # of correlations
@@ -32,11 +34,20 @@ class PowerSpectrum:
     Parameters
     ----------
     frequencies : `~numpy.ndarray`, shape (K,)
-        Cycles a pixel, increasing.
+        Cycles a pixel, each the same factor times the one before.
     logarithms : `~numpy.ndarray`, shape (K,)
         Of the spectral density there; in between, and beyond, it is interpolated linearly in the logarithms.
     mean_deviation : float
         Standard deviation of the field's mean.
+
+    Examples
+    --------
+    >>> from astro_lpalm.sources import PowerSpectrum
+    >>> power = PowerSpectrum.power_law(0.5, 3.0, 64)
+    >>> round(power.deviation, 3)
+    0.5
+    >>> float((power.density(0.1) / power.density(0.2)).round(6))
+    8.0
     """
 
     frequencies: np.ndarray
@@ -50,7 +61,8 @@ class PowerSpectrum:
         Parameters
         ----------
         deviation : float
-            Standard deviation of the field over scales from two pixels to the longest one.
+            Standard deviation of the field over scales from two pixels to the longest one; a little more on the pixels
+            of an image, which has few of the longest waves, and the corners of its Fourier plane.
         slope : float
             Minus the exponent.
         longest : float
@@ -85,11 +97,12 @@ class PowerSpectrum:
         PowerSpectrum
         """
         knots, step = self.weights(k), np.log(self.frequencies[1] / self.frequencies[0])
+        measured = np.log(np.maximum(density, _TINY))
 
         def cost(x):
             log_density, bend = knots @ x, np.diff(x, 2) / _CURVATURE
             tilt = (np.diff(x) / step - _SLOPE) / _SLOPES
-            ratio = density * np.exp(-log_density)
+            ratio = np.exp(np.minimum(measured - log_density, _FARTHEST))
             slope = 0.5 * knots.T @ (n * (1 - ratio))
             slope += np.convolve(bend, [1.0, -2.0, 1.0]) / _CURVATURE
             slope -= np.diff(np.pad(tilt, 1)) / (step * _SLOPES)
@@ -120,6 +133,16 @@ class FieldGrid:
     pitch : float
         Size of its pixels in those of the finest image: power spectra are the same for images that were binned.
     device : str or `torch.device`, optional
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astro_lpalm.sources import FieldGrid
+    >>> grid = FieldGrid((30, 40))
+    >>> grid.padded
+    (36, 48)
+    >>> grid.draw(2, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 36, 25])
     """
 
     def __init__(self, shape, pitch=1.0, device=None):
@@ -318,7 +341,8 @@ class FieldPrior:
             squares = grid.ring_means(unit[i].real ** 2 + unit[i].imag ** 2)
             if i < correlated:
                 known = np.clip(1.0 - left, _LEAST_KNOWN, 1.0)
-                spectra.append(power.fitted(k, n * known, power.density(k) * squares / known))
+                ratio = np.maximum(squares / known, _LARGEST_FALL)
+                spectra.append(power.fitted(k, n * known, power.density(k) * ratio))
             else:
                 spectra.append(power.fitted(k, n, power.density(k) * (squares + left)))
         correlation = self.correlation.copy()

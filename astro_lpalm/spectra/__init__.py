@@ -7,6 +7,7 @@ from .components_file import FACTORS, MODELS, SpectraSettings, read_spectra_sett
 from .emulator import SpectrumEmulator
 from .integration import integrate
 from .library import SpectralLibrary
+from .library_spectra import LibrarySpectra
 from .line import EmissionLine
 from .local import LocalSpectraTable
 from .parameters import FreeParameter
@@ -26,6 +27,7 @@ __all__ = [
     "EmissionLine",
     "ExternalModel",
     "FreeParameter",
+    "LibrarySpectra",
     "LocalSpectraTable",
     "ModelComponent",
     "ParametricSpectra",

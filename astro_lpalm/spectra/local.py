@@ -21,7 +21,8 @@ class LocalSpectraTable:
 
     The spectra of a component at the nodes of its varying parameters are parted by a singular value decomposition,
     weighted by the counts of each bin, into a few vectors B; their coefficients c are polynomials of the parameters:
-    :math:`a(\theta) = B\,c(\theta)`, of unit sum.
+    :math:`a(\theta) = B\,c(\theta)`, of unit sum. Of one or two parameters all bins together are wrong by less than
+    1 % of the counts, of three by 2 %.
 
     Parameters
     ----------
@@ -45,6 +46,18 @@ class LocalSpectraTable:
     ------
     ValueError
         If more than three parameters of a component vary.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.spectra import LocalSpectraTable
+    >>> physics = load_model("pwn-acis").physics
+    >>> table = LocalSpectraTable(physics, [0.5] * len(physics.parameters), [(), (2,)])
+    >>> coefficients, _ = table.coefficients(torch.tensor([[0.1, 0.9]]))
+    >>> own = table.owners == 1
+    >>> (table.basis[:, own] @ coefficients[own]).sum(dim=0)
+    tensor([1.0000, 1.0000])
     """
 
     def __init__(self, model, theta, varying, device=None):

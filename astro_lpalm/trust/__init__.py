@@ -26,6 +26,7 @@ __all__ = [
     "find_causes",
     "least_squares_errors",
     "posterior_errors",
+    "prior_errors",
     "reduced_chi_square",
     "region_errors",
     "resample",

@@ -37,10 +37,11 @@ def with_map(result, values, errors, undecided=None, unit="keV"):
 def test_every_image_and_map_has_a_panel(make_separation):
     result = with_maps(make_separation(n=4), MAPS)
     found = panels(result.plot(kind="maps"))
-    assert list(found) == [
-        *("Synchrotron", "Synchrotron photon_index", "thermal", "thermal kT", "thermal velocity", "thermal tau"),
-        *("iron_1", "iron_1 kT", "iron_2", "composite"),
+    assert [name for name in found if name != "composite"] == [
+        *("Synchrotron", "Synchrotron photon index", "thermal", "thermal kT", "thermal velocity", "thermal tau"),
+        *("iron_1", "iron_1 kT", "iron_2"),
     ]
+    assert "composite" in found
     assert all(isinstance(axes, WCSAxes) for axes in found.values())
     assert_allclose(found["iron_2"].images[0].get_array(), result.smooth_images["iron_2"].data)
     shown = found["thermal kT"].images[0].get_array()
@@ -69,6 +70,17 @@ def test_maps_of_a_component_are_in_its_row(make_separation):
     found = panels(with_maps(make_separation(n=3), MAPS).plot(kind="maps"))
     rows = [found[name].get_position().y0 for name in ("thermal", "thermal kT", "thermal velocity", "thermal tau")]
     assert_allclose(rows, rows[0])
+
+
+@pytest.mark.parametrize(("maps", "place"), [(MAPS[:1], -1), (MAPS[:4], 0)])
+def test_the_composite_is_where_it_leaves_fewer_gaps(make_separation, maps, place):
+    figure = with_maps(make_separation(n=2, shape=(11, 11)), maps).plot(kind="maps")
+    assert list(panels(figure))[place] == "composite"
+
+
+def test_images_alone_are_side_by_side(make_separation):
+    figure = with_maps(make_separation(n=2, shape=(12, 10)), []).plot(kind="maps")
+    assert np.ptp([axes.get_position().y0 for axes in figure.axes]) < 1e-6
 
 
 def test_undecided_pixels_are_grey_and_set_no_limits(make_separation, mask):
@@ -121,6 +133,28 @@ def test_powers_of_ten_are_with_the_unit(make_separation, scale):
     ticks = [text.get_text() for text in bar.get_xticklabels()]
     assert len(ticks) >= 2
     assert all(len(tick) <= 4 for tick in ticks)
+
+
+def test_the_typical_error_is_of_what_is_decided(make_separation):
+    errors, undecided = np.where(np.arange(88) < 60, 0.02, 5.0), np.arange(88) >= 60
+    axes = panels(with_map(make_separation(), np.linspace(1, 2, 88), errors, undecided).plot(kind="maps"))["thermal kT"]
+    assert text_of(axes, "error") == ["\N{PLUS-MINUS SIGN} 0.02"]
+    assert len(axes.child_axes) == 1
+
+
+def test_a_map_that_is_undecided_everywhere_has_no_colours(make_separation):
+    result = with_map(make_separation(), np.ones(88), np.ones(88), np.full(88, True))
+    axes = panels(result.plot(kind="maps"))["thermal kT"]
+    assert text_of(axes, "error") == []
+    assert axes.child_axes == []
+    assert text_of(axes, "title")[0].startswith("thermal kT")
+
+
+def test_what_is_hardly_known_sets_no_limits(make_separation):
+    values, errors = np.linspace(1, 2, 88), np.full(88, 0.1)
+    values[:20], errors[:20] = 9, 5
+    norm = panels(with_map(make_separation(), values, errors).plot(kind="maps"))["thermal kT"].images[0].norm
+    assert norm.vmax < 2.1
 
 
 @pytest.mark.parametrize("undecided", [False, True])

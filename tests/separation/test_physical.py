@@ -298,3 +298,24 @@ def test_wrong_local_spectra_and_deviations_are_told(rng):
             fit_parameters(Y, Toy(), local=np.ones(shape))
     with pytest.raises(ValueError, match=r"deviations of parameter 0 have shape \(2, 2\), but must have .*\(8, 8\)"):
         fit_parameters(Y, Toy(), deviations={0: np.ones((2, 2))})
+
+
+def test_flux_errors_are_those_of_the_whole_linear_problem(rng):
+    # of sources of all blocks, common parameters, and deviations of the first one that are known beforehand
+    Y, S = draw(rng, blocks=4, overlap=0.6)
+    known = 0.05**2 * (0.7 * np.eye(4) + 0.3)
+    fit = fit_parameters(Y, Toy(), deviations={0: known})
+    A, D = Toy().jacobian(fit.theta)
+    J, weights = np.zeros((4, 20, 8 + 2 + 4)), np.zeros((4, 20))
+    for b in range(4):
+        J[b, :, 2 * b : 2 * b + 2] = A
+        J[b, :, 8:10] = np.einsum("mnp,n->mp", D, fit.sources[:, b])
+        J[b, :, 10 + b] = J[b, :, 8]
+        weights[b] = 1 / (A @ fit.sources[:, b])
+    information = np.einsum("bmi,bm,bmj->ij", J, weights, J)
+    information[10:, 10:] += np.linalg.inv(known)
+    whole = np.linalg.inv(information)
+    total = np.zeros((2, 14))
+    total[0, 0:8:2] = total[1, 1:8:2] = 1
+    np.testing.assert_allclose(fit.flux_covariance, total @ whole @ total.T, rtol=0.05, atol=0.02 * S.sum())
+    np.testing.assert_allclose(fit.covariance, whole[8:10, 8:10], rtol=0.1, atol=0.02 * fit.covariance.max())

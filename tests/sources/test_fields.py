@@ -199,7 +199,8 @@ def learn(start, seen, precision, n_steps, correlated=0):
     return prior
 
 
-def test_power_spectrum_is_learned():
+@pytest.mark.parametrize("correlated", [0, 1])
+def test_power_spectrum_is_learned(correlated):
     truth = make((80, 80), n=1, deviation=0.6, slope=3.2, mean_deviation=1.0)
     start = make((80, 80), n=1, deviation=2.5, slope=2.0, mean_deviation=1.0)
     precision = 40.0
@@ -208,7 +209,7 @@ def test_power_spectrum_is_learned():
     assert truth.spectra[0].density(k[used]).min() > 1 / precision
     errors = []
     for seed in range(6):
-        found = learn(start, noisy(truth, precision, 2 * seed), precision, 12).spectra[0]
+        found = learn(start, noisy(truth, precision, 2 * seed), precision, 12, correlated).spectra[0]
         errors.append(np.log(found.density(k[used]) / truth.spectra[0].density(k[used])))
     assert np.log(start.spectra[0].density(k[used]) / truth.spectra[0].density(k[used])).mean() > 1.5
     assert np.abs(np.mean(errors)) < 0.15
@@ -225,7 +226,7 @@ def test_correlation_is_learned_of_those_fields_that_may_have_one():
         found.append(new.correlation[0, 1])
         assert new.correlation[0, 2] == new.correlation[1, 2] == 0
         np.testing.assert_allclose(np.diag(new.correlation), 1)
-    np.testing.assert_allclose(np.mean(found), rho, atol=0.12)
+    np.testing.assert_allclose(np.mean(found), rho, atol=0.07)
 
 
 def test_a_correlation_stays_positive_definite():
@@ -239,13 +240,18 @@ def test_a_correlation_stays_positive_definite():
     assert torch.isfinite(prior.factor).all()
 
 
-def test_nothing_seen_changes_little():
+def test_field_that_is_not_seen_fades_slowly():
     prior = make((24, 24), n=2, deviation=0.8, slope=3.0)
     left, _ = prior.covariances([(np.zeros((2, 2, 1, 1)), None)])
     new = prior.learned(prior.grid.zeros(2), left, correlated=2)
-    for each in new.spectra:  # of the slope that is likeliest beforehand
-        np.testing.assert_allclose(each.logarithms, prior.spectra[0].logarithms, atol=0.05)
+    for each in new.spectra:
+        assert np.all(np.abs(each.logarithms - prior.spectra[0].logarithms) < np.log(100) + 0.5)
     np.testing.assert_allclose(new.correlation, np.eye(2), atol=1e-12)
+    for _ in range(30):  # and then there are still numbers
+        left, _ = new.covariances([(np.zeros((2, 2, 1, 1)), None)])
+        new = new.learned(new.grid.zeros(2), left, correlated=2)
+    assert torch.isfinite(new.amplitudes).all()
+    assert torch.isfinite(torch.view_as_real(new.white(new.coloured(new.grid.draw(2, generator()))))).all()
 
 
 def test_blurred_data_count_as_sharp_ones_where_the_blur_leaves_all():

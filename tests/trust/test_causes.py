@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
@@ -10,6 +11,7 @@ from astro_lpalm.demo import remnant_images
 from astro_lpalm.forward import ExpectedBackground, Fit, ForwardModel
 from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
 from astro_lpalm.trust import CauseSettings, SeparationWarning, find_causes
+from astro_lpalm.trust.remedies import describe
 
 from .. import toy
 from .conftest import SHARES, SIZE, observe
@@ -122,6 +124,15 @@ def test_a_spectrum_that_varies_is_named_with_its_parameter(model, images, theta
     meta, said = judged(observe(varied, model), model)
     assert meta["cause"] == "varying"
     assert "photon_index of synchrotron" in said[0]
+    assert "Make maps of what varies (maps=True), or separate its parts" in said[0]
+
+
+@pytest.mark.parametrize(("name", "made"), [(("", "nh"), None), (("gas", ""), None), (("gas", "kT"), "local spectra")])
+def test_maps_are_not_advised_where_there_can_be_none_or_are_some(name, made):
+    shapes = SimpleNamespace(known=SimpleNamespace(names=[name]), fit=SimpleNamespace(local=made))
+    text, _ = describe(SimpleNamespace(name="varying", drop=100.0, detail={"drops": [(90.0, 0)]}), shapes)
+    assert "maps" not in text
+    assert "Separate its parts on their own" in text
 
 
 def test_another_object_is_named(model, images):
