@@ -278,6 +278,9 @@ def test_bins_that_do_not_nest_without_the_components_file(model, theta):
         separate(cube, bare)
 
 
-def test_a_point_spread_function_is_said_to_have_no_part(model, theta):
-    with pytest.warns(AstropyUserWarning, match="point spread function has no part in a separation"):
-        separate(observe(model.physics, theta), model, instrument=Instrument(psf=2 * u.arcsec))
+def test_a_point_spread_function_changes_smooth_images_alone(model, theta):
+    cube = observe(model.physics, theta)
+    sharp, plain = (separate(cube, model, instrument=each) for each in (Instrument(psf=2 * u.arcsec), None))
+    for name in plain.names:
+        np.testing.assert_array_equal(sharp.images[name].data, plain.images[name].data)
+        assert sharp.smooth_images[name].data.std() > plain.smooth_images[name].data.std()

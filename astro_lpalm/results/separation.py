@@ -191,6 +191,14 @@ class Separation(SeparationIO):
         self.header = fits.Header(header or {}, copy=True)
         self.diagnostics = self._tabulate(Table(diagnostics if diagnostics is not None else {}))
 
+    def __getstate__(self):
+        return {key: dict(value) if isinstance(value, MappingProxyType) else value for key, value in vars(self).items()}
+
+    def __setstate__(self, state):
+        vars(self).update(
+            {key: MappingProxyType(value) if isinstance(value, dict) else value for key, value in state.items()}
+        )
+
     def _on_sky(self, samples, t):
         known = {*self.names, *(f"{each.component}_{each.parameter}" for each in self.maps)}
         found = {}

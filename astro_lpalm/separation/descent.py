@@ -7,7 +7,7 @@ _TINY = 1e-12
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e12
 _SOURCE_STEPS = 60
 _SOURCE_TOLERANCE = 1e-10  # of what a step of the sources gains in the logarithm of the likelihood, for each count
-_CHAINS, _SWEEPS, _BURN_IN = 400, 20, 10
+_CHAINS, _BURN_IN = 400, 10
 
 
 def descend(evaluate, x, bounds, n_rounds, tolerance):
@@ -165,7 +165,7 @@ def _values(Y, L):
     return (L - Y * np.log(np.maximum(L, _TINY))).sum(axis=0)
 
 
-def cut_normal(x, gradient, precision, bounds):
+def cut_normal(x, gradient, precision, bounds, n_draws=8000):
     """Draw from the normal distribution that a gradient and a curvature at x describe, within bounds.
 
     Chains run along the eigenvectors of the precision, where the distribution is a product but for the bounds, and
@@ -181,7 +181,7 @@ def cut_normal(x, gradient, precision, bounds):
     tight = np.sum(directions @ precision * directions, axis=1)
     draws = np.zeros((_CHAINS, len(x)))
     kept = []
-    for sweep in range(_SWEEPS + _BURN_IN):
+    for sweep in range(-(-n_draws // _CHAINS) + _BURN_IN):
         for direction, strength in zip(directions, tight):
             moving = np.abs(direction) > _TINY
             with np.errstate(over="ignore"):

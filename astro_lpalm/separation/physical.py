@@ -114,6 +114,7 @@ def fit_parameters(
     deviations=None,
     n_rounds=100,
     tolerance=1e-7,
+    n_draws=8000,
 ):
     r"""Fit the physical parameters of all components at once.
 
@@ -154,6 +155,8 @@ def fit_parameters(
     n_rounds : int
     tolerance : float
         Rounds end when a step would gain less than this in the logarithm of the likelihood.
+    n_draws : int
+        Of the parameters, that errors are computed from.
 
     Returns
     -------
@@ -196,7 +199,7 @@ def fit_parameters(
         ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
     x, _, n_iter, converged = min(ends, key=lambda end: end[1])
     x, n_more, settled = problem.settle(x, bounds, n_rounds)
-    return _result(problem, x, bounds, filled, n_iter + n_more, converged and settled)
+    return _result(problem, x, bounds, filled, n_iter + n_more, converged and settled, n_draws)
 
 
 def block_goodness(counts, spectra, background=None):
@@ -261,7 +264,7 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
     return descend(evaluate, x, (low, high), n_rounds, tolerance * np.sum(weights * A**2))[0]
 
 
-def _result(problem, x, bounds, filled, n_iter, converged):
+def _result(problem, x, bounds, filled, n_iter, converged, n_draws):
     """Gather what is known at the end."""
     A, D, floor = problem.expected(x)
     positive, value = profile_sources(problem.Y, A, floor)
@@ -271,7 +274,7 @@ def _result(problem, x, bounds, filled, n_iter, converged):
     chi_square, goodness, misfit = _goodness(problem.Y, L, S.size + len(x))
     # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
     excess = goodness if misfit > _CLEAR else 1.0
-    draws = cut_normal(x, gradient / excess, (precision - lost) / excess, bounds)
+    draws = cut_normal(x, gradient / excess, (precision - lost) / excess, bounds, n_draws)
     covariance = np.atleast_2d(np.cov(draws.T))
     few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
     p = len(x) - problem.free

@@ -41,6 +41,8 @@ class SkyFitter:
         How often the prior is learned on each size of pixels, at most.
     lattice : int
         Squares along the longer side, for which the precision of the data is looked at.
+    n_draws : int
+        Of the parameters, in each round: for errors of the fluxes that tell whether these change.
     settled : float
         Rounds end when no flux changes by more than this part of its error; learning, when the fields, on average,
         do not.
@@ -76,7 +78,8 @@ class SkyFitter:
     coarsest: int = 48
     n_rounds: int = 15
     n_learned: int = 15
-    lattice: int = 48
+    lattice: int = 24
+    n_draws: int = 800
     settled: float = 0.1
     ready: float = 0.5
     known: float = 0.25
@@ -244,7 +247,7 @@ class _Run:
                 return state, prior, True, converged
             state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=8)
             before, errors = self.physical.fluxes, self.physical.flux_errors
-            waves = self._physical_step(level, prior, state)
+            waves = self._physical_step(level, prior, state, self.settings.n_draws)
             change = np.max(np.abs(self.physical.fluxes - before) / np.maximum(errors, _TINY))
             log.debug("maps: round %d, %s, fluxes change by %.2f of their errors", n + 1, self._names(), change)
             prior, waves, _ = self._learn(level, prior, waves)
@@ -287,7 +290,7 @@ class _Run:
             self.counts, self.physics, self.theta, known=self.widths, background=self.background, local=local
         )
 
-    def _physical_step(self, level, prior, state):
+    def _physical_step(self, level, prior, state, n_draws=8000):
         """Fit the physical parameters again, with the fields as they are; gives their waves about the new means."""
         waves = self._centred(level, prior, state)
         posterior = self._posterior(level, prior)
@@ -299,6 +302,7 @@ class _Run:
             background=self.background,
             local=level.local_spectra(posterior, state, self.physics.spectra(self.theta)),
             deviations=level.deviations(posterior, state),
+            n_draws=n_draws,
         )
         self.theta, self.fluxes = self.physical.theta.copy(), self.physical.fluxes
         return waves
@@ -321,7 +325,7 @@ class _Run:
         _, fisher = posterior.gradient(state)
         n, shape = len(self.fluxes), self.shape
         samples, unsolved = self._draws(posterior, state, fisher, n_samples)
-        side = 2 * self.settings.lattice
+        side = 4 * self.settings.lattice
         variance = prior.covariances(fisher.lattice(side))[1]
         at = [
             (np.arange(n_side) + 0.5) / -(-max(shape) // side) - 0.5 for n_side in shape

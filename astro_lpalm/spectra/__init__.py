@@ -1,5 +1,7 @@
 """What the columns of A look like: component models, and libraries of draws of them."""
 
+from importlib import import_module as _import_module
+
 from .absorption import PhotoelectricAbsorption
 from .base import SpectralModel, doppler_factor, photon_flux_density
 from .components import ModelComponent, SampleComponent
@@ -9,7 +11,6 @@ from .integration import integrate
 from .library import SpectralLibrary
 from .library_spectra import LibrarySpectra
 from .line import EmissionLine
-from .local import LocalSpectraTable
 from .parameters import FreeParameter
 from .parametric import ParametricSpectra
 from .prior import SpectralPrior
@@ -53,3 +54,10 @@ __all__ = [
     "read_table_model",
     "user_model",
 ]
+
+
+def __getattr__(name):
+    if name == "LocalSpectraTable":  # of tensors: torch is loaded when it is asked for
+        return getattr(_import_module(".local", __name__), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -23,7 +23,8 @@ def test_panels_that_are_none(capsys):
 
 
 def test_kind(files, here, capsys):
-    assert run("separate", files / "cube.fits", files / "model.fits", "-o", "components.fits", "--quiet") == 0
+    given = files / "cube.fits", files / "model.fits"
+    assert run("separate", *given, "-o", "components.fits", "--quiet", "--no-smooth") == 0
     result = Separation.read("components.fits")
     counts = result.fit.component_counts
     smooth = (abs(counts), abs(counts))

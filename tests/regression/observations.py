@@ -31,12 +31,12 @@ _BACKGROUND = 1.0 + 0.5 * np.sin(np.arange(65) / 5)
 
 def demo():
     """The kind of remnant that the demo has, deep."""
-    return separate(_remnant(96, 3e6, seed=0), "snr-acis", progress=False)
+    return separate(_remnant(96, 3e6, seed=0), "snr-acis", smooth=False, progress=False)
 
 
 def few_counts():
     """Two thousand photons, drawn again for their errors."""
-    return separate(_remnant(48, 2000, seed=1), "snr-acis", n_resamplings=3, seed=4, progress=False)
+    return separate(_remnant(48, 2000, seed=1), "snr-acis", smooth=False, n_resamplings=3, seed=4, progress=False)
 
 
 def mosaic():
@@ -50,14 +50,14 @@ def mosaic():
         cubes.append(_remnant((80, 72), 4e5, seed=2, photons=number, exposure=exposure, relative=relative))
     mask = np.zeros((80, 72), dtype=bool)
     mask[30:34, 40:43] = True
-    return separate(EventCube.merge(cubes).with_mask(mask), "snr-acis", n_resamplings=2, progress=False)
+    return separate(EventCube.merge(cubes).with_mask(mask), "snr-acis", smooth=False, n_resamplings=2, progress=False)
 
 
 def free_background():
     """A background of unknown amplitude that is not small."""
     cube = _remnant(64, 3e5, seed=3, background=1e5)
     background = ExpectedBackground(_BACKGROUND / _BACKGROUND.sum() * 5e4, free=True)
-    return separate(cube, "snr-acis", background=background, n_resamplings=2, progress=False)
+    return separate(cube, "snr-acis", smooth=False, background=background, n_resamplings=2, progress=False)
 
 
 def msh1552():
@@ -70,7 +70,7 @@ def msh1552():
     mask = np.zeros(cube.data.shape[1:], dtype=bool)
     x, y = (round(float(value)) for value in cube.wcs.world_to_pixel(pulsar))
     mask[y - 2 : y + 3, x - 2 : x + 3] = True
-    return separate(cube.with_mask(mask), "snr-acis", progress=False)
+    return separate(cube.with_mask(mask), "snr-acis", smooth=False, progress=False)
 
 
 OBSERVATIONS = {each.__name__: each for each in (demo, few_counts, mosaic, free_background, msh1552)}
