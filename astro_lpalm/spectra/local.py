@@ -11,7 +11,7 @@ __all__ = ["LocalSpectraTable"]
 _DEGREES = {1: 14, 2: 10, 3: 7}  # of the polynomials, for so many parameters of a component
 _N_NODES = {1: 24, 2: 14, 3: 9}
 _TOLERANCE = 1e-3  # of a spectrum, in units of its own noise: vectors that hold less are left out
-_MOST_VECTORS = 10
+_MOST_VECTORS = 32  # of a component: lines that move over many fine bins need that many
 _PIXELS_AT_ONCE = 4096
 _STEEP, _EDGE = 4.0, 0.01  # of the sigmoid that keeps parameters in their ranges
 
