@@ -116,8 +116,8 @@ class SkyRun:
         """Find fields for the physical parameters, and these for the fields, until the fluxes do not change."""
         waves, settled, change = state.waves, False, 0.0
         for n in range(self.settings.n_rounds):
-            more = {}
-            if vary is True and change < self.settings.ready:
+            more, asked = {}, vary is not True or change < self.settings.ready
+            if vary is True and asked:
                 more = self._choose(level, prior, waves)
             elif n == 0 and vary is not True:
                 more = dict(vary)
@@ -132,7 +132,7 @@ class SkyRun:
             change = np.max(np.abs(self.physical.fluxes - before) / np.maximum(errors, _TINY))
             log.debug("maps: round %d, %s, fluxes change by %.2f of their errors", n + 1, self._names(), change)
             prior, waves, _ = self._learn(level, prior, waves)
-            if n > 2 and not more and change < self.settings.settled:
+            if n > 2 and asked and not more and change < self.settings.settled:
                 settled = True
                 break
         state, prior, converged = self._learned(level, prior, waves)
