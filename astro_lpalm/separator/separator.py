@@ -145,7 +145,7 @@ class Separator:
     bad_fit: float = 10.0
     n_smooth: int = 5
     smooth: bool = True
-    maps: bool | tuple[str, ...] = False
+    maps: object = False
     sky: SkyFitter = field(default_factory=SkyFitter)
     n_samples: int = 0
     n_resamplings: int = 0

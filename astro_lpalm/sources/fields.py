@@ -29,7 +29,7 @@ _PADDING = 1.15  # fields are periodic: of so much longer sides, opposite edges 
 class PowerSpectrum:
     """Power spectrum of a stationary field, smooth in the logarithms.
 
-    Make one with `power_law`; `FieldGrid.fitted` finds another.
+    Make one with `power_law`; `FieldPrior.learned` finds another.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class PowerSpectrum:
         return replace(self, logarithms=minimize(cost, self.logarithms, jac=True, method="L-BFGS-B").x)
 
     def weights(self, k):
-        """Of the knots in the logarithm at frequencies k: shape (*k.shape, K)."""
+        """Of the knots in the logarithm at frequencies k: shape (..., K)."""
         log_k = np.log(self.frequencies)
         place = (np.log(np.maximum(k, 0.5 * self.frequencies[0])) - log_k[0]) / (log_k[1] - log_k[0])
         below = np.clip(np.floor(place).astype(int), 0, len(log_k) - 2)
