@@ -78,8 +78,10 @@ class Fit:
         """
         if self.local is None:
             return self
-        differences = self.expected() - self.mixing @ self.images
-        background = BackgroundCounts.of(differences.astype(np.float32))
+        differences = np.empty((len(self.mixing), self.images.shape[1]), dtype=np.float32)
+        for energy, (_, expected) in enumerate(self.rows()):  # row by row: in double precision these are large
+            differences[energy] = expected - self.mixing[energy] @ self.images
+        background = BackgroundCounts.of(differences)
         return replace(self, forward=replace(self.forward, background=background), local=None)
 
     @cached_property

@@ -187,14 +187,16 @@ class FieldPosterior:
             promise = float(self.grid.inner(wanted, step).sum())
             change = self.prior.fields(step)[: self.n].abs().max()
             share = min(1.0, _LARGEST_STEP / max(float(change), _TINY))
+            waves, value = state.waves, state.value
+            del state, gradient, fisher  # they are large, and a trial is as large again
             for _ in range(_HALVINGS):
-                trial = self.state(state.waves + share * step)
-                if trial.value < state.value:
+                state = self.state(waves + share * step)
+                if state.value < value:
                     break
                 share *= 0.5
             else:
-                return state, n, promise < self.grid.n_waves
-            gain, state = state.value - trial.value, trial
+                return self.state(waves), n, promise < self.grid.n_waves
+            gain = value - state.value
             log.debug("fields: step %d (%d products, %.1e left) by %.2f gains %.4g", n, n_cg, left, share, gain)
             if gain < tolerance * self.grid.n_waves and share == 1.0:
                 return state, n, True
