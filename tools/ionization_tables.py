@@ -23,15 +23,15 @@ ELEMENTS |= {"Fe": 26, "Ni": 28}
 EV = 1e-3  # keV
 META = {
     "title": "Ionization and recombination of ions by thermal electrons at low density",
-    "method": "Each row is for the ions of charge and charge + 1. ionization: rate coefficient, cm3 / s, from charge to "
-    "charge + 1 (direct, and excitation with autoionization) times exp(threshold / kT), which varies slowly; "
+    "method": "Each row is for the ions of charge and charge + 1. ionization: rate coefficient, cm3 / s, from charge "
+    "to charge + 1 (direct, and excitation with autoionization) times exp(threshold / kT), which varies slowly; "
     "recombination: from charge + 1 to charge, cm3 / s (radiative and dielectronic). Column j is at kT[j], in keV.",
     "source": "CHIANTI 10.1 by ChiantiPy 0.16.1: Dere et al. (1997, A&AS 125, 149); Dere (2007, A&A 466, 771), "
-    "ionization; Badnell (2006, ApJS 167, 334) and others there cited, recombination; Dere et al. (2009, A&A 498, 915); "
+    "ionization; Badnell (2006, ApJS 167, 334) and others cited by Dere et al. (2009, A&A 498, 915), recombination; "
     "Dere et al. (2023, ApJS 268, 52)",
-    "license": "CHIANTI is free for all use and asks to be cited, with its version. CHIANTI is a collaborative project "
-    "involving George Mason University, the University of Michigan (USA), University of Cambridge (UK) and NASA Goddard "
-    "Space Flight Center (USA).",
+    "license": "CHIANTI is free to use, and asks to be cited with its version. CHIANTI is a collaborative project "
+    "involving George Mason University, the University of Michigan (USA), University of Cambridge (UK) and NASA "
+    "Goddard Space Flight Center (USA).",
 }
 
 
