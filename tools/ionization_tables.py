@@ -30,9 +30,9 @@ META = {
     "method": "Each row is for the ions of charge and charge + 1. ionization: rate coefficient, cm3 / s, from charge "
     "to charge + 1 (direct, and excitation with autoionization) times exp(threshold / kT), which varies slowly; "
     "recombination: from charge + 1 to charge, cm3 / s (radiative and dielectronic). Column j is at kT[j], in keV.",
-    "source": "CHIANTI 10.1 by ChiantiPy 0.16.1: Dere et al. (1997, A&AS 125, 149); Dere (2007, A&A 466, 771) "
-    "and, of H- and He-like ions, Fontes et al. (1999, Phys. Rev. A 59, 1329), ionization; Badnell (2006, ApJS 167, 334) and others cited by Dere et al. (2009, A&A 498, 915), recombination; "
-    "Dere et al. (2023, ApJS 268, 52)",
+    "source": "CHIANTI 10.1 by ChiantiPy 0.16.1: Dere et al. (1997, A&AS 125, 149); ionization: Dere (2007, A&A 466, "
+    "771), H- and He-like ions Fontes et al. (1999, Phys. Rev. A 59, 1329); recombination: Badnell (2006, ApJS 167, "
+    "334) and others cited by Dere et al. (2009, A&A 498, 915); version 10.1: Dere et al. (2023, ApJS 268, 52)",
     "license": "CHIANTI is free to use, and asks to be cited with its version. CHIANTI is a collaborative project "
     "involving George Mason University, the University of Michigan (USA), University of Cambridge (UK) and NASA "
     "Goddard Space Flight Center (USA).",
