@@ -14,7 +14,7 @@ __all__ = ["ion_fractions"]
 
 _NODES = 18  # of the contour, half of them needed; the error of a fraction is below 2e-6
 _AT_ONCE = 100_000  # unknowns of one system of equations
-_NEVER = -700.0  # logarithm of a rate
+_NEVER = -700.0  # logarithm of a rate: from one element to the next
 _LONG = 1e20  # s / cm3; every ion is in equilibrium, and farther on numbers would overflow
 
 
@@ -93,8 +93,8 @@ def _checked(name, value, unit, low, high):
     """Plain array in a unit, of values from low to high."""
     try:
         value = u.Quantity(value, unit, dtype=float).value
-    except u.UnitConversionError:
-        msg = f"{name} is in {value.unit}; give it in {unit}, or as plain numbers, which are taken to be."
+    except u.UnitConversionError as error:
+        msg = f"{name}: {error}; give it in {unit}, or as plain numbers, which are taken to be."
         raise u.UnitConversionError(msg) from None
     wrong = value[~((value >= low) & (value <= high))]  # not-a-number too
     if wrong.size:

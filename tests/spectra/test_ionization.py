@@ -185,8 +185,9 @@ def test_what_has_no_meaning_is_refused(given, message):
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ({"kT": 1e7 * u.K}, "kT is in K; give it in keV"),
-    ({"tau": 1e10 * u.s}, "tau is in s; give it in s / cm3"),
+    ({"kT": 1e7 * u.K}, r"kT: 'K' .* are not convertible; give it in keV"),
+    ({"tau": 1e10 * u.s}, r"tau: 's' .*; give it in s / cm3"),
+    ({"tau": [1e10 * u.s]}, r"tau: 's' .*; give it in s / cm3"),
 ])  # fmt: skip
 def test_units_of_something_else_are_refused(given, message):
     with pytest.raises(u.UnitConversionError, match=message):
