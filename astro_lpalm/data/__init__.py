@@ -18,7 +18,7 @@ def read_table(name):
     ----------
     name : str
         Its name without ``.ecsv``: "absorption", "acis_effective_area", "continuum", "epic_effective_area",
-        "erosita_effective_area", "gaunt" or "lines".
+        "erosita_effective_area", "gaunt", "ionization" or "lines".
 
     Returns
     -------

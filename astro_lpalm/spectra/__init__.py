@@ -8,6 +8,7 @@ from .components import ModelComponent, SampleComponent
 from .components_file import FACTORS, MODELS, SpectraSettings, read_spectra_settings
 from .emulator import SpectrumEmulator
 from .integration import integrate
+from .ionization import ion_fractions
 from .joint import JointSpectra
 from .library import SpectralLibrary
 from .library_spectra import LibrarySpectra
@@ -51,6 +52,7 @@ __all__ = [
     "UserModel",
     "doppler_factor",
     "integrate",
+    "ion_fractions",
     "photon_flux_density",
     "read_spectra_settings",
     "read_table_model",
