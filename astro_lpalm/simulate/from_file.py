@@ -137,7 +137,8 @@ def _draw_spectra(library, reader, rng):
     response = reader.response()
     true = response.energy_edges
     identity = Response(np.eye(len(true) - 1), true, true)
-    unfolded = SpectralLibrary(library.components, true, response=identity, nh=library.nh)
+    absorbed = {"nh": library.nh, "absorption": library.absorption}
+    unfolded = SpectralLibrary(library.components, true, response=identity, **absorbed)
     photons = unfolded.draw(1, rng)[0]
     return photons, np.asarray(response.fold(photons.T)).T, response
 

@@ -13,7 +13,7 @@ from ..data import read_components_file
 from ..grid.channels import check_energy_edges
 from ..instrument.response import Response
 from ..missions import approximate_response
-from .absorption import PhotoelectricAbsorption
+from .absorption import ABSORPTIONS, PhotoelectricAbsorption
 from .base import photon_flux_density
 from .components import ModelComponent, check_library_names
 from .line import EmissionLine
@@ -27,9 +27,10 @@ __all__ = ["FACTORS", "MODELS", "SpectraSettings", "read_spectra_settings"]
 MODELS = {model.__name__: model for model in (Synchrotron, SynchrotronRolloff, Thermal, EmissionLine)}
 """Models that a component of a components file may name."""
 
-FACTORS = {model.__name__: model for model in (PhotoelectricAbsorption,)}
+FACTORS = dict(ABSORPTIONS)
 """Models that a factor of a component may name."""
 
+_ABSORPTION = PhotoelectricAbsorption  # of a file that does not say which
 _NOT_DRAWN = "amplitude"  # spectra have unit norm; how bright a source is belongs to its source table
 _REDSHIFTS = (-0.9, None)
 _LARGEST_ENERGY = 1e12  # keV
@@ -51,6 +52,8 @@ class SpectraSettings:
     arf, rmf : `pathlib.Path` or None
         The files of any other; ``arf`` is None where the RMF holds the effective area.
     nh : Prior or None
+    absorption : type
+        What the column of ``nh`` absorbs like: `PhotoelectricAbsorption` or `TBAbs`.
     components : list of ModelComponent
     """
 
@@ -60,6 +63,7 @@ class SpectraSettings:
     arf: Path | None
     rmf: Path | None
     nh: Prior | None
+    absorption: type
     components: list
 
 
@@ -152,11 +156,13 @@ class _Reader:
             edges, response, *names = self.response(content, energy_edges)
         else:
             edges, response, names = given.channel_edges.to_value(u.keV), given, (None, None, None)
-        nh = None
-        if "absorption" in content:
-            value = self.table(content["absorption"], "absorption", ("nh",), ("nh",))["nh"]
-            nh = self.prior("absorption.nh", value, PhotoelectricAbsorption.nh.bounds)
-        return SpectraSettings(edges, response, *names, nh, self.components(content["components"]))
+        nh, absorption = self.absorption(content["absorption"]) if "absorption" in content else (None, _ABSORPTION)
+        return SpectraSettings(edges, response, *names, nh, absorption, self.components(content["components"]))
+
+    def absorption(self, content):
+        content = self.table(content, "absorption", ("nh", "model"), ("nh",))
+        model = self.chosen("absorption", content.get("model", _ABSORPTION.__name__), ABSORPTIONS)
+        return self.prior("absorption.nh", content["nh"], model.nh.bounds), model
 
     def response(self, content, energy_edges):
         instrument, arf, rmf = self.response_names(content["response"])
@@ -280,6 +286,11 @@ class _Reader:
             named |= {name_of[parameter]: prior for parameter, prior in priors.items()}
         return ModelComponent(name, expression, named)
 
+    def chosen(self, key, name, choices):
+        if not isinstance(name, str) or name not in choices:
+            self.fail(key, f"unknown model = {shown(name)}; choose from {', '.join(choices)}.")
+        return choices[name]
+
     def model(self, key, content, choices):
         """Class of a model that is named, or tabulated in a file, and the priors of its parameters."""
         if ("model" in content) == ("table" in content):
@@ -291,10 +302,7 @@ class _Reader:
                 wanted, found = ("a spectrum", "a factor") if choices is MODELS else ("a factor", "a spectrum")
                 self.fail(f"{key}, table", f"'{path}' is {found}, but here stands {wanted}.")
         else:
-            name = content["model"]
-            if not isinstance(name, str) or name not in choices:
-                self.fail(key, f"unknown model = {shown(name)}; choose from {', '.join(choices)}.")
-            model = choices[name]
+            model = self.chosen(key, content["model"], choices)
         key = f"{key}, parameters"
         allowed = [parameter for parameter in model.param_names if parameter != _NOT_DRAWN]
         parameters = self.table(content.get("parameters", {}), key, allowed)
