@@ -238,7 +238,7 @@ class _Reader:
     def response(self):
         table = self.tables["response"]
         if "instrument" in table:
-            return approximate_response(_APPROXIMATE_CHANNELS, table["instrument"])
+            return approximate_response(_APPROXIMATE_CHANNELS, table["instrument"], epoch=table.get("epoch"))
         arf = table.get("arf")
         return Response.read(None if arf is None else self.path.parent / arf, self.path.parent / table["rmf"])
 

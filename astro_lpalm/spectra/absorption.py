@@ -86,7 +86,7 @@ class TBAbs(InterstellarAbsorption):
     >>> from astro_lpalm.spectra import Synchrotron, TBAbs
     >>> spectrum = TBAbs(nh=1.2e22 / u.cm**2) * Synchrotron(photon_index=2.4)
     >>> print(spectrum([1.0, 4.0] * u.keV).round(4))
-    [0.0966 0.0335] ph / (keV s cm2)
+    [0.1243 0.034 ] ph / (keV s cm2)
     """
 
     table = "tbabs"

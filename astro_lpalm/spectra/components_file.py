@@ -49,6 +49,8 @@ class SpectraSettings:
         With the bins of ``energy_edges`` as its channels.
     instrument : str or None
         Of an approximate response.
+    epoch : float or None
+        Of it, where its contamination is that of an epoch, in years.
     arf, rmf : `pathlib.Path` or None
         The files of any other; ``arf`` is None where the RMF holds the effective area.
     nh : Prior or None
@@ -60,6 +62,7 @@ class SpectraSettings:
     energy_edges: np.ndarray
     response: Response
     instrument: str | None
+    epoch: float | None
     arf: Path | None
     rmf: Path | None
     nh: Prior | None
@@ -155,7 +158,7 @@ class _Reader:
         if given is None:
             edges, response, *names = self.response(content, energy_edges)
         else:
-            edges, response, names = given.channel_edges.to_value(u.keV), given, (None, None, None)
+            edges, response, names = given.channel_edges.to_value(u.keV), given, (None,) * 4
         nh, absorption = self.absorption(content["absorption"]) if "absorption" in content else (None, _ABSORPTION)
         return SpectraSettings(edges, response, *names, nh, absorption, self.components(content["components"]))
 
@@ -165,31 +168,37 @@ class _Reader:
         return self.prior("absorption.nh", content["nh"], model.nh.bounds), model
 
     def response(self, content, energy_edges):
-        instrument, arf, rmf = self.response_names(content["response"])
+        instrument, epoch, arf, rmf = self.response_names(content["response"])
         whole = None if rmf is None else self.read("response", Response.read, arf, rmf)
         key, edges = self.energy_edges(content["energy"], whole)
         if energy_edges is not None:
             key, edges = "energy_edges, given in place of the file's", check_energy_edges(energy_edges)
-        response = self.rebinned(key, edges, whole) if instrument is None else self.approximate(edges, instrument)
-        return edges, response, instrument, arf, rmf
+        if instrument is None:
+            response = self.rebinned(key, edges, whole)
+        else:
+            response = self.approximate(edges, instrument, epoch)
+        return edges, response, instrument, epoch, arf, rmf
 
     def response_names(self, content):
-        response = self.table(content, "response", ("instrument", "arf", "rmf"))
+        response = self.table(content, "response", ("instrument", "epoch", "arf", "rmf"))
         if ("instrument" in response) == ("rmf" in response) or {"instrument", "arf"} <= set(response):
             given = ", ".join(response) or "nothing"
             self.fail(
                 "response", f"got {given}; give either instrument, or arf and rmf (rmf alone if it holds the area)."
             )
+        if "epoch" in response and "rmf" in response:
+            self.fail("response.epoch", f"{shown(response['epoch'])} goes with an instrument; a response has its own.")
         arf, rmf = (self.file(f"response.{k}", response[k]) if k in response else None for k in ("arf", "rmf"))
-        return response.get("instrument"), arf, rmf
+        return response.get("instrument"), response.get("epoch"), arf, rmf
 
-    def approximate(self, edges, instrument):
+    def approximate(self, edges, instrument, epoch):
         if not isinstance(instrument, str):
             self.fail(f"response.instrument = {shown(instrument)}", "it is not the name of an instrument; give a text.")
         try:
-            return approximate_response(edges, instrument)
+            return approximate_response(edges, instrument, epoch=epoch)
         except ValueError as error:
-            return self.fail(f"response.instrument = {shown(instrument)}", error)
+            given = "" if epoch is None else f", epoch = {shown(epoch)}"
+            return self.fail(f"response.instrument = {shown(instrument)}{given}", error)
 
     def rebinned(self, key, edges, response):
         try:

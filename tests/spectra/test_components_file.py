@@ -86,7 +86,7 @@ BAD = {
     "unknown key of a component": (('model = "Th', 'modle = 1\nmodel = "Th'), "component 1: unknown key 'modle' = 1"),
     "unknown key of the response": (
         ('instrument = "acis-s"', 'arff = "a"'),
-        "response: unknown key 'arff' = 'a'; allowed are instrument, arf, rmf",
+        "response: unknown key 'arff' = 'a'; allowed are instrument, epoch, arf, rmf",
     ),
     "no instrument": (('instrument = "acis-s"', ""), "response: got nothing; give either instrument, or arf and rmf"),
     "no rmf": (('instrument = "acis-s"', 'arf = "a"'), "response: got arf; give either instrument, or arf and rmf"),
