@@ -33,6 +33,11 @@ WEIGHTS = {
     "C": 12.011, "O": 15.999, "Na": 22.990, "Mg": 24.305, "Al": 26.982, "Si": 28.085, "S": 32.06, "Cl": 35.45,
     "Ca": 40.078, "Cr": 51.996, "Fe": 55.845, "Co": 58.933, "Ni": 58.693,
 }  # fmt: skip
+# What edges have more than a step, as steps that absorb as much: from, to (eV), and how much (1e-18 cm2).
+NEAR_EDGES = {
+    "Ne": ((866.4, 867.8, 0.85), (867.8, 870.1, 0.29)),
+    "Fe": ((706.2, 710.4, 3.65), (710.4, 719.6, 1.58), (719.6, 724.0, 2.48), (724.0, 745.0, 0.21)),
+}
 ELEMENTS = "H", "He", "C", "N", "O", "Ne", "Na", "Mg", "Al", "Si", "S", "Cl", "Ar", "Ca", "Cr", "Fe", "Co", "Ni"
 META = {
     "title": "Absorption by interstellar gas, molecules and grains, per hydrogen atom in all forms",
@@ -43,10 +48,12 @@ META = {
         "mixture and abundances: Wilms, Allen and McCray (2000, ApJ 542, 914), but for P, Ti and Mn, which XSPEC's "
         "tbabs leaves out too",
         "atoms: Verner and Yakovlev (1995, A&AS 109, 125)",
+        "next to the L edges of Fe and the K edge of Ne: Kortright and Kim (2000, Phys. Rev. B 62, 12216) and Gorczyca "
+        "(2000, Phys. Rev. A 61, 024702), as XSPEC's tbabs has them, in steps that absorb as much",
         "H: Band et al. (1990, A&A 237, 267); He and H2: Yan et al. (1998, ApJ 496, 1044), H2 below 85 eV as in "
         "Wilms et al.",
     ],
-    "validity": "Edges are steps: no resonances next to those of O, Fe L and Ne, and none of He near 60 eV.",
+    "validity": "Edges are steps: no resonances next to that of O (at 0.527 keV above all), and none of He near 60 eV.",
 }
 
 
@@ -59,7 +66,10 @@ def cross_section(element, energy):
         fit = np.polyval([5.9133, -23.4585, 37.3584, -30.8678, 14.82, -4.7416, 1.0], np.sqrt(24.58 / energy))
         return 733e-24 * (energy / 1e3) ** -3.5 * fit
     rows = shells()
-    return sum(of_shell(row, energy) for row in rows[rows["element"] == element])
+    total = sum(of_shell(row, energy) for row in rows[rows["element"] == element])
+    for low, high, more in NEAR_EDGES.get(element, ()):
+        total = total + np.where((energy >= low) & (energy < high), 1e-18 * more, 0.0)
+    return total
 
 
 def molecular_hydrogen(energy):
@@ -112,10 +122,11 @@ def interstellar(energy, *, molecules=MOLECULES, gas=None):
 def pieces():
     """Energies (keV) at which the cross-section jumps, and more in between where polynomials need them."""
     rows = shells()
-    edges = np.unique(rows["threshold"][np.isin(rows["element"], ELEMENTS)])
+    edges = rows["threshold"][np.isin(rows["element"], ELEMENTS)]
+    edges = np.unique([*edges, *(energy for steps in NEAR_EDGES.values() for step in steps for energy in step[:2])])
     edges = edges[(edges > 1e3 * LOWEST) & (edges < 1e3 * HIGHEST)]
     below, above = interstellar(edges * (1 - 1e-9)), interstellar(edges)
-    edges = [LOWEST, *np.round(edges[above > (1 + LEAST_JUMP) * below] / 1e3, 6), 0.085, HIGHEST]
+    edges = [LOWEST, *np.round(edges[np.abs(above / below - 1) > LEAST_JUMP] / 1e3, 6), 0.085, HIGHEST]
     left, found = sorted(edges), []
     while len(left) > 1:
         low, high = left[:2]

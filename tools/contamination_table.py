@@ -19,9 +19,9 @@ AT = 0.67  # keV, where optical depths are given
 DEPTHS = {
     1999.6: 0.009, 2000.0: 0.095, 2000.5: 0.186, 2001.0: 0.263, 2001.5: 0.327, 2002.0: 0.381, 2003.0: 0.464,
     2004.0: 0.525, 2005.0: 0.583, 2006.0: 0.626, 2007.0: 0.658, 2008.0: 0.682, 2009.0: 0.715, 2010.0: 0.777,
-    2011.0: 0.836, 2012.0: 0.892, 2016.9: 2.05,
+    2011.0: 0.836, 2012.0: 0.892, 2016.92: 2.05,
 }  # fmt: skip
-EARLY, LATE = (100, 10, 2.6), (100, 28, 7.6)  # numbers of atoms: up to 2012, and in 2016.9
+EARLY, LATE = (100, 10, 2.6), (100, 28, 7.6)  # numbers of atoms: up to 2012, and in 2016.92
 REFERENCE = (100, 8, 9), 0.4  # numbers of atoms and depth in the packaged effective area
 META = {
     "title": "The contaminant on the filters of Chandra's ACIS, approximate",
@@ -29,7 +29,7 @@ META = {
     "filter at each epoch (years), between which they grow linearly; reference: those in the table of effective areas.",
     "sources": [
         "depth at 0.67 keV and composition up to 2012: calibration file acisD1999-08-13contamN0007, as MARX 5.1 has it "
-        "(https://github.com/Chandra-MARX/marx); 2016.9: effective area of ObsID 19919 (CIAO 4.13) over that of ObsID "
+        "(https://github.com/Chandra-MARX/marx); 2016.92: effective area of ObsID 19919 (CIAO 4.13) over that of ObsID "
         "4487 of 2004.0 (Chandra Source Catalog 2); of each the amounts of C, O, F that fit best from 0.44 to 1.7 keV",
         "the contaminant: Marshall et al. (2004, SPIE 5165, 497); Plucinsky et al. (2018, SPIE 10699, 106996B)",
         "cross-sections: Verner and Yakovlev (1995, A&AS 109, 125)",

@@ -17,8 +17,8 @@ def read_table(name):
     Parameters
     ----------
     name : str
-        Its name without ``.ecsv``: "absorption", "acis_effective_area", "continuum", "epic_effective_area",
-        "erosita_effective_area", "gaunt" or "lines".
+        Its name without ``.ecsv``: "absorption", "abundances", "acis_contamination", "acis_effective_area",
+        "continuum", "epic_effective_area", "erosita_effective_area", "gaunt", "lines" or "tbabs".
 
     Returns
     -------

@@ -49,7 +49,7 @@ def approximate_response(energy_edges, instrument="acis-s", *, epoch=None):
         "acis-s" (Chandra, the back-illuminated chip S3) or "acis-i" (front-illuminated); "epic-pn" or "epic-mos"
         (XMM-Newton, thin filter; one MOS); "erosita" (all seven modules).
     epoch : float, optional
-        When, in years such as 2004.3, from 1999.6 to 2016.9, for an instrument that is contaminated more and more:
+        When, in years such as 2004.3, from 1999.6 to 2016.92, for an instrument that is contaminated more and more:
         Chandra's. By default it has the contamination of the packaged effective area, about that of 2002.
 
     Returns
@@ -113,13 +113,13 @@ def approximate_response(energy_edges, instrument="acis-s", *, epoch=None):
     centre = 0.5 * (true[1:] + true[:-1])
     area = np.interp(centre, energy, area)
     if epoch is not None:
-        area = area * _decontaminated(known.contamination, centre, epoch)
+        area = area * _transmission(known.contamination, centre, epoch)
     (first, narrow), (second, wide) = known.narrow, known.wide
     squared = narrow**2 + (wide**2 - narrow**2) * (centre - first) / (second - first)
     return Response.from_resolution(true, channels, area, 1e-3 * np.sqrt(squared))
 
 
-def _decontaminated(name, energy, epoch):
+def _transmission(name, energy, epoch):
     """Transmission of the contaminant at an epoch over that which is in the effective area."""
     table = read_table(name)
     epochs = table.meta["epoch"]

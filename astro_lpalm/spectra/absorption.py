@@ -73,7 +73,7 @@ class TBAbs(InterstellarAbsorption):
 
     The mixture of Wilms, Allen & McCray (2000), with their abundances, a fifth of the hydrogen in molecules, and
     grains; cross-sections of atoms by Verner & Yakovlev (1995). They hold from 0.03 to 100 keV; the outermost pieces go
-    on beyond. Edges are steps, without the resonances next to those of oxygen, iron (L) and neon.
+    on beyond. Edges are steps, without the resonances next to that of oxygen.
 
     Parameters
     ----------
