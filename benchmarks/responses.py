@@ -1,10 +1,10 @@
 """The approximate response of ACIS-S next to real ones: effective area and width of a line, by energy.
 
-    python benchmarks/responses.py DIRECTORY
+    python benchmarks/responses.py DIRECTORY [ARF ...]
 
-DIRECTORY holds the files named below. Each area is divided by the real one, averaged over 0.1 keV: with the
-contamination of the epoch of the observation, and as it is without an epoch. Widths (full, at half of the largest) are
-divided by those of the real redistribution.
+DIRECTORY holds the files named below; more ARFs of the chip S3 may follow. Each area is divided by the real one, both
+averaged over 0.1 keV: with the contamination of the epoch of the observation, and as it is without an epoch. Widths
+(full, at half of the largest) are divided by those of the real redistribution.
 """
 
 import argparse
@@ -59,32 +59,36 @@ def widths(response):
 
 
 def real_area(path):
-    """Epoch, energies (keV) and effective area of an ARF."""
+    """Name, epoch, energies (keV) and effective area of an ARF."""
     with fits.open(path) as hdulist:
         data, header = hdulist["SPECRESP"].data, hdulist["SPECRESP"].header
         energy = 0.5 * (data["ENERG_LO"] + data["ENERG_HI"])
-        return Time(header["DATE-OBS"]).decimalyear, energy.astype(float), data["SPECRESP"].astype(float)
+        epoch = Time(header["DATE-OBS"]).decimalyear
+        return f"ObsID {header['OBS_ID']}", epoch, energy.astype(float), data["SPECRESP"].astype(float)
 
 
 def show(what, values):
     """Print a row of the table."""
-    print(f"{what:<34}" + " ".join(f"{value:5.2f}" for value in values))
+    print(f"{what:<28}" + " ".join(f"{value:5.2f}" for value in values))
 
 
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path)
-    directory = parser.parse_args().directory
+    parser.add_argument("arf", nargs="*", type=Path)
+    options = parser.parse_args()
+    files = {name: (options.directory / arf, options.directory / rmf) for name, (arf, rmf) in RESPONSES.items()}
     show("keV", ENERGIES)
-    ours = widths(approximate(None))
-    for name, (arf, rmf) in RESPONSES.items():
-        epoch, *real = real_area(directory / arf)
-        for when in (epoch, None) if name != GRATING else ():
+    for path in [arf for name, (arf, _) in files.items() if name != GRATING] + options.arf:
+        name, epoch, *real = real_area(path)
+        for when in (epoch, None):
             response = approximate(when)
             area = areas(centres(response.energy_edges), np.asarray(response.matrix.sum(axis=1)).ravel())
             show(f"area, {name}, {'no epoch' if when is None else f'{when:.2f}'}", area / areas(*real))
-        show(f"width, {name}, {epoch:.2f}", ours / widths(Response.read(directory / arf, directory / rmf)))
+    ours = widths(approximate(None))
+    for name, (arf, rmf) in files.items():
+        show(f"width, {name}", ours / widths(Response.read(arf, rmf)))
 
 
 if __name__ == "__main__":

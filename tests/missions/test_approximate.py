@@ -76,7 +76,7 @@ def test_contamination_takes_away_low_energies_more_from_year_to_year():
     areas = np.array([area("acis-s", epoch, energies) for epoch in (2000, 2002, 2004.3, 2009.7, 2013, 2016.9)])
     assert np.all(np.diff(areas[:, :4], axis=0) < 0)
     assert np.all(np.diff(areas[-1] / areas[0]) > 0)
-    np.testing.assert_allclose(areas[-1, -1], areas[0, -1], rtol=0.02)
+    np.testing.assert_allclose(areas[-1, -1], areas[0, -1], rtol=0.04)
 
 
 def test_without_an_epoch_the_area_is_the_packaged_one():
@@ -104,8 +104,8 @@ def test_epochs_that_are_not_known(instrument, epoch, message):
 
 
 def test_areas_at_an_epoch_are_those_of_real_observations(shared_data):
-    # 17 % from 0.5 to 4 keV, away from the iridium edges
-    energies = np.array([0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 1.8, 2.5, 3.0, 4.0])
+    # 17 % from 0.5 to 6 keV, at the edges of iridium (2.05 to 2.15 keV) too
+    energies = np.array([0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 1.8, 1.98, 2.06, 2.1, 2.2, 2.5, 4.0, 6.0])
     for epoch, name in ((2001.76, "acisf01575_001N001_r0085_arf3.fits.gz"), (2016.91, "acis_snr.arf")):
         with fits.open(shared_data / "responses" / name) as hdulist:
             data = hdulist["SPECRESP"].data
