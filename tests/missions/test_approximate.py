@@ -104,7 +104,7 @@ def test_epochs_that_are_not_known(instrument, epoch, message):
 
 
 def test_areas_at_an_epoch_are_those_of_real_observations(shared_data):
-    # 17 % from 0.5 to 6 keV, at the edges of iridium (2.05 to 2.15 keV) too
+    # at the edges of iridium (2.05 to 2.15 keV) too; the contaminant of 2016 was found with the second
     energies = np.array([0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 1.8, 1.98, 2.06, 2.1, 2.2, 2.5, 4.0, 6.0])
     for epoch, name in ((2001.76, "acisf01575_001N001_r0085_arf3.fits.gz"), (2016.91, "acis_snr.arf")):
         with fits.open(shared_data / "responses" / name) as hdulist:
