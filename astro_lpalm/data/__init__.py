@@ -17,8 +17,9 @@ def read_table(name):
     Parameters
     ----------
     name : str
-        Its name without ``.ecsv``: "absorption", "acis_effective_area", "continuum", "epic_effective_area",
-        "erosita_effective_area", "gaunt", "ionization" or "lines".
+        Its name without ``.ecsv``: "absorption", "abundances", "acis_contamination", "acis_effective_area",
+        "continuum", "epic_effective_area", "erosita_effective_area", "gaunt", "ion_continuum", "ion_lines" (of C to
+        Ca), "ion_lines_iron" (of Fe and Ni), "ionization", "lines" or "tbabs".
 
     Returns
     -------

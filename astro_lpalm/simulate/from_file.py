@@ -137,7 +137,8 @@ def _draw_spectra(library, reader, rng):
     response = reader.response()
     true = response.energy_edges
     identity = Response(np.eye(len(true) - 1), true, true)
-    unfolded = SpectralLibrary(library.components, true, response=identity, nh=library.nh)
+    absorbed = {"nh": library.nh, "absorption": library.absorption}
+    unfolded = SpectralLibrary(library.components, true, response=identity, **absorbed)
     photons = unfolded.draw(1, rng)[0]
     return photons, np.asarray(response.fold(photons.T)).T, response
 
@@ -237,7 +238,7 @@ class _Reader:
     def response(self):
         table = self.tables["response"]
         if "instrument" in table:
-            return approximate_response(_APPROXIMATE_CHANNELS, table["instrument"])
+            return approximate_response(_APPROXIMATE_CHANNELS, table["instrument"], epoch=table.get("epoch"))
         arf = table.get("arf")
         return Response.read(None if arf is None else self.path.parent / arf, self.path.parent / table["rmf"])
 

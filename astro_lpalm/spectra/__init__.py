@@ -2,7 +2,8 @@
 
 from importlib import import_module as _import_module
 
-from .absorption import PhotoelectricAbsorption
+from .absorption import PhotoelectricAbsorption, TBAbs
+from .abundances import solar_abundances
 from .base import SpectralModel, doppler_factor, photon_flux_density
 from .components import ModelComponent, SampleComponent
 from .components_file import FACTORS, MODELS, SpectraSettings, read_spectra_settings
@@ -46,6 +47,7 @@ __all__ = [
     "SpectrumEmulator",
     "Synchrotron",
     "SynchrotronRolloff",
+    "TBAbs",
     "TableModel",
     "Thermal",
     "ThermalEmulator",
@@ -56,6 +58,7 @@ __all__ = [
     "photon_flux_density",
     "read_spectra_settings",
     "read_table_model",
+    "solar_abundances",
     "user_model",
 ]
 

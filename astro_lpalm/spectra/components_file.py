@@ -13,7 +13,7 @@ from ..data import read_components_file
 from ..grid.channels import check_energy_edges
 from ..instrument.response import Response
 from ..missions import approximate_response
-from .absorption import PhotoelectricAbsorption
+from .absorption import ABSORPTIONS, PhotoelectricAbsorption
 from .base import photon_flux_density
 from .components import ModelComponent, check_library_names
 from .line import EmissionLine
@@ -27,9 +27,10 @@ __all__ = ["FACTORS", "MODELS", "SpectraSettings", "read_spectra_settings"]
 MODELS = {model.__name__: model for model in (Synchrotron, SynchrotronRolloff, Thermal, EmissionLine)}
 """Models that a component of a components file may name."""
 
-FACTORS = {model.__name__: model for model in (PhotoelectricAbsorption,)}
+FACTORS = dict(ABSORPTIONS)
 """Models that a factor of a component may name."""
 
+_ABSORPTION = PhotoelectricAbsorption  # of a file that does not say which
 _NOT_DRAWN = "amplitude"  # spectra have unit norm; how bright a source is belongs to its source table
 _REDSHIFTS = (-0.9, None)
 _LARGEST_ENERGY = 1e12  # keV
@@ -48,18 +49,24 @@ class SpectraSettings:
         With the bins of ``energy_edges`` as its channels.
     instrument : str or None
         Of an approximate response.
+    epoch : float or None
+        Of it, where its contamination is that of an epoch, in years.
     arf, rmf : `pathlib.Path` or None
         The files of any other; ``arf`` is None where the RMF holds the effective area.
     nh : Prior or None
+    absorption : type
+        What the column of ``nh`` absorbs like: `PhotoelectricAbsorption` or `TBAbs`.
     components : list of ModelComponent
     """
 
     energy_edges: np.ndarray
     response: Response
     instrument: str | None
+    epoch: float | None
     arf: Path | None
     rmf: Path | None
     nh: Prior | None
+    absorption: type
     components: list
 
 
@@ -151,39 +158,47 @@ class _Reader:
         if given is None:
             edges, response, *names = self.response(content, energy_edges)
         else:
-            edges, response, names = given.channel_edges.to_value(u.keV), given, (None, None, None)
-        nh = None
-        if "absorption" in content:
-            value = self.table(content["absorption"], "absorption", ("nh",), ("nh",))["nh"]
-            nh = self.prior("absorption.nh", value, PhotoelectricAbsorption.nh.bounds)
-        return SpectraSettings(edges, response, *names, nh, self.components(content["components"]))
+            edges, response, names = given.channel_edges.to_value(u.keV), given, (None,) * 4
+        nh, absorption = self.absorption(content["absorption"]) if "absorption" in content else (None, _ABSORPTION)
+        return SpectraSettings(edges, response, *names, nh, absorption, self.components(content["components"]))
+
+    def absorption(self, content):
+        content = self.table(content, "absorption", ("nh", "model"), ("nh",))
+        model = self.chosen("absorption", content.get("model", _ABSORPTION.__name__), ABSORPTIONS)
+        return self.prior("absorption.nh", content["nh"], model.nh.bounds), model
 
     def response(self, content, energy_edges):
-        instrument, arf, rmf = self.response_names(content["response"])
+        instrument, epoch, arf, rmf = self.response_names(content["response"])
         whole = None if rmf is None else self.read("response", Response.read, arf, rmf)
         key, edges = self.energy_edges(content["energy"], whole)
         if energy_edges is not None:
             key, edges = "energy_edges, given in place of the file's", check_energy_edges(energy_edges)
-        response = self.rebinned(key, edges, whole) if instrument is None else self.approximate(edges, instrument)
-        return edges, response, instrument, arf, rmf
+        if instrument is None:
+            response = self.rebinned(key, edges, whole)
+        else:
+            response = self.approximate(edges, instrument, epoch)
+        return edges, response, instrument, epoch, arf, rmf
 
     def response_names(self, content):
-        response = self.table(content, "response", ("instrument", "arf", "rmf"))
+        response = self.table(content, "response", ("instrument", "epoch", "arf", "rmf"))
         if ("instrument" in response) == ("rmf" in response) or {"instrument", "arf"} <= set(response):
             given = ", ".join(response) or "nothing"
             self.fail(
                 "response", f"got {given}; give either instrument, or arf and rmf (rmf alone if it holds the area)."
             )
+        if "epoch" in response and "rmf" in response:
+            self.fail("response.epoch", f"{shown(response['epoch'])} goes with an instrument; a response has its own.")
         arf, rmf = (self.file(f"response.{k}", response[k]) if k in response else None for k in ("arf", "rmf"))
-        return response.get("instrument"), arf, rmf
+        return response.get("instrument"), response.get("epoch"), arf, rmf
 
-    def approximate(self, edges, instrument):
+    def approximate(self, edges, instrument, epoch):
         if not isinstance(instrument, str):
             self.fail(f"response.instrument = {shown(instrument)}", "it is not the name of an instrument; give a text.")
         try:
-            return approximate_response(edges, instrument)
+            return approximate_response(edges, instrument, epoch=epoch)
         except ValueError as error:
-            return self.fail(f"response.instrument = {shown(instrument)}", error)
+            given = "" if epoch is None else f", epoch = {shown(epoch)}"
+            return self.fail(f"response.instrument = {shown(instrument)}{given}", error)
 
     def rebinned(self, key, edges, response):
         try:
@@ -280,6 +295,11 @@ class _Reader:
             named |= {name_of[parameter]: prior for parameter, prior in priors.items()}
         return ModelComponent(name, expression, named)
 
+    def chosen(self, key, name, choices):
+        if not isinstance(name, str) or name not in choices:
+            self.fail(key, f"unknown model = {shown(name)}; choose from {', '.join(choices)}.")
+        return choices[name]
+
     def model(self, key, content, choices):
         """Class of a model that is named, or tabulated in a file, and the priors of its parameters."""
         if ("model" in content) == ("table" in content):
@@ -291,10 +311,7 @@ class _Reader:
                 wanted, found = ("a spectrum", "a factor") if choices is MODELS else ("a factor", "a spectrum")
                 self.fail(f"{key}, table", f"'{path}' is {found}, but here stands {wanted}.")
         else:
-            name = content["model"]
-            if not isinstance(name, str) or name not in choices:
-                self.fail(key, f"unknown model = {shown(name)}; choose from {', '.join(choices)}.")
-            model = choices[name]
+            model = self.chosen(key, content["model"], choices)
         key = f"{key}, parameters"
         allowed = [parameter for parameter in model.param_names if parameter != _NOT_DRAWN]
         parameters = self.table(content.get("parameters", {}), key, allowed)

@@ -1,15 +1,12 @@
 """Photon fluxes in energy bins, of one spectrum or of many draws at once."""
 
-from functools import cache
-
 import astropy.units as u
 import numpy as np
 from astropy.modeling import CompoundModel, Model
 from astropy.modeling.models import Multiply, RedshiftScaleFactor, Scale
 
-from ..data import read_table
 from ..grid.channels import check_energy_edges
-from .absorption import PhotoelectricAbsorption
+from .absorption import InterstellarAbsorption
 from .base import SpectralModel, photon_flux_density
 
 __all__ = ["integrate"]
@@ -88,8 +85,15 @@ def integrate(model, energy_edges, parameters=None):
     return flux.reshape(*(shapes.pop() if shapes else ()), -1) * _FLUX
 
 
-def split_bins(edges):
-    """Split bins so finely that a product of models may be taken bin by bin, at the absorption edges too.
+def split_bins(edges, jumps=()):
+    """Split bins so finely that a product of models may be taken bin by bin.
+
+    Parameters
+    ----------
+    edges : array
+        keV, shape (m + 1,).
+    jumps : array
+        Energies in keV to split at as well, where a factor jumps.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def split_bins(edges):
     fine = np.interp(np.arange(starts[-1] + 1), starts, coordinate) * _WIDEST
     fine = np.where(fine < bend, bend * np.exp(fine / bend - 1), fine)
     fine[starts] = edges
-    fine = _split_at(fine, _absorption_edges())
+    fine = _split_at(fine, np.asarray(jumps, dtype=float))
     return fine, np.searchsorted(fine, edges[:-1])
 
 
@@ -324,8 +328,8 @@ def _factor(stretch, values):
 
 def _jumps(model, values):
     """Energies at which a factor jumps, as seen."""
-    if isinstance(model, PhotoelectricAbsorption):
-        return _absorption_edges()
+    if isinstance(model, InterstellarAbsorption):
+        return model.jumps()
     if not _is_followed(model):
         return np.array([])
     count = len(model.left.param_names)
@@ -338,8 +342,3 @@ def _jumps(model, values):
 
 def _split_at(edges, energies):
     return np.union1d(edges, energies[(energies > edges[0]) & (energies < edges[-1])])
-
-
-@cache
-def _absorption_edges():
-    return read_table("absorption")["energy_lo"].to_value(u.keV)

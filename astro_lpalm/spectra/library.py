@@ -41,6 +41,8 @@ class SpectralLibrary:
         Folds the models into the bins of ``energy_edges``, which are its channels; not needed for samples.
     nh : Prior, optional
         Column density in 1e22 / cm2, drawn once for all components of a mixing matrix.
+    absorption : type
+        What absorbs: `PhotoelectricAbsorption` or `TBAbs`.
     text : str, optional
         The components file that says all this, to be made again for another response (`from_text`).
 
@@ -65,7 +67,9 @@ class SpectralLibrary:
     (10, 65, 4)
     """
 
-    def __init__(self, components, energy_edges, *, response=None, nh=None, text=""):
+    def __init__(
+        self, components, energy_edges, *, response=None, nh=None, absorption=PhotoelectricAbsorption, text=""
+    ):
         edges = check_energy_edges(energy_edges)
         self.components = list(components)
         self.component_names = [component.name for component in self.components]
@@ -88,8 +92,9 @@ class SpectralLibrary:
                 raise ValueError(msg)
         self.energy_edges = edges * u.keV
         self.response, self.text = response, text
-        self._fine = None if response is None else _refined(response)
-        bounds = PhotoelectricAbsorption.nh.bounds
+        self.absorption = absorption
+        self._fine = None if response is None else _refined(response, absorption.jumps())
+        bounds = absorption.nh.bounds
         nh = Prior(0.0, 0.0) if nh is None else nh
         self.nh = nh.within(bounds) if isinstance(nh, Prior) else Prior.parse(nh, bounds)
 
@@ -137,7 +142,7 @@ class SpectralLibrary:
             return cls._from_templates(path, energy_edges)
         settings = read_spectra_settings(path, energy_edges=energy_edges)
         text = path.read_text(encoding="utf-8-sig")
-        return cls(settings.components, settings.energy_edges, response=settings.response, nh=settings.nh, text=text)
+        return cls._from_settings(settings, text)
 
     @classmethod
     def from_text(cls, text, *, response=None, energy_edges=None):
@@ -178,7 +183,12 @@ class SpectralLibrary:
                 said = str(error).replace(str(path), path.name).replace(f"{directory}{os.sep}", "")
                 msg = f"the components cannot be made for another response or other energies: {said}"
                 raise ValueError(msg) from error
-        return cls(settings.components, settings.energy_edges, response=settings.response, nh=settings.nh, text=text)
+        return cls._from_settings(settings, text)
+
+    @classmethod
+    def _from_settings(cls, settings, text):
+        given = {"response": settings.response, "nh": settings.nh, "absorption": settings.absorption}
+        return cls(settings.components, settings.energy_edges, **given, text=text)
 
     @classmethod
     def _from_templates(cls, path, energy_edges):
@@ -310,7 +320,7 @@ class SpectralLibrary:
             return None, None
         edges = self._fine.energy_edges.value
         with np.errstate(over="ignore"):  # of so much gas nothing comes through
-            transmission = PhotoelectricAbsorption.integral(edges, nh[:, None]) / np.diff(edges) if nh.any() else 1.0
+            transmission = self.absorption.integral(edges, nh[:, None]) / np.diff(edges) if nh.any() else 1.0
         return edges, lambda photons: self._fine.fold(photons * transmission)
 
     def statistics(self, rank=10, *, n=1000, seed=0):
@@ -420,9 +430,9 @@ class SpectralLibrary:
         return f"<SpectralLibrary: {names}; {len(self.energy_edges) - 1} bins, {low:g} to {high:g} keV>"
 
 
-def _refined(response):
+def _refined(response, jumps):
     """Give the bins in which models are integrated the rows of the true bins that they are parts of."""
-    fine, starts = split_bins(response.energy_edges.to_value(u.keV))
+    fine, starts = split_bins(response.energy_edges.to_value(u.keV), jumps)
     pieces = np.diff(np.append(starts, len(fine) - 1))
     rows = np.repeat(np.arange(len(pieces)), pieces)
     return Response(response.matrix[rows], fine, response.channel_edges)

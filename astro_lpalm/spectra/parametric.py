@@ -4,7 +4,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from .absorption import PhotoelectricAbsorption
 from .components import ModelComponent
 from .emulator import SpectrumEmulator
 from .energy_flux import EnergyFlux
@@ -83,7 +82,7 @@ class ParametricSpectra:
             If a component is made of samples: these have no parameters.
         """
         shared = [] if library.nh.low == library.nh.high else [_SHARED]
-        parameters = [free_parameter("", _SHARED, PhotoelectricAbsorption, library.nh) for _ in shared]
+        parameters = [free_parameter("", _SHARED, library.absorption, library.nh) for _ in shared]
         sources, places, fluxes, units = [], [], [], []
         for component in library.components:
             if not isinstance(component, ModelComponent):

@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.modeling.models import PowerLaw1D
 from scipy.integrate import trapezoid
 
@@ -54,3 +55,59 @@ def test_what_cannot_be_approximated():
         approximate_response([1, 2], "rgs")
     with pytest.raises(ValueError, match="the approximate erosita response is tabulated from 0.3 to 10 keV"):
         approximate_response([0.1, 2], "erosita")
+
+
+def area(instrument, epoch, energies):
+    response = approximate_response([0.3, 10.0], instrument, epoch=epoch)
+    edges = response.energy_edges.value
+    return np.interp(energies, 0.5 * (edges[1:] + edges[:-1]), np.asarray(response.matrix.sum(axis=1)).ravel())
+
+
+@pytest.mark.parametrize("instrument", ["acis-s", "acis-i"])
+@pytest.mark.parametrize(("epoch", "depth"), [(2000.5, 0.186), (2004.0, 0.525), (2008.0, 0.682), (2012.0, 0.892)])
+def test_contamination_has_the_published_optical_depth(instrument, epoch, depth):
+    # at 0.67 keV, in the middle of the filters: calibration file acisD1999-08-13contamN0007
+    clean = area(instrument, 1999.6, [0.67])[0]
+    assert -np.log(area(instrument, epoch, [0.67])[0] / clean) == pytest.approx(depth - 0.009, abs=0.005)
+
+
+def test_contamination_takes_away_low_energies_more_from_year_to_year():
+    energies = np.array([0.6, 0.65, 0.8, 1.0, 1.5, 3.0])  # the edges of oxygen and fluorine are below or between
+    areas = np.array([area("acis-s", epoch, energies) for epoch in (2000, 2002, 2004.3, 2009.7, 2013, 2016.9)])
+    assert np.all(np.diff(areas[:, :4], axis=0) < 0)
+    assert np.all(np.diff(areas[-1] / areas[0]) > 0)
+    np.testing.assert_allclose(areas[-1, -1], areas[0, -1], rtol=0.04)
+
+
+def test_without_an_epoch_the_area_is_the_packaged_one():
+    table = read_table("acis_effective_area")
+    energies = np.array([0.5, 1.0, 4.0])
+    expected = np.interp(energies, table["energy"].value, table["acis-s"].value)
+    np.testing.assert_allclose(area("acis-s", None, energies), expected, rtol=0.02)
+    np.testing.assert_allclose(area("acis-s", 2002.2, energies), expected, rtol=0.06)  # of this optical depth, 0.4
+
+
+@pytest.mark.parametrize(
+    ("instrument", "epoch", "message"),
+    [
+        ("epic-pn", 2004.0, "epoch is 2004.0, but epic-pn has no known contamination; leave it out .acis-s, acis-i"),
+        ("acis-s", 1999.5, "epoch is 1999.5; the contamination is known from 1999.6 to 2016.92: give a year"),
+        ("acis-i", 2021, "epoch is 2021; .*, such as 2004.3, or the response of the observation itself"),
+        ("acis-s", "2004", "epoch is '2004'; the contamination is known"),
+        ("acis-s", True, "epoch is True; the contamination is known"),
+        ("acis-s", np.nan, "epoch is nan; the contamination is known"),
+    ],
+)
+def test_epochs_that_are_not_known(instrument, epoch, message):
+    with pytest.raises(ValueError, match=message):
+        approximate_response([1, 2], instrument, epoch=epoch)
+
+
+def test_areas_at_an_epoch_are_those_of_real_observations(shared_data):
+    # at the edges of iridium (2.05 to 2.15 keV) too; the contaminant of 2016 was found with the second
+    energies = np.array([0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 1.8, 1.98, 2.06, 2.1, 2.2, 2.5, 4.0, 6.0])
+    for epoch, name in ((2001.76, "acisf01575_001N001_r0085_arf3.fits.gz"), (2016.91, "acis_snr.arf")):
+        with fits.open(shared_data / "responses" / name) as hdulist:
+            data = hdulist["SPECRESP"].data
+            real = np.interp(energies, 0.5 * (data["ENERG_LO"] + data["ENERG_HI"]), data["SPECRESP"])
+        np.testing.assert_allclose(area("acis-s", epoch, energies), real, rtol=0.17)

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from astro_lpalm.spectra import Prior, SpectralLibrary, Thermal, read_spectra_settings
+from astro_lpalm.spectra import (
+    ParametricSpectra,
+    PhotoelectricAbsorption,
+    Prior,
+    SpectralLibrary,
+    TBAbs,
+    Thermal,
+    read_spectra_settings,
+)
 
 GOOD = """
 [energy]
@@ -62,6 +70,46 @@ def test_absorption_may_be_left_out_and_edges_given(write):
     assert np.all(library.draw_parameters(3)["nh"] == 0)
 
 
+def test_the_absorption_and_the_epoch_may_be_named(write):
+    settings = read_spectra_settings(write(GOOD))
+    assert (settings.absorption, settings.epoch) == (PhotoelectricAbsorption, None)
+    text = GOOD.replace("[0.8, 1.6]", '[0.8, 1.6]\nmodel = "TBAbs"').replace('"acis-s"', '"acis-s"\nepoch = 2009')
+    settings = read_spectra_settings(write(text))
+    assert (settings.absorption, settings.nh, settings.epoch) == (TBAbs, Prior(0.8, 1.6), 2009)
+    old, new = (np.asarray(each.response.matrix.sum()) for each in (read_spectra_settings(write(GOOD)), settings))
+    assert new < old
+
+
+def test_what_the_shared_absorption_is_decides_the_spectra(write):
+    text = GOOD.replace("n_bins = 13", "n_bins = 65").replace("[0.8, 1.6]", '1.0\nmodel = "TBAbs"')
+    library = SpectralLibrary.from_file(write(text))
+    again = SpectralLibrary.from_text(library.text)
+    np.testing.assert_array_equal(library.draw(3, seed=1), again.draw(3, seed=1))
+    clear = SpectralLibrary.from_file(write(text.replace("nh = 1.0", "nh = 0.0"))).draw(3, seed=1)[..., 1]
+    seen = library.draw(3, seed=1)[..., 1]  # an iron line, which all that is absorbed leaves as it is
+    np.testing.assert_allclose(seen, clear, atol=2e-3)
+    thick = text.replace("1.0\nmodel", "100.0\nmodel").replace('"EmissionLine"', '"Synchrotron"')
+    thick = SpectralLibrary.from_file(write(thick.replace("energy = [6.6, 6.7]", "photon_index = [2.0, 2.1]")))
+    edges = thick.response.energy_edges.value
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    spectrum = thick.response.fold(centre**-2.05 * TBAbs(nh=100.0)(centre))
+    drawn = thick.draw(40, seed=2)[..., 1].mean(axis=0)
+    np.testing.assert_allclose(drawn, spectrum / np.linalg.norm(spectrum), rtol=0.03, atol=1e-3)
+
+
+def test_tabulated_spectra_have_the_absorption_of_the_file(write):
+    text = GOOD.replace("Si = [1, 3]\n", "").replace("[0.8, 1.6]", '[0.8, 1.6]\nmodel = "TBAbs"')
+    library = SpectralLibrary.from_file(write(text))
+    exact, tabulated = (ParametricSpectra.from_library(library, tolerance=tolerance) for tolerance in (None, 1e-3))
+    theta = exact.scaled(tabulated.values(np.full(len(tabulated.parameters), 0.3)))
+    np.testing.assert_allclose(tabulated.spectra(np.full(len(theta), 0.3)), exact.spectra(theta), rtol=5e-3, atol=1e-6)
+    wabs = ParametricSpectra.from_library(
+        SpectralLibrary.from_file(write(text.replace("TBAbs", "PhotoelectricAbsorption")))
+    )
+    hot, other = exact.spectra(theta)[:, 0], wabs.spectra(theta)[:, 0]
+    assert np.abs(other - hot).sum() > 0.1
+
+
 BAD = {
     "unknown model": (
         ('"Thermal"', '"Apec"'),
@@ -81,12 +129,27 @@ BAD = {
     "log of zero": (("[0.5, 2.0], scale", "[0, 2.0], scale"), r"parameters.kT: range is \[0.0, 2.0\] with scale 'log'"),
     "beyond bounds": (("[1, 3]", "[-1, 3]"), "parameters.Si: -1 to 3 goes beyond what it may be, 0 to inf"),
     "negative column": (("[0.8, 1.6]", "-1"), "absorption.nh: -1 goes beyond"),
-    "unknown key of absorption": (("nh =", "NH ="), r"absorption: unknown key 'NH' = \[0.8, 1.6\]; allowed are nh"),
+    "unknown key of absorption": (("nh =", "NH ="), r"absorption: unknown key 'NH' = \[0.8, 1.6\]; allowed are nh, m"),
+    "unknown absorption": (
+        ("nh =", 'model = "wabs"\nnh ='),
+        "absorption: unknown model = 'wabs'; choose from PhotoelectricAbsorption, TBAbs",
+    ),
+    "absorption a number": (("nh =", "model = 1\nnh ="), "absorption: unknown model = 1; choose from Photoelectric"),
+    "epoch of another instrument": (
+        ('"acis-s"', '"epic-pn"\nepoch = 2004'),
+        "response.instrument = 'epic-pn', epoch = 2004: .*epic-pn has no known contamination",
+    ),
+    "epoch before launch": (('"acis-s"', '"acis-s"\nepoch = 1999.0'), "epoch = 1999.0: .*known from 1999.6 to 2016.9"),
+    "epoch a text": (('"acis-s"', '"acis-s"\nepoch = "2004"'), "epoch = '2004': epoch is '2004'; the contamination"),
+    "epoch of a response": (
+        ('instrument = "acis-s"', 'rmf = "components.toml"\nepoch = 2004'),
+        "response.epoch: 2004 goes with an instrument; a response has its own",
+    ),
     "unknown table": (("[training]", "[trainin]"), "top level: unknown key 'trainin' = .*allowed are energy, response"),
     "unknown key of a component": (('model = "Th', 'modle = 1\nmodel = "Th'), "component 1: unknown key 'modle' = 1"),
     "unknown key of the response": (
         ('instrument = "acis-s"', 'arff = "a"'),
-        "response: unknown key 'arff' = 'a'; allowed are instrument, arf, rmf",
+        "response: unknown key 'arff' = 'a'; allowed are instrument, epoch, arf, rmf",
     ),
     "no instrument": (('instrument = "acis-s"', ""), "response: got nothing; give either instrument, or arf and rmf"),
     "no rmf": (('instrument = "acis-s"', 'arf = "a"'), "response: got arf; give either instrument, or arf and rmf"),
@@ -119,7 +182,7 @@ BAD = {
     "no factor": (('model = "T', 'factors = [3]\nmodel = "T'), "component 'hot', factor 1: 3 is not a table"),
     "unknown factor": (
         ('model = "T', 'factors = [{model = "Thermal"}]\nmodel = "T'),
-        "component 'hot', factor 1: unknown model = 'Thermal'; choose from PhotoelectricAbsorption",
+        "component 'hot', factor 1: unknown model = 'Thermal'; choose from PhotoelectricAbsorption, TBAbs",
     ),
     "unknown parameter of a factor": (
         ('model = "T', 'factors = [{model = "PhotoelectricAbsorption", parameters = {nH = 1}}]\nmodel = "T'),

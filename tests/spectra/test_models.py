@@ -13,9 +13,11 @@ from astro_lpalm.spectra import (
     PhotoelectricAbsorption,
     Synchrotron,
     SynchrotronRolloff,
+    TBAbs,
     Thermal,
     doppler_factor,
     photon_flux_density,
+    solar_abundances,
 )
 
 MODELS = [
@@ -24,6 +26,7 @@ MODELS = [
     Thermal(kT=1.3, Si=3.0),
     EmissionLine(energy=2.0),
     PhotoelectricAbsorption(nh=0.7),
+    TBAbs(nh=0.7),
 ]
 SPECTRA = MODELS[:4]
 EDGES = np.geomspace(0.5, 8.0, 1001)
@@ -85,7 +88,7 @@ def test_integrals_are_those_of_the_density(model):
     if "sigma" in model.param_names:
         model = copy.copy(model)
         model.sigma = 3000.0  # km/s, wide enough for a sum over a fine grid
-    fine = np.union1d(np.linspace(1.5, 3.0, 30_001), read_table("absorption")["energy_lo"].value)
+    fine = np.union1d(np.linspace(1.5, 3.0, 30_001), [*PhotoelectricAbsorption.jumps(), *TBAbs.jumps()])
     fine = fine[(fine >= 1.5) & (fine <= 3.0)]
     total = np.sum(model(0.5 * (fine[1:] + fine[:-1])) * np.diff(fine))
     integral = type(model).integral(np.linspace(1.5, 3.0, 301), *model.plain_parameters).sum()
@@ -251,12 +254,67 @@ def test_absorption_has_the_published_cross_sections():
     assert PhotoelectricAbsorption(nh=1e22 / u.cm**2)(1.0).value == pytest.approx(np.exp(-2.422))
 
 
-def test_absorption_falls_from_edge_to_edge():
-    edges = read_table("absorption")["energy_lo"].value
+@pytest.mark.parametrize("model", [PhotoelectricAbsorption, TBAbs], ids=lambda model: model.__name__)
+def test_absorption_falls_from_edge_to_edge(model):
+    edges = model.jumps()
     energy = np.geomspace(0.03, 10, 4000)
-    sigma = PhotoelectricAbsorption.cross_section(energy)
+    sigma = model.cross_section(energy)
     rises = energy[1:][np.diff(sigma) > 0]
     assert all(np.min(np.abs(rise - edges) / rise) < 2e-3 for rise in rises)
+
+
+# 1e-22 cm2 per H atom with the abundances of Wilms et al. (2000), from the table of XSPEC's tbabs that astromodels has
+TBABS = {
+    0.15: 195.9, 0.25: 44.0, 0.35: 17.32, 0.5: 6.296, 0.65: 4.446, 0.8: 2.774, 1.0: 1.738, 1.4: 0.7351, 1.7: 0.4301,
+    2.2: 0.2232, 3.0: 0.09956, 5.0: 0.0239, 6.9: 0.009376, 8.0: 0.0128, 10.0: 0.007078, 15.0: 0.00224,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("energy", "published"), TBABS.items())
+def test_tbabs_has_the_cross_sections_of_xspec(energy, published):
+    assert 1e22 * TBAbs.cross_section(energy) == pytest.approx(published, rel=3e-3)
+
+
+def test_less_is_absorbed_by_a_column_of_interstellar_abundances_than_of_solar_ones():
+    energy = np.array([0.6, 1.0, 2.0, 5.0])
+    ratio = PhotoelectricAbsorption.cross_section(energy) / TBAbs.cross_section(energy)
+    assert np.all((ratio > 1.3) & (ratio < 1.5))
+
+
+def test_iron_absorbs_by_its_abundance():
+    # the jump at the K edge of iron: 407.6 - 53.2 cm2/g (Hubbell & Seltzer 1995, NISTIR 5632), 3.29e-20 cm2 an atom
+    jump = TBAbs.cross_section(7.1241) - TBAbs.cross_section(7.1239)
+    assert jump == pytest.approx(solar_abundances("wilms")["Fe"] * 3.29e-20, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "logarithms"),
+    [
+        # log10 of the number to 1e12 of H: Anders & Grevesse (1989), table 2; Lodders (2003), table 1
+        (
+            "anders_grevesse",
+            {"He": 10.99, "C": 8.56, "O": 8.93, "Ne": 8.09, "Si": 7.55, "S": 7.21, "Fe": 7.67, "Ni": 6.25},
+        ),
+        ("wilms", {"He": 10.99, "C": 8.38, "O": 8.69, "Ne": 7.94, "Si": 7.27, "S": 7.09, "Fe": 7.43, "Ni": 6.05}),
+        ("lodders", {"He": 10.899, "C": 8.39, "O": 8.69, "Ne": 7.87, "Si": 7.54, "S": 7.19, "Fe": 7.47, "Ni": 6.22}),
+    ],
+)
+def test_abundances_are_the_published_ones(name, logarithms):
+    found = solar_abundances(name)
+    assert found["H"] == 1
+    assert len(found) == 20
+    for element, logarithm in logarithms.items():
+        assert 12 + np.log10(found[element]) == pytest.approx(logarithm, abs=6e-3)
+
+
+def test_the_plasma_has_the_abundances_of_anders_and_grevesse():
+    solar = read_table("lines").meta["solar"]
+    assert {element: solar_abundances()[element] for element in solar} == solar
+
+
+def test_an_unknown_list_of_abundances():
+    with pytest.raises(ValueError, match="no list of abundances 'aspl'; choose from anders_grevesse, wilms, lodders"):
+        solar_abundances("aspl")
 
 
 @pytest.mark.parametrize("unit", ["ph / (cm2 s eV)", "ph / (m2 s keV)"])

@@ -13,14 +13,16 @@ FOLDER = resources.files("astro_lpalm.data")
 AREAS = ["acis_effective_area", "epic_effective_area", "erosita_effective_area"]
 
 
-@pytest.mark.parametrize("name", ["absorption", *AREAS, "continuum", "gaunt", "lines"])
+@pytest.mark.parametrize(
+    "name", ["absorption", "abundances", "acis_contamination", *AREAS, "continuum", "gaunt", "lines", "tbabs"]
+)
 def test_tables_are_small_and_say_where_they_come_from(name):
     table = read_table(name)
     assert {"source", "sources", "method"} & set(table.meta)
     assert len(FOLDER.joinpath(f"{name}.ecsv").read_bytes()) < 100_000
 
 
-@pytest.mark.parametrize("name", ["absorption", *AREAS])
+@pytest.mark.parametrize("name", ["absorption", "acis_contamination", *AREAS, "tbabs"])
 def test_energies_increase(name):
     table = read_table(name)
     first = next(column for column in ("energy", "energy_lo") if column in table.colnames)
