@@ -53,7 +53,7 @@ def packaged_files(suffix):
     --------
     >>> from astro_lpalm.data import packaged_files
     >>> list(packaged_files(".toml"))
-    ['pwn-acis', 'snr-acis', 'snr-erosita', 'snr-xmm-pn']
+    ['pwn-acis', 'snr-acis', 'snr-erosita', 'snr-nei-acis', 'snr-xmm-pn']
     """
     folder = Path(str(resources.files(__name__)))
     return {path.stem: path for path in sorted(folder.glob(f"*{suffix}"))}
