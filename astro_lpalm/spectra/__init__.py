@@ -14,6 +14,7 @@ from .joint import JointSpectra
 from .library import SpectralLibrary
 from .library_spectra import LibrarySpectra
 from .line import EmissionLine
+from .nei import NEI, PlaneShock
 from .parameters import FreeParameter
 from .parametric import ParametricSpectra
 from .prior import SpectralPrior
@@ -28,6 +29,7 @@ from .user_model import ExternalModel, UserModel, user_model
 __all__ = [
     "FACTORS",
     "MODELS",
+    "NEI",
     "EmissionLine",
     "ExternalModel",
     "FreeParameter",
@@ -37,6 +39,7 @@ __all__ = [
     "ModelComponent",
     "ParametricSpectra",
     "PhotoelectricAbsorption",
+    "PlaneShock",
     "Prior",
     "ResponseErrors",
     "SampleComponent",

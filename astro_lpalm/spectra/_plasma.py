@@ -9,7 +9,16 @@ from scipy.interpolate import PchipInterpolator
 
 from ..data import read_table
 
-__all__ = ["ELEMENTS", "Emissivities", "continuum_table", "gaunt_factors", "line_table", "two_photon_shape"]
+__all__ = [
+    "ELEMENTS",
+    "Emissivities",
+    "continuum_table",
+    "gaunt_factors",
+    "gaunt_table",
+    "line_table",
+    "place",
+    "two_photon_shape",
+]
 
 ELEMENTS = ("H", "He", "O", "Ne", "Mg", "Si", "S", "Ar", "Ca", "Fe")
 _CHARGE = dict(zip(ELEMENTS, (1, 2, 8, 10, 12, 14, 16, 18, 20, 26)))
@@ -86,13 +95,16 @@ def two_photon_shape(y):
 
     Nussbaumer & Schmutz (1984, A&A 138, 495), eq. 2, for hydrogen, used for all H- and He-like ions; its integral is 1.
     """
-    w = np.where((y > 0) & (y < 1), y * (1 - y), 0.0)
+    shape, inside = np.zeros_like(y), (y > 0) & (y < 1)
+    w = y[inside] * (1 - y[inside])
     steep = (4 * w) ** 0.8
-    return (w * (1 - steep) + 0.88 * w**1.53 * steep) / _TWO_PHOTON_NORM
+    shape[inside] = (w * (1 - steep) + 0.88 * w**1.53 * steep) / _TWO_PHOTON_NORM
+    return shape
 
 
 @cache
-def _gaunt_table():
+def gaunt_table():
+    """Logarithms of gamma^2 and of u, and the Gaunt factors of Sutherland (1998) between them."""
     table = read_table("gaunt")
     return np.array(table["log_gamma2"], float), np.array(table.meta["log_u"]), np.array(table["gaunt"], float)
 
@@ -102,21 +114,21 @@ def gaunt_factors(energy, kT, amounts):
 
     Sutherland (1998, MNRAS 300, 321), interpolated in log gamma^2 = log(Z^2 Ry / kT) and log u = log(E / kT).
     """
-    log_gamma2, log_u, table = _gaunt_table()
+    log_gamma2, log_u, table = gaunt_table()
     solar = _solar()
     total = 0.0
     for element, amount in amounts.items():
         z2 = _CHARGE[element] ** 2
-        i, f = _place(np.log10(z2 * _RYDBERG / np.asarray(kT)), log_gamma2)
+        i, f = place(np.log10(z2 * _RYDBERG / np.asarray(kT)), log_gamma2)
         gaunt = table[i] * (1 - f)[..., None] + table[i + 1] * f[..., None]
         total = total + z2 * solar[element] * np.asarray(amount, dtype=float)[..., None] * gaunt
-    i, f = _place(np.log10(energy) - np.log10(kT), log_u)
+    i, f = place(np.log10(energy) - np.log10(kT), log_u)
     start = np.arange(total[..., 0].size).reshape(total.shape[:-1]) * log_u.size + i
     flat = total.ravel()
     return flat[start] * (1 - f) + flat[start + 1] * f
 
 
-def _place(values, grid):
+def place(values, grid):
     """Index of the interval, and fraction of it, on an equally spaced grid; beyond its ends the last interval's."""
     position = (values - grid[0]) / (grid[1] - grid[0])
     index = np.clip(position.astype(int), 0, grid.size - 2)

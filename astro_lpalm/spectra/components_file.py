@@ -17,6 +17,8 @@ from .absorption import ABSORPTIONS, PhotoelectricAbsorption
 from .base import photon_flux_density
 from .components import ModelComponent, check_library_names
 from .line import EmissionLine
+from .nei import NEI, PlaneShock
+from .plasma import Plasma
 from .priors import Prior
 from .synchrotron import Synchrotron, SynchrotronRolloff
 from .table_model import read_table_model
@@ -24,7 +26,7 @@ from .thermal import Thermal
 
 __all__ = ["FACTORS", "MODELS", "SpectraSettings", "read_spectra_settings"]
 
-MODELS = {model.__name__: model for model in (Synchrotron, SynchrotronRolloff, Thermal, EmissionLine)}
+MODELS = {model.__name__: model for model in (Synchrotron, SynchrotronRolloff, Thermal, NEI, PlaneShock, EmissionLine)}
 """Models that a component of a components file may name."""
 
 FACTORS = dict(ABSORPTIONS)
@@ -266,7 +268,7 @@ class _Reader:
         return read
 
     def component(self, number, content):
-        keys = ("name", "model", "table", "redshift", "parameters", "factors", "source")
+        keys = ("name", "model", "abundances", "table", "redshift", "parameters", "factors", "source")
         self.table(content, f"component {number}", keys, ("name",))
         name, factors = content["name"], content.get("factors", [])
         if not isinstance(name, str) or not name:
@@ -300,6 +302,15 @@ class _Reader:
             self.fail(key, f"unknown model = {shown(name)}; choose from {', '.join(choices)}.")
         return choices[name]
 
+    def relative(self, key, model, solar):
+        """Give a plasma whose abundances are relative to those of a list."""
+        if not issubclass(model, Plasma):
+            self.fail(key, f"{shown(model.__name__)} has no abundances; leave {shown(solar)} out.")
+        try:
+            return model.relative_to(solar)
+        except ValueError as error:
+            return self.fail(key, error)
+
     def model(self, key, content, choices):
         """Class of a model that is named, or tabulated in a file, and the priors of its parameters."""
         if ("model" in content) == ("table" in content):
@@ -312,6 +323,8 @@ class _Reader:
                 self.fail(f"{key}, table", f"'{path}' is {found}, but here stands {wanted}.")
         else:
             model = self.chosen(key, content["model"], choices)
+        if "abundances" in content:
+            model = self.relative(f"{key}, abundances", model, content["abundances"])
         key = f"{key}, parameters"
         allowed = [parameter for parameter in model.param_names if parameter != _NOT_DRAWN]
         parameters = self.table(content.get("parameters", {}), key, allowed)

@@ -113,7 +113,7 @@ def fractions(element, kT, tau, initial_kT=None, average=False):
     kT, tau : array
         Shape (n,): keV, and s / cm3, infinite for equilibrium.
     initial_kT : array or None
-        Shape (n,), keV: of the equilibrium at the start. None is singly ionized.
+        Shape (n,), keV: of the equilibrium at the start. None, or 0, is singly ionized.
     average : bool
         Mean over ``tau`` from 0 to what is given.
 
@@ -126,7 +126,9 @@ def fractions(element, kT, tau, initial_kT=None, average=False):
     lasting = tau > _LONG
     if lasting.all():
         return ions.equilibrium(kT)
-    start = np.tile(ions.singly_ionized, (kT.size, 1)) if initial_kT is None else ions.equilibrium(initial_kT)
+    start = np.tile(ions.singly_ionized, (kT.size, 1))
+    if initial_kT is not None and (warm := initial_kT > 0).any():
+        start[warm] = ions.equilibrium(initial_kT[warm])
     rows = max(1, _AT_ONCE // (_NODES // 2 * start.shape[1]))
     parts = [slice(first, first + rows) for first in range(0, kT.size, rows)]
     finite = np.where(lasting, 0.0, tau)

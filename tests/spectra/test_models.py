@@ -9,8 +9,10 @@ from scipy.special import exp1, expn, gamma, gammaincc
 
 from astro_lpalm.data import read_table
 from astro_lpalm.spectra import (
+    NEI,
     EmissionLine,
     PhotoelectricAbsorption,
+    PlaneShock,
     Synchrotron,
     SynchrotronRolloff,
     TBAbs,
@@ -24,11 +26,13 @@ MODELS = [
     Synchrotron(cutoff=20.0),
     SynchrotronRolloff(rolloff=0.4),
     Thermal(kT=1.3, Si=3.0),
+    NEI(kT=1.3, tau=1e11, Si=3.0),
+    PlaneShock(kT=1.3, tau_u=1e11, Si=3.0),
     EmissionLine(energy=2.0),
     PhotoelectricAbsorption(nh=0.7),
     TBAbs(nh=0.7),
 ]
-SPECTRA = MODELS[:4]
+SPECTRA = MODELS[:6]
 EDGES = np.geomspace(0.5, 8.0, 1001)
 
 
@@ -74,11 +78,11 @@ def test_draws_at_once_are_each_draw_alone(model):
             np.testing.assert_allclose(row, function(x, *draw), rtol=1e-10, atol=1e-8 * row.max())
 
 
-@pytest.mark.parametrize("drawn", range(13))
-def test_one_drawn_parameter_is_enough(drawn):
-    values = [float(np.squeeze(value)) for value in Thermal().plain_parameters]
+@pytest.mark.parametrize(("model", "drawn"), [(model, k) for model, n in ((Thermal, 13), (NEI, 17)) for k in range(n)])
+def test_one_drawn_parameter_is_enough(model, drawn):
+    values = [float(np.squeeze(value)) for value in model().plain_parameters]
     several = [np.array([[value], [value]]) if k == drawn else value for k, value in enumerate(values)]
-    alone, both = Thermal.integral(EDGES, *values), Thermal.integral(EDGES, *several)
+    alone, both = model.integral(EDGES, *values), model.integral(EDGES, *several)
     assert both.shape == (2, 1000)
     np.testing.assert_allclose(both, [alone, alone], rtol=1e-12)
 
