@@ -141,14 +141,15 @@ def _from_hdulist(hdulist):
     if "TRAINING" in hdulist:
         table = Table.read(hdulist["TRAINING"])
         history = [dict(zip(table.colnames, (value.item() for value in row))) for row in table.iterrows()]
+    text = _text(hdulist["COMPONENTS_FILE"]) if "COMPONENTS_FILE" in hdulist else ""
     first, last = list(header).index("N_ENERGY") + 1, list(header).index("CHECKSUM")
     return {
         "network": network,
         "component_names": names,
         "energy_edges": read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None,
         "prior": prior,
-        "physics": ParametricSpectra.from_hdulist(hdulist) if "PARAMETERS" in hdulist else None,
-        "components_file": _text(hdulist["COMPONENTS_FILE"]) if "COMPONENTS_FILE" in hdulist else "",
+        "physics": ParametricSpectra.from_hdulist(hdulist, text) if "PARAMETERS" in hdulist else None,
+        "components_file": text,
         "history": history,
         "description": {key: header[key] for key in list(header)[first:last] if key != "LONGSTRN"},
         "name": header_text(header, "MODEL", "its header"),

@@ -1,14 +1,15 @@
 """Spectra of all components of a library as functions of their physical parameters."""
 
 import numpy as np
-from astropy.io import fits
-from astropy.table import Table
 
+from ._parametric_file import read_parametric, write_parametric
+from .ages import spectra_of_ages, spectra_of_elements
 from .components import ModelComponent
 from .emulator import SpectrumEmulator
 from .energy_flux import EnergyFlux
 from .exact import ExactSpectra, free_parameter, in_even_scale, unit_of
-from .parameters import FreeParameter
+from .library import SpectralLibrary
+from .plasma import Plasma
 from .thermal import Thermal
 from .thermal_emulator import ThermalEmulator
 
@@ -36,6 +37,8 @@ class ParametricSpectra:
         What makes the energy flux of each component, ``rates(x)`` of shape (N, 1); None for one that is not known.
     amplitude_units : list of str, optional
         The unit of each component's amplitude; "" for what its model, as it is, is multiplied by.
+    library : SpectralLibrary or callable, optional
+        What all this is of, or what makes that when it is needed, for what is not in tables (`spectra_of_ages`).
 
     Examples
     --------
@@ -50,12 +53,13 @@ class ParametricSpectra:
     array([1., 1.])
     """
 
-    def __init__(self, parameters, component_names, sources, places, fluxes=None, amplitude_units=None):
+    def __init__(self, parameters, component_names, sources, places, fluxes=None, amplitude_units=None, library=None):
         self.parameters = tuple(parameters)
         self.component_names = tuple(component_names)
         self.sources, self.places = list(sources), [np.asarray(place, dtype=int) for place in places]
         self.fluxes = [None] * len(self.sources) if fluxes is None else list(fluxes)
         self.amplitude_units = ("",) * len(self.sources) if amplitude_units is None else tuple(amplitude_units)
+        self._library = library
 
     @classmethod
     def from_library(cls, library, *, tolerance=None, seed=0):
@@ -101,9 +105,16 @@ class ParametricSpectra:
             sources.append(source if table is None else table)
             places.append(place)
             flux = EnergyFlux(source, library.energy_edges[[0, -1]].value)
-            fluxes.append(flux if tolerance is None else flux.tabulated(len(own), seed))
+            fluxes.append(flux if table is None else flux.tabulated(len(own), seed))
             units.append(unit_of(model, "amplitude"))
-        return cls(parameters, library.component_names, sources, places, fluxes, units)
+        return cls(parameters, library.component_names, sources, places, fluxes, units, library)
+
+    @property
+    def library(self):
+        """The `SpectralLibrary` that all this is of; None if it cannot be had."""
+        if callable(self._library):
+            self._library = self._library()
+        return self._library
 
     @property
     def exact_components(self):
@@ -111,6 +122,18 @@ class ParametricSpectra:
         return tuple(
             name for name, source in zip(self.component_names, self.sources) if isinstance(source, ExactSpectra)
         )
+
+    @property
+    def can_be_kept(self):
+        """Whether a file can hold it: all spectra are tabulated, or those of a components file that names no others."""
+        if not self.exact_components:
+            return True
+        try:
+            return bool(
+                self.library.text and SpectralLibrary.from_text(self.library.text, response=self.library.response)
+            )
+        except ValueError:
+            return False
 
     @property
     def bounds(self):
@@ -219,84 +242,41 @@ class ParametricSpectra:
             derivatives[:, k, place] = made[k][1]
         return rates, derivatives
 
-    def to_hdus(self):
-        """Keep emulated spectra in extensions of a FITS file.
-
-        Returns
-        -------
-        list of `~astropy.io.fits.BinTableHDU`
-            PARAMETERS, and for each component EMULATOR1 and so on; of a thermal one its lines, and EMULATOR1C, its
-            continuum; and EMULATOR1F, its energy flux.
-
-        Raises
-        ------
-        ValueError
-            If the spectra of a component are exact: a model's program cannot be kept in a file.
-        """
-        hdus = []
-        for k, (name, source) in enumerate(zip(self.component_names, self.sources), start=1):
-            if isinstance(source, ExactSpectra):
-                msg = f"the spectra of '{name}' are not tabulated, so they cannot be kept in a file."
-                raise ValueError(msg)
-            own = source.to_hdus(f"EMULATOR{k}")
-            own[0].header["COMPONEN"] = (name, "name of the component")
-            own[0].header["AMPUNIT"] = (self.amplitude_units[k - 1], "unit of its amplitude")
-            if self.fluxes[k - 1] is not None:
-                own.append(self.fluxes[k - 1].to_hdu(f"EMULATOR{k}F"))
-            own[0].header["N_PLACE"] = (len(self.places[k - 1]), "number of its parameters")
-            for i, place in enumerate(self.places[k - 1], start=1):
-                own[0].header[f"PLACE{i}"] = (int(place), "row of its parameter, from 0")
-            hdus += own
-        names = ("component", "name", "unit", "low", "high", "scale")
-        table = Table({name.upper(): [getattr(each, name) for each in self.parameters] for name in names})
-        return [fits.BinTableHDU(table, name="PARAMETERS"), *hdus]
-
-    @classmethod
-    def from_hdulist(cls, hdulist):
-        """Read what `to_hdus` made.
+    def spectra_of_ages(self, theta):
+        """Spectra of components in equilibrium, had they been heated only lately.
 
         Parameters
         ----------
-        hdulist : `~astropy.io.fits.HDUList`
+        theta : array_like, shape (p,)
+            Scaled parameters.
 
         Returns
         -------
-        ParametricSpectra
-
-        Raises
-        ------
-        KeyError
-            If there is no such extension.
-        ValueError
-            If a component takes parameters that are not there.
+        dict of str to `~numpy.ndarray`
+            For each component that is a `Thermal`, spectra of unit sum, shape (J, m), of several ages and temperatures;
+            empty where there is no components file, or it names other files.
         """
-        rows = hdulist["PARAMETERS"].data
-        parameters = [
-            FreeParameter(
-                *(str(row[key]) for key in ("COMPONENT", "NAME", "UNIT")),
-                float(row["LOW"]),
-                float(row["HIGH"]),
-                str(row["SCALE"]),
-            )
-            for row in rows
-        ]
-        names = [hdu.name for hdu in hdulist]
-        sources, places, components, fluxes, units = [], [], [], [], []
-        while (name := f"EMULATOR{len(sources) + 1}") in names:
-            hdu = hdulist[name]
-            places.append([hdu.header[f"PLACE{i + 1}"] for i in range(hdu.header["N_PLACE"])])
-            if not all(type(place) is int and 0 <= place < len(parameters) for place in places[-1]):
-                msg = f"{name} takes the parameters {places[-1]}, but PARAMETERS has {len(parameters)} rows."
-                raise ValueError(msg)
-            components.append(hdu.header["COMPONEN"])
-            units.append(hdu.header.get("AMPUNIT", ""))
-            fluxes.append(SpectrumEmulator.from_hdu(hdulist[f"{name}F"]) if f"{name}F" in names else None)
-            if f"{name}C" in names:
-                own = [parameters[place] for place in places[-1] if parameters[place].component]
-                sources.append(ThermalEmulator.from_hdus(hdu, hdulist[f"{name}C"], own, len(own) < len(places[-1])))
-            else:
-                sources.append(SpectrumEmulator.from_hdu(hdu))
-        return cls(parameters, components, sources, places, fluxes, units)
+        return {} if self.library is None else spectra_of_ages(self.library, self._named(theta))
+
+    def spectra_of_elements(self, theta):
+        """Spectra of the elements of plasma of several temperatures and ages, (kT, tau, element, m), or None.
+
+        See `spectra_of_ages`; the last age is equilibrium.
+        """
+        return None if self.library is None else spectra_of_elements(self.library, self._named(theta))
+
+    def _named(self, theta):
+        values = zip(self.parameters, self.values(theta))
+        return {(each.component, each.name): float(value) for each, value in values}
+
+    def to_hdus(self):
+        """Keep it in extensions of a FITS file; see `write_parametric`."""
+        return write_parametric(self)
+
+    @classmethod
+    def from_hdulist(cls, hdulist, text=""):
+        """Read what `to_hdus` made, of a components file; see `read_parametric`."""
+        return cls(*read_parametric(hdulist, text))
 
     def __repr__(self):
         n_exact = len(self.exact_components)
@@ -305,6 +285,9 @@ class ParametricSpectra:
 
 
 def _tabulate(source, own, n_parameters, tolerance, seed):
-    if type(source.component.expression.model) is Thermal:
+    model = source.component.expression.model
+    if isinstance(model, Thermal):
         return ThermalEmulator.tabulate(source, own, tolerance=tolerance, seed=seed)
+    if isinstance(model, Plasma):  # of too many parameters for a table, and fast without
+        return None
     return SpectrumEmulator.tabulate(source, n_parameters, tolerance=tolerance, seed=seed)

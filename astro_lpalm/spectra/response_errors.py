@@ -124,6 +124,14 @@ class ResponseErrors:
         """Count rates of unit amplitude (m, n) and their derivatives (m, n, p)."""
         return self._seen(theta, self.physics.rate_jacobian)
 
+    def spectra_of_ages(self, theta):
+        """Spectra of components in equilibrium, had they been heated only lately, seen without errors."""
+        return self.physics.spectra_of_ages(self._parts(theta)[0])
+
+    def spectra_of_elements(self, theta):
+        """Spectra of the elements of plasma of several temperatures and ages, seen without errors."""
+        return self.physics.spectra_of_elements(self._parts(theta)[0])
+
     def _seen(self, theta, jacobian):
         own, errors = self._parts(theta)
         spectra, derivatives = jacobian(own)

@@ -74,13 +74,14 @@ class TrainingSet:
     def physics(self):
         """Spectra as functions of physical parameters, a `~astro_lpalm.spectra.ParametricSpectra`, or None.
 
-        Tabulated to a thousandth when first asked for, some 20 s for a thermal plasma. None where there is no library,
-        a component is made of samples, or its spectra change too abruptly to be tabulated, which is warned of.
+        Tabulated to a thousandth when first asked for, some 20 s for a thermal plasma; those of plasma out of
+        equilibrium are made anew each time. None where there is no library, a component is made of samples, or its
+        spectra change too abruptly to be tabulated, which is warned of.
         """
         if self.library is None or not all(isinstance(each, ModelComponent) for each in self.library.components):
             return None
         found = ParametricSpectra.from_library(self.library, tolerance=_EMULATION)
-        if found.exact_components:
+        if not found.can_be_kept:
             msg = (
                 f"the spectra of {', '.join(found.exact_components)} change too abruptly with their parameters to be "
                 "tabulated, so the model will not fit physical parameters; narrower ranges may help."
