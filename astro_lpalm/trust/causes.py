@@ -10,8 +10,8 @@ from .shapes import Shapes
 
 __all__ = ["Cause", "CauseSettings", "find_causes"]
 
-_EVERYWHERE = "gain", "area", "object", "free"  # misfits that the whole field has alike
-_LOOSE = "missing", "varying", "area"  # which explain much of whatever it is
+_EVERYWHERE = "gain", "area", "object", "ages", "free"  # misfits that the whole field has alike
+_LOOSE = "missing", "varying", "area", "object"  # which explain much of whatever it is
 _FEWEST_FREE = 4  # energies more than components
 _BULK = 0.05  # of the largest counts of an energy: where less is seen, the area hardly matters
 
@@ -24,8 +24,9 @@ class CauseSettings:
     ----------
     least : dict of str to float
         By how much chi square has to drop, beyond what noise makes of as many directions. Of 200 good observations the
-        largest drops are 11 (gain), 13 (area, background), 10 (object: parameters at a limit freed), 74 (free: spectra
-        that may be any), 10 (missing), 23 (varying), 34, once 78 (point, the best of all pixels), and 39 (psf).
+        largest drops are 11 (gain), 13 (area, background), 10 (object: parameters at a limit freed), below 35 (ages:
+        plasma out of equilibrium), 74 (free: spectra that may be any), 10 (missing), 23 (varying), 34, once 78 (point,
+        the best of all pixels), and 39 (psf).
     least_gain, least_area, least_background, least_missing : float
         Smallest changes that are spoken of: of energies, rms, and area, at most, relative, where Chandra's calibration
         is taken to be good to 0.3 % and 3 %; of a background or another component, part of the counts.
@@ -44,6 +45,10 @@ class CauseSettings:
     point_part : float
         A point source is named before a missing component where it gains this part of what that does: 90 % where one
         is so bright that it has blocks of its own, and less than 40 % for missing components.
+    least_ages : float
+        A plasma out of equilibrium is named before a missing component, another object or an area where, with any other
+        spectrum added, it still explains this much of chi square: 131 to 1910 in remnants that are not in
+        equilibrium, up to 97 where a component is missing or the area is wrong.
     object_part : float
         The same of another object, where more than half of the parameters are at a limit, over areas, too.
     noise_left : float
@@ -72,6 +77,7 @@ class CauseSettings:
             "area": 35.0,
             "background": 30.0,
             "object": 30.0,
+            "ages": 35.0,
             "free": 100.0,
             "missing": 80.0,
             "varying": 45.0,
@@ -89,6 +95,7 @@ class CauseSettings:
     varying_part: float = 0.97
     psf_part: float = 0.4
     point_part: float = 0.6
+    least_ages: float = 110.0
     object_part: float = 0.5
     noise_left: float = 1.03
     nearly: float = 0.98
@@ -107,8 +114,8 @@ class Cause:
     Attributes
     ----------
     name : str
-        "missing" (component), "object" (another one), "varying" (spectrum), "gain", "area", "background", "point"
-        (source) or "psf".
+        "missing" (component), "object" (another one), "ages" (plasma out of equilibrium), "varying" (spectrum), "gain",
+        "area", "background", "point" (source) or "psf".
     drop : float
         Of twice the negative logarithm of the likelihood, beyond what noise makes of as many directions.
     detail : dict
@@ -202,10 +209,15 @@ def _fitted(shapes, seen, excess, settings):
     if excess["point"] > 0:
         yield "point", shapes.scale * seen["point"][1]["spot"].gain, seen["point"][1]
     yield "psf", shapes.scale * seen["psf"][0], seen["psf"][1]
-    if any(excess.get(name, -np.inf) > -0.5 * settings.least[name] for name in _EVERYWHERE):
+    everywhere = [key for key in excess if key.startswith(_EVERYWHERE)]
+    if any(excess[key] > -0.5 * settings.least[key.partition(":")[0]] for key in everywhere):
         yield "gain", *shapes.beside(shapes.gain)
         yield "area", *shapes.beside(shapes.area)
         yield "object", *shapes.beyond()
+        if shapes.ages:
+            ends = [(*shapes.beside(ages), number) for number, ages in enumerate(shapes.ages)]
+            drop, detail, number = max(ends, key=lambda end: end[0])
+            yield "ages", drop, detail | {"number": number}
     if excess["background"] > 0:
         yield "background", *shapes.beside(shapes.background)
     yield "missing", *shapes.with_another()
@@ -239,6 +251,8 @@ def _ordered(causes, settings):
     first, best = causes[0].name, causes[0].drop
     if drop["gain"] > max(settings.gain_part * best, settings.gain_above * max(drop["area"], drop["background"])):
         first = "gain"
+    elif first in _LOOSE and drop["ages"] and _still_young(by_name.get("missing"), settings):
+        first = "ages"
     elif drop["background"] > 0.5 * best and by_name["background"].detail["left"] < settings.noise_left:
         first = "background"
     elif drop["object"] and _is_object(by_name["object"], first, best, drop, settings):
@@ -250,6 +264,11 @@ def _ordered(causes, settings):
     elif first == "missing" and drop["varying"] > settings.varying_part * best:
         first = "varying"
     return sorted(causes, key=lambda each: each.name != first)
+
+
+def _still_young(missing, settings):
+    """Whether another age explains what a missing component does not."""
+    return missing is not None and max(missing.detail["ages"]) > settings.least_ages
 
 
 def _is_object(cause, first, best, drop, settings):

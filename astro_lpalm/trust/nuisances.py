@@ -6,11 +6,12 @@ from functools import cached_property
 import numpy as np
 from scipy.interpolate import BSpline, CubicSpline
 
-__all__ = ["Area", "Background", "Gain", "KnownSpectra", "spline_basis"]
+__all__ = ["Ages", "Area", "Background", "Gain", "KnownSpectra", "spline_basis"]
 
 _N_SPLINES = 8
 _WIDER = 1.0  # ranges, beyond each end
 _LEAST = 1e-12
+_N_AGES = 3  # principal vectors
 _OPEN = 1e-2  # inverse variance of parameters of which nothing is known, against directions without any effect
 
 
@@ -143,6 +144,57 @@ class Area:
             factor = np.exp(self.basis @ x[p:])[:, np.newaxis]
             own = (factor * A)[..., np.newaxis] * self.basis[:, np.newaxis]
             return factor * A, np.concatenate([factor[..., np.newaxis] * D, own], axis=2), blocks.background, None
+
+        return model
+
+
+@dataclass(frozen=True)
+class Ages:
+    """Spectra of a plasma in equilibrium that was heated only lately: principal vectors of the change of one component.
+
+    Attributes
+    ----------
+    component : int
+    basis : `~numpy.ndarray`, shape (m, q)
+        Of the size that changes typically have.
+    """
+
+    component: int
+    basis: np.ndarray
+    low = np.full(_N_AGES, -10.0)
+    high = np.full(_N_AGES, 10.0)
+    precision = np.full(_N_AGES, _OPEN)
+
+    @classmethod
+    def of(cls, known, names, x):
+        """Make one for each component that is in equilibrium; none where the physics has not such spectra."""
+        ages_of = getattr(known.physics, "spectra_of_ages", None)
+        if ages_of is None:
+            return []
+        spectra, found = known.jacobian(x)[0], []
+        for name, young in ages_of(np.clip(x, known.low, known.high)).items():
+            k = names.index(name)
+            change = (young / young.sum(axis=1, keepdims=True) - spectra[:, k] / spectra[:, k].sum()).T
+            noise = np.sqrt(np.maximum(spectra[:, [k]], _LEAST))
+            vectors, sizes, _ = np.linalg.svd(change / noise, full_matrices=False)
+            scale = spectra[:, k].sum() * sizes[:_N_AGES] / np.sqrt(change.shape[1])
+            found.append(cls(k, noise * vectors[:, :_N_AGES] * scale))
+        return found
+
+    def slopes(self, A):
+        """Differentiate all spectra, (m, n, q)."""
+        slopes = np.zeros((*A.shape, self.basis.shape[1]))
+        slopes[:, self.component] = self.basis
+        return slopes
+
+    def beside(self, known, blocks):
+        """Make a model of the spectra's parameters and these."""
+        p = len(known.start)
+
+        def model(x):
+            A, D = known.jacobian(x[:p])
+            slopes = self.slopes(A)
+            return np.maximum(A + slopes @ x[p:], _LEAST), np.concatenate([D, slopes], axis=2), blocks.background, None
 
         return model
 

@@ -91,10 +91,15 @@ def _missing(cause, shapes):
     )
     energy = shapes.energies[np.argmax(unlike)]
     y, x = _middle(shapes, image)
+    young = (
+        " It is the spectrum of a plasma that is not in equilibrium (NEI)."
+        if shapes.is_young(spectrum, image.sum())
+        else ""
+    )
     text = (
         f"{image.sum():.0f} counts have a spectrum that no component can have, most unlike them at {energy:.1f} keV, "
-        f"around {_position(shapes, y, x)}: a component is missing, or the object is another one. Train a model that "
-        "has it; mask that part, if it is small."
+        f"around {_position(shapes, y, x)}: a component is missing, or the object is another one.{young} Train a model "
+        "that has it; mask that part, if it is small."
     )
     return text, {}
 
@@ -106,6 +111,16 @@ def _object(cause, shapes):
         f"{np.count_nonzero(at)} of {len(at)} parameters are at an end of their ranges, and want to go beyond ("
         f"{', '.join(found[:_N_SHOWN])}{', ...' if len(found) > _N_SHOWN else ''}): another object than the model is "
         "for. Try another model, or train one with wider ranges."
+    )
+    return text, {}
+
+
+def _ages(cause, shapes):
+    name = shapes.names[shapes.ages[cause.detail["number"]].component]
+    text = (
+        f"the plasma of {name} is not in equilibrium: it has other ions than collisions at one temperature would leave."
+        f"{_along(cause, shapes)} "
+        'Separate with a model whose component is "NEI" or "PlaneShock", such as snr-nei-acis.'
     )
     return text, {}
 
@@ -160,5 +175,6 @@ _DESCRIBE = {
     "psf": _psf,
     "missing": _missing,
     "object": _object,
+    "ages": _ages,
     "varying": _varying,
 }

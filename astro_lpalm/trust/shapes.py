@@ -1,9 +1,10 @@
 """Shapes that a misfit can have: how much of it each explains, at first order and when it is fitted."""
 
 import numpy as np
+from scipy.optimize import nnls
 
 from .misfit import BlockCounts, Misfit, refit
-from .nuisances import Area, Background, Gain
+from .nuisances import Ages, Area, Background, Gain
 from .spots import blurred, brightest_spot, whitened
 
 __all__ = ["Shapes"]
@@ -11,9 +12,13 @@ __all__ = ["Shapes"]
 _TINY = 1e-12
 _WEAK = 1e-2  # inverse variance of scaled parameters, against directions without any effect
 _N_WAVES, _N_GRID, _N_LOCAL = 4, 15, 2
-_N_ROUNDS, _N_POWER, _N_EXTRA, _N_STEPS = 20, 8, 3, 60
+_N_ROUNDS, _N_POWER, _N_EXTRA, _N_STEPS = 20, 8, 12, 60
 _WORST = 0.8  # blocks beyond this quantile of chi square begin the search for another spectrum
 _BEYOND = 1e-3
+_LEFT_OF_AGE, _MORE_OF_AGE = (
+    25.0,
+    2.5,
+)  # chi square a bin that plasma may leave, and by how much more equilibrium leaves
 _MANY = 0.5  # of the parameters
 
 
@@ -40,6 +45,7 @@ class Shapes:
         )
         self.spectra, self.derivatives = known.jacobian(self.x)
         self.at_limit = known.at_limit(self.x)
+        self.ages = Ages.of(known, list(names), self.x)
 
     @property
     def scale(self):
@@ -58,6 +64,8 @@ class Shapes:
             "free": freed.tested(base.along_spectra(np.eye(m * n).reshape(m, n, m * n))),
             "missing": self._another(freed),
         }
+        for k, ages in enumerate(self.ages):
+            seen[f"ages:{k}"] = freed.tested(base.along_spectra(ages.slopes(A)))
         if self.at_limit.any():
             inside = base.freed(self.followed[:, ~self.at_limit])
             seen["object"] = inside.tested(self.followed[:, self.at_limit])
@@ -126,7 +134,10 @@ class Shapes:
         }
 
     def with_another(self):
-        """Add a component of any spectrum and image, not negative, by the multiplicative updates of the likelihood."""
+        """Add a component of any spectrum and image, not negative, by the multiplicative updates of the likelihood.
+
+        With it, ages are asked again how much of chi square they would explain: ``ages`` of the detail.
+        """
         Y, B = self.blocks.counts, self.blocks.background
         residual, totals, x = Y - self.base.expected.T, Y.sum(axis=0), self.x
         misfit = (residual**2 / self.base.expected.T).sum(axis=0)
@@ -138,12 +149,16 @@ class Shapes:
             first = np.maximum(residual.sum(axis=0), 1e-2 * totals)
             S = np.vstack([np.maximum(self.base.sources.T, 1e-3 * totals), first])
             spectrum = _multiplied(Y, B, A, spectrum, S)
-            x, found, _ = refit(
+            x, found, followed = refit(
                 self.blocks, self._model_with(spectrum), x, self.known.low, self.known.high, self.precision
             )
             if best is None or found.deviance < best[0]:
-                best = found.deviance, {"spectrum": spectrum, "image": np.maximum(found.sources[:, -1], 0.0)}
-        return self.base.deviance - best[0] - _noise_of_product(*Y.shape), best[1]
+                image = np.maximum(found.sources[:, -1], 0.0)
+                best = found.deviance, {"spectrum": spectrum, "image": image}, found, followed
+        deviance, detail, found, followed = best
+        freed, A = found.freed(followed), found.spectra
+        detail["ages"] = [freed.tested(found.along_spectra(ages.slopes(A)))[0] for ages in self.ages]
+        return self.base.deviance - deviance - _noise_of_product(*Y.shape), detail
 
     def _model_with(self, spectrum):
         def model(x):
@@ -176,6 +191,18 @@ class Shapes:
         more = np.sum(found.residual**2) - found.freed(found.along_spectra(self.derivatives)).chi_square
         # the best of a grid gains about twice as much of noise as one direction
         return self.base.deviance - found.deviance + more - 2 * len(best) - len(self.x)
+
+    def is_young(self, spectrum, counts):
+        """Whether a spectrum of so many counts is one of plasma out of equilibrium, and of no plasma in equilibrium."""
+        elements_of = getattr(self.known.physics, "spectra_of_elements", None)
+        elements = None if elements_of is None else elements_of(np.clip(self.x, self.known.low, self.known.high))
+        if elements is None:
+            return False
+        noise = np.sqrt(np.maximum(self.fit.counts, 1.0))
+        y = counts * spectrum / spectrum.sum() / noise
+        left = np.array([[nnls((each / noise).T, y)[1] ** 2 for each in ages] for ages in elements]).min(axis=0)
+        best = left[:-1].min()
+        return best < _LEFT_OF_AGE * len(y) and left[-1] > _MORE_OF_AGE * max(best, len(y))
 
     def area_change(self, values):
         """Relative change of the area, on average none, (m,)."""
