@@ -45,9 +45,11 @@ class CauseSettings:
     point_part : float
         A point source is named before a missing component where it gains this part of what that does: 90 % where one
         is so bright that it has blocks of its own, and less than 40 % for missing components.
-    least_ages : float
-        A plasma out of equilibrium is named before a missing component, another object or an area where, with any other
-        spectrum added, it still explains this much of chi square: 131 to 1910 in remnants that are not in
+    ages_part, least_ages : float
+        A plasma out of equilibrium is named first where it gains more than anything but a missing component, and this
+        part of what that does: 0.6 and more, if nothing else is wrong, while of missing components an area gains more
+        than ages. And it is named before a missing component, another object or an area where, with any other spectrum
+        added, it still explains this much of chi square: 131 to 1910 in remnants of several plasmas that are not in
         equilibrium, up to 97 where a component is missing or the area is wrong.
     object_part : float
         The same of another object, where more than half of the parameters are at a limit, over areas, too.
@@ -95,6 +97,7 @@ class CauseSettings:
     varying_part: float = 0.97
     psf_part: float = 0.4
     point_part: float = 0.6
+    ages_part: float = 0.5
     least_ages: float = 110.0
     object_part: float = 0.5
     noise_left: float = 1.03
@@ -251,7 +254,7 @@ def _ordered(causes, settings):
     first, best = causes[0].name, causes[0].drop
     if drop["gain"] > max(settings.gain_part * best, settings.gain_above * max(drop["area"], drop["background"])):
         first = "gain"
-    elif first in _LOOSE and drop["ages"] and _still_young(by_name.get("missing"), settings):
+    elif drop["ages"] and _is_young(first, drop, by_name.get("missing"), settings):
         first = "ages"
     elif drop["background"] > 0.5 * best and by_name["background"].detail["left"] < settings.noise_left:
         first = "background"
@@ -266,9 +269,11 @@ def _ordered(causes, settings):
     return sorted(causes, key=lambda each: each.name != first)
 
 
-def _still_young(missing, settings):
-    """Whether another age explains what a missing component does not."""
-    return missing is not None and max(missing.detail["ages"]) > settings.least_ages
+def _is_young(first, drop, missing, settings):
+    """Whether another age explains most, but for a spectrum that may be any, or what such a spectrum does not."""
+    others = max(value for name, value in drop.items() if name not in ("ages", "missing"))
+    most = drop["ages"] > max(others, settings.ages_part * drop["missing"])
+    return most or (first in _LOOSE and missing is not None and max(missing.detail["ages"]) > settings.least_ages)
 
 
 def _is_object(cause, first, best, drop, settings):

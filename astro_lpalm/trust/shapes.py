@@ -15,6 +15,7 @@ _N_WAVES, _N_GRID, _N_LOCAL = 4, 15, 2
 _N_ROUNDS, _N_POWER, _N_EXTRA, _N_STEPS = 20, 8, 12, 60
 _WORST = 0.8  # blocks beyond this quantile of chi square begin the search for another spectrum
 _BEYOND = 1e-3
+_ANY_SPECTRUM = 20.0
 _LEFT_OF_AGE, _MORE_OF_AGE = (
     25.0,
     2.5,
@@ -45,7 +46,7 @@ class Shapes:
         )
         self.spectra, self.derivatives = known.jacobian(self.x)
         self.at_limit = known.at_limit(self.x)
-        self.ages = Ages.of(known, list(names), self.x)
+        self.ages = []
 
     @property
     def scale(self):
@@ -64,6 +65,8 @@ class Shapes:
             "free": freed.tested(base.along_spectra(np.eye(m * n).reshape(m, n, m * n))),
             "missing": self._another(freed),
         }
+        if seen["free"][0] > _ANY_SPECTRUM:  # other ages are some of all spectra; to make them takes time
+            self.ages = Ages.of(self.known, list(self.names), self.x)
         for k, ages in enumerate(self.ages):
             seen[f"ages:{k}"] = freed.tested(base.along_spectra(ages.slopes(A)))
         if self.at_limit.any():

@@ -113,7 +113,7 @@ def test_tabulated_spectra_have_the_absorption_of_the_file(write):
 BAD = {
     "unknown model": (
         ('"Thermal"', '"Apec"'),
-        "component 'hot': unknown model = 'Apec'; choose from Synchrotron, SynchrotronRolloff, Thermal, EmissionLine",
+        "component 'hot': unknown model = 'Apec'; choose from Synchrotron, SynchrotronRolloff, Thermal, NEI",
     ),
     "unknown parameter": (("kT =", "kt ="), "component 'hot', parameters: unknown key 'kt' = .*allowed are kT, O, Ne"),
     "amplitude": (("Fe = 0.5", "amplitude = 0.5"), "unknown key 'amplitude' = 0.5"),
