@@ -37,9 +37,9 @@ def main():
     parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    files = packaged_files(".fits")
+    files = packaged_files(".toml")
     for name in options.names or files:
-        make(name, files[name], only_tables=options.tables)
+        make(name, files[name].with_suffix(".fits"), only_tables=options.tables)
 
 
 if __name__ == "__main__":
