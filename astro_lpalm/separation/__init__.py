@@ -18,6 +18,7 @@ from .sky import SkyFitter
 from .sky_data import SkyData, SkyFit
 from .snmfnet import SNMFNet
 from .unrolled import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
+from .update_base import SourceUpdate, SpectraUpdate
 from .updates import (
     A_UPDATES,
     S_UPDATES,
@@ -27,8 +28,6 @@ from .updates import (
     KnownUpdate,
     ListaCPUpdate,
     ListaUpdate,
-    SourceUpdate,
-    SpectraUpdate,
 )
 from .variation import varying_parameters
 from .vca import VCA

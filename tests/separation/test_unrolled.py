@@ -175,6 +175,8 @@ class OwnISTALLT(torch.nn.Module):
     def project(self, X):
         return None
 
+    advance = SourceUpdate.advance
+
 
 class HalfStep(SpectraUpdate):
     """Half the step of ISTA-LL that nothing was learned for."""
@@ -227,7 +229,7 @@ class NoModule:
             {"s_update": NoOperators},
             "s_update is the class NoOperators, which has no operators; make it a subclass",
         ),
-        ({"s_update": HalfStep}, "which has no operators, project; make it a subclass of SourceUpdate"),
+        ({"s_update": HalfStep}, "which has no operators, project, advance; make it a subclass of SourceUpdate"),
         ({"a_update": NoModule}, "NoModule, which is no torch.nn.Module; make it a subclass of SpectraUpdate"),
         ({"a_update": torch.nn.Linear}, "has no moves, initialize, inverse_step"),
         ({"s_update": OwnISTALLT(1, 2, 2)}, "must be one of .*, or a class such as SourceUpdate describes"),
