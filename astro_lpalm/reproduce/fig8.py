@@ -84,6 +84,8 @@ EXPERIMENT = Experiment(
         Row("LISTA", LayerByLayer({"s_update": "lista", **_KNOWN})),
         Row("LISTA-CP", LayerByLayer({"s_update": "lista-cp", **_KNOWN})),
         Row("ISTA-LLT", LayerByLayer({"s_update": "ista-llt", **_KNOWN})),
+        Row("ADMM", LayerByLayer({"s_update": "admm", **_KNOWN}), kind="ours"),
+        Row("ADMM-LLT", LayerByLayer({"s_update": "admm-llt", **_KNOWN}), kind="ours"),
         Row("LISTA-CP, 10 dB", LayerByLayer({"s_update": "lista-cp", **_NOISY})),
         Row("ISTA-LLT, 10 dB", LayerByLayer({"s_update": "ista-llt", **_NOISY})),
         Row("LPALM, spectra unknown", LayerByLayer(), kind="ours"),

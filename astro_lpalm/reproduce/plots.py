@@ -6,6 +6,7 @@ __all__ = []
 
 # Okabe & Ito (2008), told apart by colour-blind readers too; lines differ in style as well.
 _BLUE, _ORANGE, _GREEN, _PINK, _SKY, _YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+_LEMON = "#F0E442"
 _COLORS = {"paper": _BLUE, "ours": _ORANGE, "oracle": "0.6"}
 _HATCHES = {"paper": "", "ours": "//", "oracle": ".."}
 _KINDS = {"paper": "method of the paper", "ours": "row of our own", "oracle": "least squares with the truth"}
@@ -76,7 +77,7 @@ def plot_thresholds(figure, experiment, table, samples):
 def plot_layers(figure, experiment, table, samples):
     """Draw the mean error after each layer or iteration."""
     axes = figure.subplots()
-    colors, index = (_BLUE, _ORANGE, _GREEN, _PINK, _YELLOW), {}
+    colors, index = (_BLUE, _ORANGE, _GREEN, _PINK, _SKY, "black", _LEMON, _YELLOW), {}
     for method in table["method"][table["kind"] != "oracle"]:
         base = method.split(",")[0]
         color = colors[index.setdefault(base, len(index))]

@@ -12,6 +12,7 @@ attributes; :class:`~astro_lpalm.separation.UnrolledPALM` takes the classes in t
 import torch
 from torch import nn
 
+from .other_updates import AdmmLLTUpdate, AdmmUpdate
 from .update_base import SourceUpdate, SpectraUpdate, lipschitz, project_all
 
 __all__ = [
@@ -127,7 +128,13 @@ class KnownUpdate(ExplicitUpdate):
     moves = False
 
 
-S_UPDATES = {"lista-cp": ListaCPUpdate, "ista-llt": IstaLLTUpdate, "lista": ListaUpdate}
+S_UPDATES = {
+    "lista-cp": ListaCPUpdate,
+    "ista-llt": IstaLLTUpdate,
+    "lista": ListaUpdate,
+    "admm": AdmmUpdate,
+    "admm-llt": AdmmLLTUpdate,
+}
 A_UPDATES = {"ista-ll": IstaLLUpdate, "explicit": ExplicitUpdate, "known": KnownUpdate}
 
 

@@ -1,0 +1,83 @@
+"""Updates of the sources that other unrollings have, which Fahes et al. (2022) name without comparing."""
+
+import torch
+from torch import nn
+
+from .update_base import SourceUpdate, project_all, soft_threshold
+
+__all__ = ["AdmmLLTUpdate", "AdmmUpdate"]
+
+_PENALTY = 0.1  # rho of unlearned ADMM, of the largest eigenvalue of A^T A
+
+
+class _Admm(SourceUpdate):
+    # ADMM for the lasso: x minimizes ||X - A x||^2 + rho ||x - z + u||^2, z is sparse, and u sums up how they differ.
+    # With M = rho (A^T A + rho I)^-1 and V = (A^T A + rho I)^-1 A^T, x = V X + M (z - u).
+
+    def __init__(self, n_layers, m, n):
+        super().__init__(n_layers, m, n)
+        self.step = nn.Parameter(torch.ones(n_layers))
+
+    def advance(self, layer, state, M, VX, threshold):
+        """Take the steps of ADMM; the sources are z, and the state is z and u."""
+        if state is None:
+            x, u = VX, 0.0
+        else:
+            z, u = state
+            x = torch.baddbmm(VX, M, z - u)
+        z = soft_threshold(x + u, threshold)
+        return (z, u + self.step[layer] * (x - z)), z
+
+
+class AdmmUpdate(_Admm):
+    """ADMM with learned matrices, thresholds and steps (Zhou and Rodrigues 2021); A plays no part.
+
+    A layer is x = W_k X + B_k (z - u), z = ST(x + u), u <- u + eta_k (x - z), and z are the sources. Unlearned,
+    W = (A^T A + rho I)^-1 A^T, B = rho (A^T A + rho I)^-1 and eta = 1, with rho a tenth of the largest eigenvalue of
+    A^T A. In that paper (IEEE Trans. Geosci. Remote Sens. 60, 5520018) sources are also positive.
+    """
+
+    def __init__(self, n_layers, m, n):
+        super().__init__(n_layers, m, n)
+        self.B = nn.Parameter(torch.zeros(n_layers, n, n))
+        self.W = nn.Parameter(torch.zeros(n_layers, n, m))
+
+    def initialize(self, spectra):
+        """Take the values of ADMM for these spectra; return rho."""
+        rho = _PENALTY * torch.linalg.matrix_norm(spectra, 2) ** 2
+        self.step[:] = 1.0
+        self.B[:], self.W[:] = _ridge(spectra, rho)
+        return rho
+
+    def operators(self, layer, A):
+        """Give M and V of a layer."""
+        return self.B[layer].expand(len(A), -1, -1), self.W[layer].expand(len(A), -1, -1)
+
+    def project(self, X):
+        """Give V X of all layers at once."""
+        return project_all(self.W, X)
+
+
+class AdmmLLTUpdate(_Admm):
+    """ADMM with the matrices of the present A; rho, thresholds and steps are learned, as ISTA-LLT learns steps only."""
+
+    def __init__(self, n_layers, m, n):
+        super().__init__(n_layers, m, n)
+        self.log_rho = nn.Parameter(torch.zeros(n_layers))
+
+    def initialize(self, spectra):
+        """Take the values of ADMM for these spectra; return rho."""
+        rho = _PENALTY * torch.linalg.matrix_norm(spectra, 2) ** 2
+        self.step[:] = 1.0
+        self.log_rho[:] = rho.log()
+        return rho
+
+    def operators(self, layer, A):
+        """Give M and V of a layer."""
+        return _ridge(A, self.log_rho[layer].exp())
+
+
+def _ridge(A, rho):
+    identity = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    inverse = torch.linalg.inv(A.mT @ A + rho * identity)
+    return rho * inverse, inverse @ A.mT

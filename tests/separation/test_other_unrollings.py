@@ -1,0 +1,65 @@
+"""Unrollings that the paper names without comparing, against the iterations that they are unrolled from."""
+
+import numpy as np
+import pytest
+import torch
+
+from astro_lpalm.separation import UnrolledPALM
+
+from .conftest import make_mixture
+from .test_unrolled import soft
+
+
+def power_of(X):
+    """Root mean power of a pixel, which thresholds are relative to."""
+    return np.linalg.norm(X) / np.sqrt(X.shape[1])
+
+
+def meets_the_lasso(X, A, S, penalty):
+    """Whether S minimizes ||X - A S||^2 / 2 + penalty |S|: A^T (X - A S) is in penalty * sign(S)."""
+    correlation = A.T @ (X - A @ S) / penalty
+    active = np.abs(S) > 1e-6 * np.abs(S).max()
+    assert 0.05 < np.mean(~active) < 0.95
+    np.testing.assert_allclose(correlation[active], np.sign(S[active]), atol=1e-4)
+    assert np.abs(correlation).max() < 1 + 1e-4
+    return True
+
+
+def plain_admm(X, A, rho, threshold, step):
+    """ADMM as it stands, with a threshold and a step for each iteration."""
+    inverse = np.linalg.inv(A.T @ A + rho * np.eye(A.shape[1]))
+    z = u = np.zeros((A.shape[1], X.shape[1]))
+    for theta, eta in zip(threshold, step):
+        x = inverse @ (A.T @ X + rho * (z - u))
+        z = soft(x + u, theta)
+        u = u + eta * (x - z)
+    return z
+
+
+@pytest.mark.parametrize("s_update", ["admm", "admm-llt"])
+def test_admm_is_admm_before_it_is_trained(s_update, rng):
+    X, A, _ = make_mixture(rng, t=5000, snr_db=20)  # more pixels than a block
+    network = UnrolledPALM(s_update, "known", 6).initialize(A).double()
+    with torch.no_grad():
+        network.theta[:, 0] = torch.linspace(0.01, 0.05, 6)
+        network.s_part.step *= torch.linspace(0.8, 1.2, 6)
+    theta, step = network.theta[:, 0].detach().numpy() * power_of(X), network.s_part.step.detach().numpy()
+    expected = plain_admm(X, A, 0.1 * np.linalg.norm(A, 2) ** 2, theta, step)
+    np.testing.assert_allclose(network.separate(X, spectra=A).sources, expected, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("s_update", "follows"), [("admm", False), ("admm-llt", True)])
+def test_admm_reaches_the_lasso_solution(s_update, follows, rng):
+    X, A, _ = make_mixture(rng, t=50, snr_db=20)
+    network = UnrolledPALM(s_update, "known", 500).initialize(A).double()
+    rho = 0.1 * np.linalg.norm(A, 2) ** 2
+    with torch.no_grad():
+        network.theta[:, 0] = 0.1 / rho
+    assert meets_the_lasso(X, A, network.separate(X, spectra=A).sources, 0.1 * power_of(X))
+    # With other spectra only matrices that are made of them lead there.
+    Y, B, _ = make_mixture(rng, t=50, snr_db=20)
+    found = network.separate(Y, spectra=B).sources
+    if follows:
+        assert meets_the_lasso(Y, B, found, 0.1 * power_of(Y))
+    else:
+        np.testing.assert_array_equal(found, network.separate(Y, spectra=A).sources)
