@@ -5,7 +5,7 @@ from torch import nn
 
 from .update_base import SourceUpdate, project_all, soft_threshold
 
-__all__ = ["AdmmLLTUpdate", "AdmmUpdate"]
+__all__ = ["AdmmLLTUpdate", "AdmmUpdate", "AlistaUpdate"]
 
 _PENALTY = 0.1  # rho of unlearned ADMM, of the largest eigenvalue of A^T A
 
@@ -75,6 +75,36 @@ class AdmmLLTUpdate(_Admm):
     def operators(self, layer, A):
         """Give M and V of a layer."""
         return _ridge(A, self.log_rho[layer].exp())
+
+
+class AlistaUpdate(SourceUpdate):
+    """S + gamma_k W^T (X - A S) with the weights of least coherence with A; steps and thresholds are learned.
+
+    Those weights are the W with the smallest ``||W^T A||_F`` of all whose ``W^T A`` has a diagonal of ones: the rows of
+    the pseudo-inverse of A, divided by what the diagonal of ``pinv(A) A`` is (Liu, Chen, Wang and Yin, ICLR 2019). That
+    paper has more components than data, and computes them once. Spectra of full rank leave no coherence, and a step of
+    one goes to the least-squares sources at once.
+    """
+
+    def __init__(self, n_layers, m, n):
+        super().__init__(n_layers, m, n)
+        self.step = nn.Parameter(torch.ones(n_layers))
+
+    def initialize(self, spectra):
+        """Take steps of one; return the inverse step, one too."""
+        self.step[:] = 1.0
+        return 1.0
+
+    def operators(self, layer, A):
+        """Give M and V of a layer."""
+        V = self.step[layer] * least_coherent(A).mT
+        return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device) - V @ A, V
+
+
+def least_coherent(A):
+    """Give the W, (N, m, n), with the smallest ||W^T A||_F of all whose W^T A has a diagonal of ones."""
+    inverse = torch.linalg.pinv(A)
+    return (inverse / (inverse * A.mT).sum(dim=-1, keepdim=True)).mT
 
 
 def _ridge(A, rho):

@@ -12,7 +12,7 @@ attributes; :class:`~astro_lpalm.separation.UnrolledPALM` takes the classes in t
 import torch
 from torch import nn
 
-from .other_updates import AdmmLLTUpdate, AdmmUpdate
+from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate
 from .update_base import SourceUpdate, SpectraUpdate, lipschitz, project_all
 
 __all__ = [
@@ -134,6 +134,7 @@ S_UPDATES = {
     "lista": ListaUpdate,
     "admm": AdmmUpdate,
     "admm-llt": AdmmLLTUpdate,
+    "alista": AlistaUpdate,
 }
 A_UPDATES = {"ista-ll": IstaLLUpdate, "explicit": ExplicitUpdate, "known": KnownUpdate}
 

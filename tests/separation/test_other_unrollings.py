@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from astro_lpalm.separation import UnrolledPALM
+from astro_lpalm.separation.other_updates import least_coherent
 
 from .conftest import make_mixture
 from .test_unrolled import soft
@@ -63,3 +64,35 @@ def test_admm_reaches_the_lasso_solution(s_update, follows, rng):
         assert meets_the_lasso(Y, B, found, 0.1 * power_of(Y))
     else:
         np.testing.assert_array_equal(found, network.separate(Y, spectra=A).sources)
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (12, 5)])
+def test_weights_of_least_coherence(shape, rng):
+    # The Lagrange conditions: the gradient A A^T w of |A^T w|^2 / 2 is along a_i, and w^T a_i is one. The problem is
+    # convex, so that nothing nearby with such a diagonal is less coherent.
+    A = rng.normal(size=shape)
+    W = least_coherent(torch.as_tensor(A)[None])[0].numpy()
+    np.testing.assert_allclose(np.diag(W.T @ A), 1.0)
+    gradient = A @ A.T @ W
+    along = (gradient * A).sum(axis=0) / (A**2).sum(axis=0)
+    np.testing.assert_allclose(gradient, along * A, atol=1e-10)
+    if shape[0] > shape[1]:
+        np.testing.assert_allclose(W.T @ A, np.eye(shape[1]), atol=1e-12)
+    else:
+        assert np.linalg.norm(W.T @ A) < np.linalg.norm(A.T @ A / (A**2).sum(axis=0)[:, np.newaxis])
+
+
+def test_alista_starts_as_least_squares_and_follows_its_equation(rng):
+    X, A, _ = make_mixture(rng, snr_db=20)
+    network = UnrolledPALM("alista", "known", 4).initialize(A).double()
+    with torch.no_grad():
+        network.theta[:] = 0.0
+    exact = np.linalg.lstsq(A, X, rcond=None)[0]
+    np.testing.assert_allclose(network.separate(X, spectra=A).sources, exact, atol=1e-10)
+    with torch.no_grad():
+        network.theta[:, 0] = torch.linspace(0.01, 0.05, 4)
+        network.s_part.step[:] = torch.linspace(0.5, 0.9, 4)
+    W, S = np.linalg.pinv(A).T, 0.0 * exact
+    for theta, step in zip(network.theta[:, 0].detach(), network.s_part.step.detach()):
+        S = soft(S + float(step) * W.T @ (X - A @ S), float(theta) * power_of(X))
+    np.testing.assert_allclose(network.separate(X, spectra=A).sources, S, atol=1e-10)
