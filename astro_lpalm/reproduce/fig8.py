@@ -87,6 +87,7 @@ EXPERIMENT = Experiment(
         Row("ADMM", LayerByLayer({"s_update": "admm", **_KNOWN}), kind="ours"),
         Row("ADMM-LLT", LayerByLayer({"s_update": "admm-llt", **_KNOWN}), kind="ours"),
         Row("ALISTA", LayerByLayer({"s_update": "alista", **_KNOWN}), kind="ours"),
+        Row("deep NMF", LayerByLayer({"s_update": "deep-nmf", **_KNOWN}), kind="ours"),
         Row("LISTA-CP, 10 dB", LayerByLayer({"s_update": "lista-cp", **_NOISY})),
         Row("ISTA-LLT, 10 dB", LayerByLayer({"s_update": "ista-llt", **_NOISY})),
         Row("LPALM, spectra unknown", LayerByLayer(), kind="ours"),

@@ -9,7 +9,7 @@ from .image_blur import ImageBlur
 from .library_errors import LibraryErrors, library_errors
 from .metrics import align, nmse, sdr, spectral_angle
 from .mnnbu import MNNBU
-from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate
+from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate, DeepNMFUpdate
 from .palm import ISTA, PALM
 from .physical import PhysicalFit, block_goodness, fit_parameters, nearest_parameters
 from .poisson import CountRefinement, poisson_sources, refine_counts
@@ -52,6 +52,7 @@ __all__ = [
     "AdmmUpdate",
     "AlistaUpdate",
     "CountRefinement",
+    "DeepNMFUpdate",
     "ExplicitUpdate",
     "Factorization",
     "FittedNetwork",

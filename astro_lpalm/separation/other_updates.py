@@ -5,7 +5,7 @@ from torch import nn
 
 from .update_base import SourceUpdate, project_all, soft_threshold
 
-__all__ = ["AdmmLLTUpdate", "AdmmUpdate", "AlistaUpdate"]
+__all__ = ["AdmmLLTUpdate", "AdmmUpdate", "AlistaUpdate", "DeepNMFUpdate"]
 
 _PENALTY = 0.1  # rho of unlearned ADMM, of the largest eigenvalue of A^T A
 
@@ -99,6 +99,47 @@ class AlistaUpdate(SourceUpdate):
         """Give M and V of a layer."""
         V = self.step[layer] * least_coherent(A).mT
         return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device) - V @ A, V
+
+
+class DeepNMFUpdate(SourceUpdate):
+    """Multiplicative updates with learned spectra of each layer, deep NMF (Hershey, Le Roux and Weninger 2014).
+
+    Details have both signs, and data and sources of that paper (arXiv:1409.2574) have one. So S = P - Q, neither of
+    which is negative, and [P; Q] are the sources of the spectra [W_k, -W_k]; where spectra have both signs,
+    multiplicative updates are those of Ding, Li and Jordan (2010, IEEE Trans. Pattern Anal. Mach. Intell. 32, 45). With
+    C = W_k^T X and G = W_k^T W_k,
+
+        P <- P sqrt((max(C, 0) + G Q) / (max(-C, 0) + G P + theta_k)),
+
+    and Q likewise with -C in the place of C. The threshold theta_k is the weight of the l1 norm. W_k is kept
+    non-negative by taking its absolute values, and A plays no part.
+    """
+
+    def __init__(self, n_layers, m, n):
+        super().__init__(n_layers, m, n)
+        self.W = nn.Parameter(torch.zeros(n_layers, m, n))
+
+    def initialize(self, spectra):
+        """Take these spectra for all layers; return 1, as the threshold is no step times a weight, but that weight."""
+        self.W[:] = spectra
+        return 1.0
+
+    def operators(self, layer, A):
+        """Give G and W^T of a layer, in the place of M and V."""
+        W = self.W[layer].abs()
+        return (W.mT @ W).expand(len(A), -1, -1), W.mT.expand(len(A), -1, -1)
+
+    def project(self, X):
+        """Give V X of all layers at once."""
+        return project_all(self.W.abs().mT, X)
+
+    def advance(self, layer, state, M, VX, threshold):
+        """Multiply P and Q, which are the state and start alike in all components of a pixel."""
+        P, Q = (VX.abs().mean(dim=1, keepdim=True).expand_as(VX),) * 2 if state is None else state
+        tiny = torch.finfo(VX.dtype).tiny  # pixels that are zero stay so
+        up, down = VX.clamp_min(0.0) + M @ Q + tiny, (-VX).clamp_min(0.0) + M @ P + tiny
+        P, Q = P * (up / (down + threshold)).sqrt(), Q * (down / (up + threshold)).sqrt()
+        return (P, Q), P - Q
 
 
 def least_coherent(A):

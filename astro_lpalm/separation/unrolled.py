@@ -35,11 +35,12 @@ class UnrolledPALM(nn.Module):
 
     Parameters
     ----------
-    s_update : {"lista-cp", "ista-llt", "lista", "admm", "admm-llt", "alista"} or type
+    s_update : {"lista-cp", "ista-llt", "lista", "admm", "admm-llt", "alista", "deep-nmf"} or type
         How the sources are updated: with learned matrices W_k (equations 7 and 8), with learned steps and thresholds
         (equation 11), or with fully learned matrices (equation 4); by ADMM, with learned matrices
         (`~astro_lpalm.separation.AdmmUpdate`) or those of A (`~astro_lpalm.separation.AdmmLLTUpdate`); with weights
-        computed from A (`~astro_lpalm.separation.AlistaUpdate`); or a class of your own, as
+        computed from A (`~astro_lpalm.separation.AlistaUpdate`); by multiplication
+        (`~astro_lpalm.separation.DeepNMFUpdate`); or a class of your own, as
         `~astro_lpalm.separation.SourceUpdate` describes.
     a_update : {"ista-ll", "explicit", "known"} or type
         How the spectra are updated: a gradient step of learned or of explicit length, or not at all, for a known A;

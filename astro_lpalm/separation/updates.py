@@ -12,7 +12,7 @@ attributes; :class:`~astro_lpalm.separation.UnrolledPALM` takes the classes in t
 import torch
 from torch import nn
 
-from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate
+from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate, DeepNMFUpdate
 from .update_base import SourceUpdate, SpectraUpdate, lipschitz, project_all
 
 __all__ = [
@@ -135,6 +135,7 @@ S_UPDATES = {
     "admm": AdmmUpdate,
     "admm-llt": AdmmLLTUpdate,
     "alista": AlistaUpdate,
+    "deep-nmf": DeepNMFUpdate,
 }
 A_UPDATES = {"ista-ll": IstaLLUpdate, "explicit": ExplicitUpdate, "known": KnownUpdate}
 

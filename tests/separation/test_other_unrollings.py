@@ -96,3 +96,42 @@ def test_alista_starts_as_least_squares_and_follows_its_equation(rng):
     for theta, step in zip(network.theta[:, 0].detach(), network.s_part.step.detach()):
         S = soft(S + float(step) * W.T @ (X - A @ S), float(theta) * power_of(X))
     np.testing.assert_allclose(network.separate(X, spectra=A).sources, S, atol=1e-10)
+
+
+def test_deep_nmf_is_semi_nmf_before_it_is_trained(rng):
+    # The update of Ding, Li and Jordan for signed spectra F, whose sources H are non-negative.
+    X, A, _ = make_mixture(rng, snr_db=20)
+    network = UnrolledPALM("deep-nmf", "known", 8).initialize(A).double()
+    with torch.no_grad():
+        network.theta[:, 0] = torch.linspace(0.01, 0.05, 8)
+    F = np.hstack([A, -A])
+    C, G = F.T @ X, F.T @ F
+    H = np.tile(np.abs(A.T @ X).mean(axis=0), (6, 1))
+    errors = []
+    for theta in network.theta[:, 0].detach().numpy() * power_of(X):
+        H = H * np.sqrt((np.maximum(C, 0) + np.maximum(-G, 0) @ H) / (np.maximum(-C, 0) + np.maximum(G, 0) @ H + theta))
+        errors.append(np.linalg.norm(X - F @ H))
+    found = network.separate(X, spectra=A).sources
+    np.testing.assert_allclose(found, H[:3] - H[3:], atol=1e-6 * np.abs(found).max())
+    assert errors[-1] < 0.5 * errors[0]
+
+
+def test_deep_nmf_reaches_the_lasso_solution(rng):
+    X, A, _ = make_mixture(rng, t=50, snr_db=20)
+    X[:, 7] = 0.0  # a pixel without anything
+    network = UnrolledPALM("deep-nmf", "known", 4000).initialize(A).double()
+    with torch.no_grad():
+        network.theta[:, 0] = 0.1
+    found = network.separate(X, spectra=A).sources
+    assert not found[:, 7].any()
+    assert meets_the_lasso(X, A, found, 0.1 * power_of(X))
+
+
+def test_weights_of_deep_nmf_are_never_negative(rng):
+    X, A, _ = make_mixture(rng, snr_db=20)
+    network = UnrolledPALM("deep-nmf", "known", 3).initialize(A).double()
+    mirrored = network.copy()
+    with torch.no_grad():
+        mirrored.s_part.W *= -1
+    expected = network.separate(X, spectra=A).sources
+    np.testing.assert_array_equal(mirrored.separate(X, spectra=A).sources, expected)
