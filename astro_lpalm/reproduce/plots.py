@@ -11,6 +11,13 @@ _COLORS = {"paper": _BLUE, "ours": _ORANGE, "oracle": "0.6"}
 _HATCHES = {"paper": "", "ours": "//", "oracle": ".."}
 _KINDS = {"paper": "method of the paper", "ours": "row of our own", "oracle": "least squares with the truth"}
 _NAMES = {"nmse_s": "NMSE(S)", "nmse_a": "NMSE(A)", "nmse_sum": "NMSE(S) + NMSE(A)"}
+# How a curve is drawn, by what the name of its method has: spectra with noise, or other spectra in training.
+_VARIANTS = {
+    "dB": {"ls": "--", "marker": "s", "mfc": "white"},
+    "mean spectra": {"ls": ":", "marker": "v", "mfc": "white"},
+    "by 0.03": {"ls": ":", "marker": "^"},
+    "by 0.125": {"ls": "-.", "marker": "D"},
+}
 _ORACLE = {"color": "0.35", "ls": ":", "lw": 1.2}
 _PAPER = {"marker": "D", "color": "black", "mfc": "white", "ms": 6, "ls": "none"}
 
@@ -82,7 +89,8 @@ def plot_layers(figure, experiment, table, samples):
         base = method.split(",")[0]
         color = colors[index.setdefault(base, len(index))]
         curve = np.asarray(samples[method]["nmse_s_by_layer"]).mean(axis=0)
-        style = {"ls": "--", "marker": "s", "mfc": "white"} if "dB" in method else {"marker": "o"}
+        variant = next((key for key in _VARIANTS if key in method), None)
+        style = {"marker": "o"} | _VARIANTS.get(variant, {})
         axes.plot(1 + np.arange(len(curve)), curve, color=color, ms=4, lw=1.4, label=method, **style)
     _draw_oracle(axes, table, "nmse_s_mean")
     axes.set(yscale="log", xlabel="Layer, or iteration", ylabel="NMSE(S), mean over the test samples")

@@ -149,6 +149,36 @@ def read_protocol(directory, *, seed=0):
     return Protocol(make_training_set(X[training], spectra[training], S[training]), X[test], spectra[test], S[test])
 
 
+def perturb_spectra(training_set, largest, seed):
+    """Mix the sources of a training set with its mean spectra instead, and Gaussian perturbations of them.
+
+    Parameters
+    ----------
+    training_set : `~astro_lpalm.training.TrainingSet`
+    largest : float
+        Each example has a standard deviation of its own, from 0 to this, the same for all values of its spectra, whose
+        columns have unit norm before and after.
+    seed : int
+        Of perturbations and noise.
+
+    Returns
+    -------
+    `~astro_lpalm.training.TrainingSet`
+        Observations of the perturbed spectra, 30 dB as those of `read_protocol`.
+    """
+    rng = np.random.default_rng([seed, 3])
+    shape = training_set.A.shape
+    A = unit_mean(training_set.A) + rng.uniform(0.0, largest, (len(training_set), 1, 1)) * rng.standard_normal(shape)
+    A /= np.linalg.norm(A, axis=1, keepdims=True)
+    return make_training_set(add_noise(A, training_set.S, _SNR_DB, rng), A, training_set.S)
+
+
+def unit_mean(spectra):
+    """Return the mean of mixing matrices, (N, m, n), its columns of unit norm."""
+    mean = spectra.mean(axis=0, dtype=float)
+    return mean / np.linalg.norm(mean, axis=0)
+
+
 def make_training_set(X, A, S):
     """Make a training set whose spectra are also all that is known of the components."""
     prior = SpectralPrior.of_draws(A, _RANK)

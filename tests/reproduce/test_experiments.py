@@ -104,9 +104,9 @@ def test_files_of_an_experiment(finished, name):
 def test_models_are_shared_and_named_by_their_settings(finished):
     names = [path.name for path in (finished / "models").iterdir()]
     assert all(re.fullmatch(r"(synthetic|realistic)-[a-z-]+-\d+-[a-z+]+-[0-9a-f]{12}[.]fits", name) for name in names)
-    # One for each configuration, however many rows use it: 3 variants, 4 losses, K = 5, 9 with known spectra, and
+    # One for each configuration, however many rows use it: 3 variants, 4 losses, K = 5, 12 with known spectra, and
     # LPALM and LISTA of section 3.2, besides LPALM itself.
-    assert len(names) == 20
+    assert len(names) == 23
     model = Model.read(finished / "models" / next(name for name in names if "-5-log-" in name))
     assert model.network.n_layers == 5
     assert len(model.history) == 1

@@ -105,6 +105,24 @@ def test_only_known_spectra_are_disturbed_in_training(workspace):
     assert nmse(noisy.A[0][np.newaxis], noisy.A[35][np.newaxis])[0] > 0.1  # each copy with noise of its own
 
 
+def test_perturbed_spectra(workspace):
+    plain = workspace.protocol.training
+    mean, small, large = (workspace._training_set("synthetic", None, perturbation=x) for x in (0.0, 0.01, 0.1))
+    expected = plain.A.astype(float).mean(axis=0)
+    expected /= np.linalg.norm(expected, axis=0)
+    np.testing.assert_allclose(mean.A, np.broadcast_to(expected, plain.A.shape), atol=1e-6)
+    deviations = np.array([np.std(made.A - mean.A, axis=(1, 2)) for made in (small, large)])
+    assert np.all(deviations.max(axis=1) < [0.011, 0.11])
+    assert np.all(deviations.min(axis=1) < [0.002, 0.02])
+    assert np.all(deviations.max(axis=1) > [0.007, 0.07])
+    for made in (mean, small, large):
+        np.testing.assert_array_equal(made.S, plain.S)
+        np.testing.assert_allclose(np.linalg.norm(made.A, axis=1), 1.0, rtol=1e-5)
+        noise = made.X - made.A @ made.S
+        ratio = np.linalg.norm(made.A @ made.S, axis=(1, 2)) / np.linalg.norm(noise, axis=(1, 2))
+        np.testing.assert_allclose(20 * np.log10(ratio), 30.0, atol=0.1)
+
+
 def blinded(sample):
     """The same observation with another truth: what a method that looks at it could not keep up with."""
     rng = np.random.default_rng(5)
