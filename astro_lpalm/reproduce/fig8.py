@@ -15,13 +15,14 @@ from .samples import test_samples
 __all__ = []
 
 _N_LAYERS = 25
+#: Options of networks that are given the spectra, and of those with a few numbers to learn in each layer.
+KNOWN = {"a_update": "known", "loss": "sources", "epochs": 20}
+FEW = {**KNOWN, "epochs": 5}
 _SNR_DB = 10.0
-_KNOWN = {"a_update": "known", "loss": "sources", "epochs": 20}
-_FEW = {**_KNOWN, "epochs": 5}  # of networks with a few numbers to learn in each layer
 # Trained without the library of spectra: on their mean, and on Gaussian perturbations of it up to this standard
 # deviation. That of the library itself, about its mean, is 0.072, which a range up to 0.125 has, too.
 _PERTURBATIONS = {"mean spectra": 0.0, "perturbed by 0.03": 0.03, "perturbed by 0.125": 0.125}
-_NOISY = {**_KNOWN, "known_snr_db": _SNR_DB, "epochs": 8}  # of several copies of each example
+_NOISY = {**KNOWN, "known_snr_db": _SNR_DB, "epochs": 8}  # of several copies of each example
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,17 @@ EXPERIMENT = Experiment(
     samples=test_samples,
     rows=(
         Row("ISTA", RecordedISTA()),
-        Row("LISTA", LayerByLayer({"s_update": "lista", **_KNOWN})),
-        Row("LISTA-CP", LayerByLayer({"s_update": "lista-cp", **_KNOWN})),
-        Row("ISTA-LLT", LayerByLayer({"s_update": "ista-llt", **_KNOWN})),
-        Row("ADMM", LayerByLayer({"s_update": "admm", **_KNOWN}), kind="ours"),
-        Row("ADMM-LLT", LayerByLayer({"s_update": "admm-llt", **_FEW}), kind="ours"),
-        Row("ALISTA", LayerByLayer({"s_update": "alista", **_FEW}), kind="ours"),
-        Row("deep NMF", LayerByLayer({"s_update": "deep-nmf", **_KNOWN}), kind="ours"),
+        Row("LISTA", LayerByLayer({"s_update": "lista", **KNOWN})),
+        Row("LISTA-CP", LayerByLayer({"s_update": "lista-cp", **KNOWN})),
+        Row("ISTA-LLT", LayerByLayer({"s_update": "ista-llt", **KNOWN})),
+        Row("ADMM", LayerByLayer({"s_update": "admm", **KNOWN}), kind="ours"),
+        Row("ADMM-LLT", LayerByLayer({"s_update": "admm-llt", **FEW}), kind="ours"),
+        Row("ALISTA", LayerByLayer({"s_update": "alista", **FEW}), kind="ours"),
+        Row("deep NMF", LayerByLayer({"s_update": "deep-nmf", **KNOWN}), kind="ours"),
         *(
             Row(
                 f"LISTA-CP, {name}",
-                LayerByLayer({"s_update": "lista-cp", "perturbation": largest, **_KNOWN}),
+                LayerByLayer({"s_update": "lista-cp", "perturbation": largest, **KNOWN}),
                 kind="ours",
             )
             for name, largest in _PERTURBATIONS.items()

@@ -29,7 +29,7 @@ def plot_bars(figure, experiment, table, samples):
     axes = figure.subplots()
     name = experiment.figure
     median = np.asarray(table[f"{name}_median"])
-    paper = np.asarray(table[f"paper_{name}_median"], dtype=float)
+    paper = np.asarray(table.columns.get(f"paper_{name}_median", np.full(len(table), np.nan)), dtype=float)
     values = [np.asarray(samples[method][name], dtype=float) for method in table["method"]]
     y = _places(table)
     spread = np.array([np.percentile(v, [16, 84]) for v in values])

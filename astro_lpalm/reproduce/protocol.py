@@ -166,17 +166,18 @@ def perturb_spectra(training_set, largest, seed):
     `~astro_lpalm.training.TrainingSet`
         Observations of the perturbed spectra, 30 dB as those of `read_protocol`.
     """
-    rng = np.random.default_rng([seed, 3])
-    shape = training_set.A.shape
-    A = unit_mean(training_set.A) + rng.uniform(0.0, largest, (len(training_set), 1, 1)) * rng.standard_normal(shape)
+    X, A = mix_perturbed(training_set, training_set.S, largest, [seed, 3])
+    return make_training_set(X, A, training_set.S)
+
+
+def mix_perturbed(training_set, S, largest, seed):
+    """Mix sources, (N, n, t), as `perturb_spectra` does; return X, (N, m, t), and A, (N, m, n)."""
+    rng = np.random.default_rng(seed)
+    mean = training_set.A.mean(axis=0, dtype=float)
+    mean /= np.linalg.norm(mean, axis=0)
+    A = mean + rng.uniform(0.0, largest, (len(S), 1, 1)) * rng.standard_normal((len(S), *mean.shape))
     A /= np.linalg.norm(A, axis=1, keepdims=True)
-    return make_training_set(add_noise(A, training_set.S, _SNR_DB, rng), A, training_set.S)
-
-
-def unit_mean(spectra):
-    """Return the mean of mixing matrices, (N, m, n), its columns of unit norm."""
-    mean = spectra.mean(axis=0, dtype=float)
-    return mean / np.linalg.norm(mean, axis=0)
+    return add_noise(A, S, _SNR_DB, rng), A
 
 
 def make_training_set(X, A, S):

@@ -10,6 +10,7 @@ from astro_lpalm.reproduce.experiment import errors
 from astro_lpalm.reproduce.fig2 import FixedPALM, TunedPALM
 from astro_lpalm.reproduce.methods import MeanSpectra, Network, Oracle, given_spectra
 from astro_lpalm.reproduce.samples import (
+    fixed_samples,
     one_sample_many_starts,
     real_samples,
     shuffled_samples,
@@ -121,6 +122,15 @@ def test_perturbed_spectra(workspace):
         noise = made.X - made.A @ made.S
         ratio = np.linalg.norm(made.A @ made.S, axis=(1, 2)) / np.linalg.norm(noise, axis=(1, 2))
         np.testing.assert_allclose(20 * np.log10(ratio), 30.0, atol=0.1)
+
+
+def test_fixed_spectra_are_the_mean_of_those_that_train(workspace):
+    first, last = (fixed_samples(workspace)[i] for i in (0, -1))
+    trained = workspace._training_set("synthetic", None, perturbation=0.0)
+    np.testing.assert_array_equal(first.A, last.A)
+    np.testing.assert_allclose(trained.A[3], first.A, atol=1e-6)
+    np.testing.assert_array_equal(last.S, workspace.protocol.S[-1])
+    assert nmse(first.A @ first.S, first.X) == pytest.approx(1e-3, rel=0.05)
 
 
 def blinded(sample):
