@@ -7,6 +7,7 @@ from .update_base import SourceUpdate, project_all, soft_threshold
 
 __all__ = ["AdmmLLTUpdate", "AdmmUpdate", "AlistaUpdate", "DeepNMFUpdate"]
 
+_FLOOR = 1e-9  # of P and Q in deep NMF, of the mean of |W^T X| in a pixel
 _PENALTY = 0.1  # rho of unlearned ADMM, of the largest eigenvalue of A^T A
 
 
@@ -83,7 +84,8 @@ class AlistaUpdate(SourceUpdate):
     Those weights are the W with the smallest ``||W^T A||_F`` of all whose ``W^T A`` has a diagonal of ones: the rows of
     the pseudo-inverse of A, divided by what the diagonal of ``pinv(A) A`` is (Liu, Chen, Wang and Yin, ICLR 2019). That
     paper has more components than data, and computes them once. Spectra of full rank leave no coherence, and a step of
-    one goes to the least-squares sources at once.
+    one goes to the least-squares sources at once. It is for known spectra: those that a blind network starts from are
+    all alike, and so would be these weights.
     """
 
     def __init__(self, n_layers, m, n):
@@ -135,10 +137,13 @@ class DeepNMFUpdate(SourceUpdate):
 
     def advance(self, layer, state, M, VX, threshold):
         """Multiply P and Q, which are the state and start alike in all components of a pixel."""
-        P, Q = (VX.abs().mean(dim=1, keepdim=True).expand_as(VX),) * 2 if state is None else state
+        level = VX.abs().mean(dim=1, keepdim=True)
+        P, Q = (level.expand_as(VX),) * 2 if state is None else state
         tiny = torch.finfo(VX.dtype).tiny  # pixels that are zero stay so
         up, down = VX.clamp_min(0.0) + M @ Q + tiny, (-VX).clamp_min(0.0) + M @ P + tiny
-        P, Q = P * (up / (down + threshold)).sqrt(), Q * (down / (up + threshold)).sqrt()
+        # By logarithms and above a floor, as gradients are infinite where P or Q is zero.
+        P = torch.maximum(P * (0.5 * (up.log() - (down + threshold).log())).exp(), _FLOOR * level)
+        Q = torch.maximum(Q * (0.5 * (down.log() - (up + threshold).log())).exp(), _FLOOR * level)
         return (P, Q), P - Q
 
 
