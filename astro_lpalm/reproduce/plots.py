@@ -84,7 +84,7 @@ def plot_thresholds(figure, experiment, table, samples):
 def plot_layers(figure, experiment, table, samples):
     """Draw the mean error after each layer or iteration."""
     axes = figure.subplots()
-    colors, index = (_BLUE, _ORANGE, _GREEN, _PINK, _SKY, "black", _LEMON, _YELLOW), {}
+    colors, index = (_BLUE, _ORANGE, _GREEN, _PINK, _SKY, "black", _LEMON, "0.6", _YELLOW), {}
     for method in table["method"][table["kind"] != "oracle"]:
         base = method.split(",")[0]
         color = colors[index.setdefault(base, len(index))]
