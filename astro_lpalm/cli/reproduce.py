@@ -4,7 +4,7 @@ from pathlib import Path
 
 __all__ = ["COMMANDS", "NAMES"]
 
-NAMES = ("table1", "table2", "table3", "table4", "init", "fig2", "fig8", "fig10", "partial")
+NAMES = ("table1", "table2", "table3", "table4", "init", "fig2", "fig8", "fixed", "fig10", "partial")
 
 
 def _reproduce(options):

@@ -6,10 +6,18 @@ __all__ = []
 
 # Okabe & Ito (2008), told apart by colour-blind readers too; lines differ in style as well.
 _BLUE, _ORANGE, _GREEN, _PINK, _SKY, _YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+_LEMON = "#F0E442"
 _COLORS = {"paper": _BLUE, "ours": _ORANGE, "oracle": "0.6"}
 _HATCHES = {"paper": "", "ours": "//", "oracle": ".."}
 _KINDS = {"paper": "method of the paper", "ours": "row of our own", "oracle": "least squares with the truth"}
 _NAMES = {"nmse_s": "NMSE(S)", "nmse_a": "NMSE(A)", "nmse_sum": "NMSE(S) + NMSE(A)"}
+# How a curve is drawn, by what the name of its method has: spectra with noise, or other spectra in training.
+_VARIANTS = {
+    "dB": {"ls": "--", "marker": "s", "mfc": "white"},
+    "mean spectra": {"ls": ":", "marker": "v", "mfc": "white"},
+    "by 0.03": {"ls": ":", "marker": "^"},
+    "by 0.125": {"ls": "-.", "marker": "D"},
+}
 _ORACLE = {"color": "0.35", "ls": ":", "lw": 1.2}
 _PAPER = {"marker": "D", "color": "black", "mfc": "white", "ms": 6, "ls": "none"}
 
@@ -21,7 +29,7 @@ def plot_bars(figure, experiment, table, samples):
     axes = figure.subplots()
     name = experiment.figure
     median = np.asarray(table[f"{name}_median"])
-    paper = np.asarray(table[f"paper_{name}_median"], dtype=float)
+    paper = np.asarray(table.columns.get(f"paper_{name}_median", np.full(len(table), np.nan)), dtype=float)
     values = [np.asarray(samples[method][name], dtype=float) for method in table["method"]]
     y = _places(table)
     spread = np.array([np.percentile(v, [16, 84]) for v in values])
@@ -76,12 +84,13 @@ def plot_thresholds(figure, experiment, table, samples):
 def plot_layers(figure, experiment, table, samples):
     """Draw the mean error after each layer or iteration."""
     axes = figure.subplots()
-    colors, index = (_BLUE, _ORANGE, _GREEN, _PINK, _YELLOW), {}
+    colors, index = (_BLUE, _ORANGE, _GREEN, _PINK, _SKY, "black", _LEMON, "0.6", _YELLOW), {}
     for method in table["method"][table["kind"] != "oracle"]:
         base = method.split(",")[0]
         color = colors[index.setdefault(base, len(index))]
         curve = np.asarray(samples[method]["nmse_s_by_layer"]).mean(axis=0)
-        style = {"ls": "--", "marker": "s", "mfc": "white"} if "dB" in method else {"marker": "o"}
+        variant = next((key for key in _VARIANTS if key in method), None)
+        style = {"marker": "o"} | _VARIANTS.get(variant, {})
         axes.plot(1 + np.arange(len(curve)), curve, color=color, ms=4, lw=1.4, label=method, **style)
     _draw_oracle(axes, table, "nmse_s_mean")
     axes.set(yscale="log", xlabel="Layer, or iteration", ylabel="NMSE(S), mean over the test samples")

@@ -149,6 +149,37 @@ def read_protocol(directory, *, seed=0):
     return Protocol(make_training_set(X[training], spectra[training], S[training]), X[test], spectra[test], S[test])
 
 
+def perturb_spectra(training_set, largest, seed):
+    """Mix the sources of a training set with its mean spectra instead, and Gaussian perturbations of them.
+
+    Parameters
+    ----------
+    training_set : `~astro_lpalm.training.TrainingSet`
+    largest : float
+        Each example has a standard deviation of its own, from 0 to this, the same for all values of its spectra, whose
+        columns have unit norm before and after.
+    seed : int
+        Of perturbations and noise.
+
+    Returns
+    -------
+    `~astro_lpalm.training.TrainingSet`
+        Observations of the perturbed spectra, 30 dB as those of `read_protocol`.
+    """
+    X, A = mix_perturbed(training_set, training_set.S, largest, [seed, 3])
+    return make_training_set(X, A, training_set.S)
+
+
+def mix_perturbed(training_set, S, largest, seed):
+    """Mix sources, (N, n, t), as `perturb_spectra` does; return X, (N, m, t), and A, (N, m, n)."""
+    rng = np.random.default_rng(seed)
+    mean = training_set.A.mean(axis=0, dtype=float)
+    mean /= np.linalg.norm(mean, axis=0)
+    A = mean + rng.uniform(0.0, largest, (len(S), 1, 1)) * rng.standard_normal((len(S), *mean.shape))
+    A /= np.linalg.norm(A, axis=1, keepdims=True)
+    return add_noise(A, S, _SNR_DB, rng), A
+
+
 def make_training_set(X, A, S):
     """Make a training set whose spectra are also all that is known of the components."""
     prior = SpectralPrior.of_draws(A, _RANK)

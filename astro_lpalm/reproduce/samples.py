@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..transforms import Starlet
+from .protocol import mix_perturbed
 
 __all__ = []
 
@@ -64,6 +65,13 @@ def test_samples(workspace):
     """Take the test data of section 3.1."""
     X, A, S = (getattr(workspace.protocol, name) for name in "XAS")
     return _Samples(len(X), lambda i: Sample(i, X[i].astype(float), A[i], S[i], _training_spectra(workspace, i)))
+
+
+def fixed_samples(workspace):
+    """Take the sources of section 3.1's test data, all mixed with the mean spectra of its training data."""
+    data = workspace.protocol
+    X, A = mix_perturbed(data.training, data.S, 0.0, [workspace.seed, 4])
+    return _Samples(len(X), lambda i: Sample(i, X[i].astype(float), A[i], data.S[i], _training_spectra(workspace, i)))
 
 
 def tuning_samples(workspace):

@@ -12,7 +12,7 @@ from .._files import complete_or_nothing
 from ..model import Model
 from ..training import TrainingSet, train
 from .mixtures import REALISTIC_TRAINING_SETTINGS, RealisticMixtures, make_realistic_training_set, read_maps
-from .protocol import TRAINING_SETTINGS, read_protocol, read_spectra
+from .protocol import TRAINING_SETTINGS, perturb_spectra, read_protocol, read_spectra
 
 __all__ = ["Workspace"]
 
@@ -106,7 +106,7 @@ class Workspace:
 
     # Models ----------------------------------------------------------------------------------------------------------
 
-    def training_settings(self, training="synthetic", known_snr_db=None, **settings):
+    def training_settings(self, training="synthetic", known_snr_db=None, perturbation=None, **settings):
         """All that decides a model; see `model`."""
         usual = REALISTIC_TRAINING_SETTINGS if training == "realistic" else TRAINING_SETTINGS
         settings = _DEFAULTS | usual | settings | {"seed": self.seed}
@@ -115,6 +115,8 @@ class Workspace:
         made = {"training": training, "known_snr_db": known_snr_db, "data": self.identity["data"]}
         if known_snr_db is not None:
             made["n_copies"] = 1 if self.quick else _N_COPIES
+        if perturbation is not None:
+            made["perturbation"] = perturbation
         return made | settings
 
     def model(self, **settings):
@@ -127,6 +129,9 @@ class Workspace:
         known_snr_db : float, optional
             The signal-to-noise ratio of the spectra that a network which needs them is given in training. Each example
             then comes several times, with noise of its own each time: with fewer, a network learns the noise.
+        perturbation : float, optional
+            The largest standard deviation of Gaussian perturbations of the mean spectra, which then train in the place
+            of the spectra of section 3.1; see `perturb_spectra`.
         **settings
             Of `~astro_lpalm.training.train`, in the place of those that did best on validation samples.
 
@@ -143,7 +148,8 @@ class Workspace:
         if path.exists():
             return Model.read(path)
         settings = dict(settings)
-        training_set = self._training_set(*(settings.pop(key, 1) for key in ("training", "known_snr_db", "n_copies")))
+        made_by = ("training", "known_snr_db", "n_copies", "perturbation")
+        training_set = self._training_set(**{key: settings.pop(key) for key in made_by if key in settings})
         del settings["data"]
         checkpoint = path.with_name(f"{path.stem}.checkpoint.fits")
         model = train(training_set, **settings, checkpoint=checkpoint, progress=self.progress)
@@ -152,8 +158,10 @@ class Workspace:
         checkpoint.unlink(missing_ok=True)
         return model
 
-    def _training_set(self, training, known_snr_db, n_copies):
+    def _training_set(self, training, known_snr_db, n_copies=1, perturbation=None):
         made = self._realistic_training_set if training == "realistic" else self.protocol.training
+        if perturbation is not None:
+            made = perturb_spectra(made, perturbation, self.seed)
         if known_snr_db is None:
             return made
         X, A, S = (np.tile(array, (n_copies, 1, 1)) for array in (made.X, made.A, made.S))

@@ -9,6 +9,7 @@ from .image_blur import ImageBlur
 from .library_errors import LibraryErrors, library_errors
 from .metrics import align, nmse, sdr, spectral_angle
 from .mnnbu import MNNBU
+from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate, DeepNMFUpdate
 from .palm import ISTA, PALM
 from .physical import PhysicalFit, block_goodness, fit_parameters, nearest_parameters
 from .poisson import CountRefinement, poisson_sources, refine_counts
@@ -18,6 +19,7 @@ from .sky import SkyFitter
 from .sky_data import SkyData, SkyFit
 from .snmfnet import SNMFNet
 from .unrolled import ISTALLT, LISTA, LISTACP, LPALM, UnrolledPALM
+from .update_base import SourceUpdate, SpectraUpdate
 from .updates import (
     A_UPDATES,
     S_UPDATES,
@@ -27,8 +29,6 @@ from .updates import (
     KnownUpdate,
     ListaCPUpdate,
     ListaUpdate,
-    SourceUpdate,
-    SpectraUpdate,
 )
 from .variation import varying_parameters
 from .vca import VCA
@@ -48,7 +48,11 @@ __all__ = [
     "PALM",
     "S_UPDATES",
     "VCA",
+    "AdmmLLTUpdate",
+    "AdmmUpdate",
+    "AlistaUpdate",
     "CountRefinement",
+    "DeepNMFUpdate",
     "ExplicitUpdate",
     "Factorization",
     "FittedNetwork",

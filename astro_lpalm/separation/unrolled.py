@@ -20,7 +20,8 @@ from torch import nn
 
 from ..forward.matrices import check_data
 from .base import Factorization
-from .updates import A_UPDATES, S_UPDATES, SourceUpdate, SpectraUpdate, named_update
+from .update_base import SourceUpdate, SpectraUpdate
+from .updates import A_UPDATES, S_UPDATES, named_update
 
 __all__ = ["ISTALLT", "LISTA", "LISTACP", "LPALM", "UnrolledPALM"]
 
@@ -34,9 +35,12 @@ class UnrolledPALM(nn.Module):
 
     Parameters
     ----------
-    s_update : {"lista-cp", "ista-llt", "lista"} or type
+    s_update : {"lista-cp", "ista-llt", "lista", "admm", "admm-llt", "alista", "deep-nmf"} or type
         How the sources are updated: with learned matrices W_k (equations 7 and 8), with learned steps and thresholds
-        (equation 11), or with fully learned matrices (equation 4); or a class of your own, as
+        (equation 11), or with fully learned matrices (equation 4); by ADMM, with learned matrices
+        (`~astro_lpalm.separation.AdmmUpdate`) or those of A (`~astro_lpalm.separation.AdmmLLTUpdate`); with weights
+        computed from A (`~astro_lpalm.separation.AlistaUpdate`); by multiplication
+        (`~astro_lpalm.separation.DeepNMFUpdate`); or a class of your own, as
         `~astro_lpalm.separation.SourceUpdate` describes.
     a_update : {"ista-ll", "explicit", "known"} or type
         How the spectra are updated: a gradient step of learned or of explicit length, or not at all, for a known A;
@@ -131,12 +135,11 @@ class UnrolledPALM(nn.Module):
         """Yield (A, S) of a batch after each layer; the parameters are those of `forward`."""
         scale, noise = self.measure(X) if statistics is None else statistics
         A = self._start(X, spectra)
-        S = X.new_zeros(X.shape[0], self.n_components, X.shape[2])
-        projected = self.s_part.project(X)
+        projected, state = self.s_part.project(X), None
         for layer in range(self.n_layers):
             M, V = self.s_part.operators(layer, A)
             VX = V @ X if projected is None else projected[:, layer]
-            S = _SoftThreshold.apply(torch.baddbmm(VX, M, S), self._threshold(layer, scale, noise))
+            state, S = self.s_part.advance(layer, state, M, VX, self._threshold(layer, scale, noise))
             if self.a_part.moves:
                 A = self._update_spectra(layer, A, X @ S.mT, S @ S.mT, scale**2 * X.shape[2])
             yield A, S
@@ -198,23 +201,24 @@ class UnrolledPALM(nn.Module):
         return deepcopy(self)
 
     def _run(self, X, spectra):
-        # `layers` without gradients: the pixels in blocks, the sources in place.
+        # `layers` without gradients, the pixels in blocks.
         scale, noise = self.measure(X)
         A = self._start(X, spectra)
-        S = X.new_zeros(X.shape[0], self.n_components, X.shape[2])
+        blocks = X.split(_BLOCK, dim=2)
+        states, sources = [None] * len(blocks), [None] * len(blocks)
         for layer in range(self.n_layers):
             M, V = self.s_part.operators(layer, A)
             threshold = self._threshold(layer, scale, noise)
             P, C = torch.zeros_like(A), torch.zeros_like(M)
-            for start in range(0, X.shape[2], _BLOCK):
-                data, sources = X[..., start : start + _BLOCK], S[..., start : start + _BLOCK]
-                sources.copy_(_SoftThreshold.apply(torch.baddbmm(V @ data, M, sources), threshold))
+            for i, data in enumerate(blocks):
+                states[i], S = self.s_part.advance(layer, states[i], M, V @ data, threshold)
+                sources[i] = S
                 if self.a_part.moves:
-                    P += data @ sources.mT
-                    C += sources @ sources.mT
+                    P += data @ S.mT
+                    C += S @ S.mT
             if self.a_part.moves:
                 A = self._update_spectra(layer, A, P, C, scale**2 * X.shape[2])
-        return A, S
+        return A, torch.cat(sources, dim=2)
 
     def _start(self, X, spectra):
         if spectra is not None:
@@ -249,23 +253,6 @@ class UnrolledPALM(nn.Module):
         if spectra is not None and spectra.shape[1] != self.n_components:
             msg = f"spectra has {spectra.shape[1]} columns, but the network has {self.n_components} components."
             raise ValueError(msg)
-
-
-class _SoftThreshold(torch.autograd.Function):
-    # sign(v) max(0, |v| - threshold) for values (N, n, t) and thresholds (N, 1, 1). Its own gradient: what autograd
-    # derives from clamp takes several passes over the values, this takes two.
-
-    @staticmethod
-    def forward(ctx, values, threshold):
-        shrunk = values - values.clamp(-threshold, threshold)
-        ctx.save_for_backward(shrunk)
-        return shrunk
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (shrunk,) = ctx.saved_tensors
-        sign = shrunk.sign()
-        return gradient * sign.abs(), -(gradient * sign).sum(dim=(1, 2), keepdim=True)
 
 
 def LPALM(n_layers=25):

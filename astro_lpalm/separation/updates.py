@@ -1,18 +1,19 @@
 """The updates that unrolled solvers are made of, each holding the learned parameters of all layers.
 
-An update of the sources gives two small matrices, M (n, n) and V (n, m), of S <- ST(M S + V X). An update of the
-spectra gives the inverse step of A <- Pi(A + (X S^T - A S S^T) / L). Equation numbers are those of Fahes et al.
-(ICLR 2022, arXiv:2112.05694).
+An update of the sources gives two small matrices, M (n, n) and V (n, m), of S <- ST(M S + V X), and may take another
+step with them. An update of the spectra gives the inverse step of A <- Pi(A + (X S^T - A S S^T) / L). Equation numbers
+are those of Fahes et al. (ICLR 2022, arXiv:2112.05694).
 
 Updates of your own are subclasses of `SourceUpdate` and `SpectraUpdate`, or any other `torch.nn.Module` with the same
 attributes; :class:`~astro_lpalm.separation.UnrolledPALM` takes the classes in the place of a name. They are made as
 ``Update(n_layers, m, n)`` for m energies and n components, and shapes have N examples and t pixels.
 """
 
-from abc import ABC, abstractmethod
-
 import torch
 from torch import nn
+
+from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate, DeepNMFUpdate
+from .update_base import SourceUpdate, SpectraUpdate, lipschitz, project_all
 
 __all__ = [
     "A_UPDATES",
@@ -23,98 +24,7 @@ __all__ = [
     "KnownUpdate",
     "ListaCPUpdate",
     "ListaUpdate",
-    "SourceUpdate",
-    "SpectraUpdate",
 ]
-
-
-class SourceUpdate(nn.Module, ABC):
-    """What an update of the sources S, (N, n, t), is asked for.
-
-    Parameters
-    ----------
-    n_layers, m, n : int
-        Numbers of layers, of energies and of components. The parameters made here may be zero.
-
-    Examples
-    --------
-    ISTA of a constant step that is learned:
-
-    >>> import torch
-    >>> from astro_lpalm.separation import SourceUpdate, UnrolledPALM
-    >>> class OneStep(SourceUpdate):
-    ...     def __init__(self, n_layers, m, n):
-    ...         super().__init__(n_layers, m, n)
-    ...         self.step = torch.nn.Parameter(torch.zeros(1))
-    ...
-    ...     def initialize(self, spectra):
-    ...         largest = torch.linalg.matrix_norm(spectra, 2) ** 2
-    ...         self.step[:] = 1 / largest
-    ...         return largest
-    ...
-    ...     def operators(self, layer, A):
-    ...         V = self.step * A.mT
-    ...         return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device) - V @ A, V
-    >>> UnrolledPALM(OneStep, n_layers=3).initialize([[0.6, 0.0], [0.8, 1.0]]).n_layers
-    3
-    """
-
-    def __init__(self, n_layers, m, n):
-        super().__init__()
-
-    @abstractmethod
-    def initialize(self, spectra):
-        """Give the parameters, in place and without gradients, the values of unlearned PALM.
-
-        Parameters
-        ----------
-        spectra : `torch.Tensor`, shape (m, n)
-            An example of A, in double precision.
-
-        Returns
-        -------
-        float or `torch.Tensor`, shape ()
-            The inverse step of ISTA, which the first thresholds are divided by: the largest eigenvalue of A^T A, or
-            a little more.
-        """
-
-    @abstractmethod
-    def operators(self, layer, A):
-        """Give M, shape (N, n, n), and V, (N, n, m), of a layer for the present A, (N, m, n)."""
-
-    def project(self, X):
-        """Give V X of all layers, (N, n_layers, n, t); None where V depends on A, so that they are found one by one."""
-
-
-class SpectraUpdate(nn.Module, ABC):
-    """What an update of the spectra A, (N, m, n), is asked for; parameters as for `SourceUpdate`.
-
-    Attributes
-    ----------
-    moves : bool
-        Whether A is updated at all. Where it is not, the network is given the spectra.
-    """
-
-    moves = True
-
-    def __init__(self, n_layers, m, n):
-        super().__init__()
-
-    def initialize(self):
-        """Give the parameters, in place and without gradients, the values of unlearned PALM; here there are none."""
-
-    @abstractmethod
-    def inverse_step(self, layer, C):
-        """Give the inverse step L of a layer, to be broadcast to (N, 1, 1), for C = S S^T / ||X||^2, (N, n, n)."""
-
-
-def _lipschitz(spectra):
-    return 1.001 * torch.linalg.matrix_norm(spectra, 2) ** 2
-
-
-def _project(V, X):
-    # V_k X for all layers k at once, (N, K, n, t): one large product instead of K thin ones
-    return (V.reshape(-1, V.shape[-1]) @ X).unflatten(1, V.shape[:2])
 
 
 class ListaCPUpdate(SourceUpdate):
@@ -126,9 +36,9 @@ class ListaCPUpdate(SourceUpdate):
 
     def initialize(self, spectra):
         """Take the values of ISTA for these spectra."""
-        lipschitz = _lipschitz(spectra)
-        self.W[:] = spectra / lipschitz
-        return lipschitz
+        inverse = lipschitz(spectra)
+        self.W[:] = spectra / inverse
+        return inverse
 
     def operators(self, layer, A):
         """Give M and V of a layer."""
@@ -137,7 +47,7 @@ class ListaCPUpdate(SourceUpdate):
 
     def project(self, X):
         """Give V X of all layers at once."""
-        return _project(self.W.mT, X)
+        return project_all(self.W.mT, X)
 
 
 class IstaLLTUpdate(SourceUpdate):
@@ -149,8 +59,8 @@ class IstaLLTUpdate(SourceUpdate):
 
     def initialize(self, spectra):
         """Take the values of ISTA for these spectra."""
-        self.inverse_step[:] = _lipschitz(spectra)
-        return _lipschitz(spectra)
+        self.inverse_step[:] = lipschitz(spectra)
+        return lipschitz(spectra)
 
     def operators(self, layer, A):
         """Give M and V of a layer."""
@@ -168,10 +78,10 @@ class ListaUpdate(SourceUpdate):
 
     def initialize(self, spectra):
         """Take the values of ISTA for these spectra."""
-        lipschitz = _lipschitz(spectra)
-        self.W1[:] = torch.eye(spectra.shape[1], dtype=spectra.dtype) - spectra.mT @ spectra / lipschitz
-        self.W2[:] = spectra.mT / lipschitz
-        return lipschitz
+        inverse = lipschitz(spectra)
+        self.W1[:] = torch.eye(spectra.shape[1], dtype=spectra.dtype) - spectra.mT @ spectra / inverse
+        self.W2[:] = spectra.mT / inverse
+        return inverse
 
     def operators(self, layer, A):
         """Give M and V of a layer."""
@@ -179,7 +89,7 @@ class ListaUpdate(SourceUpdate):
 
     def project(self, X):
         """Give V X of all layers at once."""
-        return _project(self.W2, X)
+        return project_all(self.W2, X)
 
 
 class IstaLLUpdate(SpectraUpdate):
@@ -218,7 +128,15 @@ class KnownUpdate(ExplicitUpdate):
     moves = False
 
 
-S_UPDATES = {"lista-cp": ListaCPUpdate, "ista-llt": IstaLLTUpdate, "lista": ListaUpdate}
+S_UPDATES = {
+    "lista-cp": ListaCPUpdate,
+    "ista-llt": IstaLLTUpdate,
+    "lista": ListaUpdate,
+    "admm": AdmmUpdate,
+    "admm-llt": AdmmLLTUpdate,
+    "alista": AlistaUpdate,
+    "deep-nmf": DeepNMFUpdate,
+}
 A_UPDATES = {"ista-ll": IstaLLUpdate, "explicit": ExplicitUpdate, "known": KnownUpdate}
 
 

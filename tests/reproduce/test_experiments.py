@@ -27,6 +27,7 @@ PAPER = {
     "init": {"PALM": 0.0201, "LPALM": 0.001},
     "fig2": {"PALM, threshold 0.002": 0.00872},
     "fig8": {},
+    "fixed": {},
     "fig10": {},
     "partial": {"LPALM": 0.046},
 }  # fmt: skip
@@ -104,9 +105,9 @@ def test_files_of_an_experiment(finished, name):
 def test_models_are_shared_and_named_by_their_settings(finished):
     names = [path.name for path in (finished / "models").iterdir()]
     assert all(re.fullmatch(r"(synthetic|realistic)-[a-z-]+-\d+-[a-z+]+-[0-9a-f]{12}[.]fits", name) for name in names)
-    # One for each configuration, however many rows use it: 3 variants, 4 losses, K = 5, 5 with known spectra, and
-    # LPALM and LISTA of section 3.2, besides LPALM itself.
-    assert len(names) == 16
+    # One for each configuration, however many rows use it: 3 variants, 4 losses, K = 5, 12 with known spectra, 6 with
+    # such as do not vary, and LPALM and LISTA of section 3.2, besides LPALM itself.
+    assert len(names) == 29
     model = Model.read(finished / "models" / next(name for name in names if "-5-log-" in name))
     assert model.network.n_layers == 5
     assert len(model.history) == 1

@@ -10,6 +10,7 @@ from astro_lpalm.reproduce.experiment import errors
 from astro_lpalm.reproduce.fig2 import FixedPALM, TunedPALM
 from astro_lpalm.reproduce.methods import MeanSpectra, Network, Oracle, given_spectra
 from astro_lpalm.reproduce.samples import (
+    fixed_samples,
     one_sample_many_starts,
     real_samples,
     shuffled_samples,
@@ -103,6 +104,33 @@ def test_only_known_spectra_are_disturbed_in_training(workspace):
     np.testing.assert_array_equal(noisy.S[70:], plain.S)
     np.testing.assert_allclose(nmse(noisy.A[:35], plain.A), 0.1, rtol=1e-5)
     assert nmse(noisy.A[0][np.newaxis], noisy.A[35][np.newaxis])[0] > 0.1  # each copy with noise of its own
+
+
+def test_perturbed_spectra(workspace):
+    plain = workspace.protocol.training
+    mean, small, large = (workspace._training_set("synthetic", None, perturbation=x) for x in (0.0, 0.01, 0.1))
+    expected = plain.A.astype(float).mean(axis=0)
+    expected /= np.linalg.norm(expected, axis=0)
+    np.testing.assert_allclose(mean.A, np.broadcast_to(expected, plain.A.shape), atol=1e-6)
+    deviations = np.array([np.std(made.A - mean.A, axis=(1, 2)) for made in (small, large)])
+    assert np.all(deviations.max(axis=1) < [0.011, 0.11])
+    assert np.all(deviations.min(axis=1) < [0.002, 0.02])
+    assert np.all(deviations.max(axis=1) > [0.007, 0.07])
+    for made in (mean, small, large):
+        np.testing.assert_array_equal(made.S, plain.S)
+        np.testing.assert_allclose(np.linalg.norm(made.A, axis=1), 1.0, rtol=1e-5)
+        noise = made.X - made.A @ made.S
+        ratio = np.linalg.norm(made.A @ made.S, axis=(1, 2)) / np.linalg.norm(noise, axis=(1, 2))
+        np.testing.assert_allclose(20 * np.log10(ratio), 30.0, atol=0.1)
+
+
+def test_fixed_spectra_are_the_mean_of_those_that_train(workspace):
+    first, last = (fixed_samples(workspace)[i] for i in (0, -1))
+    trained = workspace._training_set("synthetic", None, perturbation=0.0)
+    np.testing.assert_array_equal(first.A, last.A)
+    np.testing.assert_allclose(trained.A[3], first.A, atol=1e-6)
+    np.testing.assert_array_equal(last.S, workspace.protocol.S[-1])
+    assert nmse(first.A @ first.S, first.X) == pytest.approx(1e-3, rel=0.05)
 
 
 def blinded(sample):

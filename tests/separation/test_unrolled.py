@@ -7,6 +7,7 @@ from astro_lpalm.separation import (
     LISTA,
     LISTACP,
     LPALM,
+    S_UPDATES,
     IstaLLTUpdate,
     KnownUpdate,
     SourceUpdate,
@@ -61,7 +62,9 @@ def test_is_equation_8(network, rng):
     assert found.n_iter == 6
 
 
-def test_training_and_inference_agree(network, rng):
+@pytest.mark.parametrize("s_update", S_UPDATES)
+def test_training_and_inference_agree(s_update, mixture, rng):
+    network = disturb(UnrolledPALM(s_update, n_layers=6).initialize(mixture[1]), rng)
     batch = np.stack([make_mixture(rng, snr_db=25)[0] for _ in range(3)])
     A, S = network.double()(torch.as_tensor(batch))
     for k, X in enumerate(batch):
@@ -70,7 +73,7 @@ def test_training_and_inference_agree(network, rng):
         np.testing.assert_allclose(S[k].detach(), found.sources, atol=1e-12)
 
 
-@pytest.mark.parametrize("s_update", ["lista-cp", "ista-llt", "lista"])
+@pytest.mark.parametrize("s_update", S_UPDATES)
 @pytest.mark.parametrize("a_update", ["ista-ll", "explicit", "known"])
 def test_gradients(s_update, a_update, rng):
     X, A, S = make_mixture(rng, m=6, n=2, t=12, snr_db=20)
@@ -88,10 +91,13 @@ def test_gradients(s_update, a_update, rng):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-4)])
 @pytest.mark.parametrize("factor", [1e-12, 1e-3, 7.0, 1e12])
-def test_scale(network, rng, dtype, tolerance, factor):
-    X, _, _ = make_mixture(rng, snr_db=20)
+@pytest.mark.parametrize("updates", [("lista-cp", "ista-ll"), *((name, "known") for name in S_UPDATES)])
+def test_scale(updates, rng, dtype, tolerance, factor):
+    X, A, _ = make_mixture(rng, snr_db=20)
+    network = disturb(UnrolledPALM(*updates, n_layers=6).initialize(A), rng)
+    known = {"spectra": A} if "known" in updates else {}
     X = X.astype(dtype)
-    once, scaled = network.separate(X), network.separate(X * dtype(factor))
+    once, scaled = network.separate(X, **known), network.separate(X * dtype(factor), **known)
     assert scaled.sources.dtype == dtype
     np.testing.assert_allclose(scaled.spectra, once.spectra, atol=tolerance)
     np.testing.assert_allclose(scaled.sources / factor, once.sources, atol=tolerance * np.abs(once.sources).max())
@@ -175,6 +181,8 @@ class OwnISTALLT(torch.nn.Module):
     def project(self, X):
         return None
 
+    advance = SourceUpdate.advance
+
 
 class HalfStep(SpectraUpdate):
     """Half the step of ISTA-LL that nothing was learned for."""
@@ -227,7 +235,7 @@ class NoModule:
             {"s_update": NoOperators},
             "s_update is the class NoOperators, which has no operators; make it a subclass",
         ),
-        ({"s_update": HalfStep}, "which has no operators, project; make it a subclass of SourceUpdate"),
+        ({"s_update": HalfStep}, "which has no operators, project, advance; make it a subclass of SourceUpdate"),
         ({"a_update": NoModule}, "NoModule, which is no torch.nn.Module; make it a subclass of SpectraUpdate"),
         ({"a_update": torch.nn.Linear}, "has no moves, initialize, inverse_step"),
         ({"s_update": OwnISTALLT(1, 2, 2)}, "must be one of .*, or a class such as SourceUpdate describes"),
