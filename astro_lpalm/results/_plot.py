@@ -40,7 +40,8 @@ def plot_separation(separation, figure=None, panels=None, width=180 * u.mm):
         draw_spectra(separation, upper, lower, rows_of_legend)
     if with_parameters:
         draw_parameters(
-            separation,
+            separation.names,
+            separation.parameters,
             figure.add_axes(page.box(RIGHT, total - parameters, width - 2 * RIGHT, parameters - _GAP)),
             columns,
         )
