@@ -6,10 +6,10 @@ import astropy.units as u
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Colormap, Normalize
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.ndimage import gaussian_filter
 
+from .._figure import ShownFigure
 from ._plot_axes import color_bar, even_ticks, label_sky, title
 from ._plot_layout import LEFT, RIGHT, SKY_LABELS, TOP, Page, SkyGrid, checked_width
 from ._plot_sky import draw_composite, draw_image
@@ -35,7 +35,7 @@ def plot_maps(separation, figure=None, width=None):
     aspect = separation.cube.data.shape[1] / separation.cube.data.shape[2]
     grid, panels = _placed(_panels(separation), aspect, width - LEFT - RIGHT)
     page = Page(width, TOP + grid.height + SKY_LABELS)
-    figure = figure or Figure(figsize=(page.width, page.height))
+    figure = figure or ShownFigure(figsize=(page.width, page.height))
     grid.draw(figure, page, panels, separation.cube.wcs)
     return figure
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import astropy.units as u
 
 from .._files import check_output, complete_or_nothing, naming
+from ._card import separation_card
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
 
@@ -233,3 +234,6 @@ class SeparationIO:
         from .report import write_report  # matplotlib only where something is drawn
 
         write_report(self, path, format=format, overwrite=overwrite)
+
+    def _repr_html_(self):
+        return separation_card(self)

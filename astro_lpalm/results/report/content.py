@@ -7,10 +7,11 @@ import astropy.units as u
 import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from .._card import kept_warnings
 from .panels import Panel, image_panels, map_panels, residual_panels, together
 from .words import COLUMNS, FIGURES
 
-__all__ = ["Parameter", "Section", "Table", "contents", "title_of", "warnings_of"]
+__all__ = ["Parameter", "Section", "Table", "contents", "title_of"]
 
 _OBSERVATION = {
     "OBJECT": "object",
@@ -79,12 +80,6 @@ def title_of(separation):
     return str((separation.cube.meta or {}).get("OBJECT", "")).strip() or "Separation"
 
 
-def warnings_of(separation):
-    """Find the warnings of a separation, or None where it does not say whether there were any."""
-    count = separation.header.get("NWARN")
-    return None if count is None else [str(separation.header[f"WARN{k + 1}"]) for k in range(count)]
-
-
 def contents(separation):
     """Make the sections of a report."""
     makers = (_summary, _warnings, _images, _smooth, _maps, _spectra, _residuals, _parameters, _fluxes, _diagnostics)
@@ -114,7 +109,7 @@ def _pixel_scale(cube):
 
 
 def _warnings(separation):
-    found = warnings_of(separation)
+    found = kept_warnings(separation.header)
     if found is None:
         text = [
             "This separation does not say whether there were any: it is older than their keeping, or was made by hand."

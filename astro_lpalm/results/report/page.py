@@ -14,9 +14,10 @@ from matplotlib.colors import Normalize
 from PIL import Image
 
 from ... import __version__
+from .._card import kept_warnings
 from .._plot_parameters import rounded
 from .._plot_spectra import COLORS
-from .content import contents, title_of, warnings_of
+from .content import contents, title_of
 
 __all__ = ["make_page"]
 
@@ -82,7 +83,7 @@ def _json(data):
 def _section(section, separation, colors, numbers, spectra):
     parts = [f'<section id="{section.ident}"><h2>{escape(section.title)}</h2>']
     if section.ident == "warnings":
-        kind = "warning" if warnings_of(separation) != [] else "fine"
+        kind = "warning" if kept_warnings(separation.header) != [] else "fine"
         parts += [f'<div class="{kind}">{escape(text)}</div>' for text in section.text]
     else:
         parts += [f"<p>{escape(text)}</p>" for text in section.text]
