@@ -50,7 +50,7 @@ class Progress:
             text = f"{self.title} {self.done}/{self.total}, {left} left"
             self.display(f"<div>{bar} {escape(text)} <span style='opacity:.65'>{escape(note)}</span></div>")
         else:
-            log.info("%s %d/%d  %s", self.title, self.done, self.total, note)
+            log.info("%s %d/%d  %s left  %s", self.title, self.done, self.total, left, note)
 
 
 def time_text(seconds):
