@@ -3,7 +3,10 @@
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 
+from ._citation import CITATION as _CITATION
+
 __version__ = _version("astro_lpalm")
+__citation__ = _CITATION
 
 _ROOMS = {
     "EventCube": "cube",

@@ -161,7 +161,7 @@ def separate(
         solution.fit.images,
         names,
         diagnostics=diagnostics,
-        header=_provenance(own, separator, solution.fit.cube, said),
+        header=_provenance(own, separator, solution.fit.cube, said, messages),
         background=solution.fit.forward.background,
         spectra_uncertainty=errors.spectra,
         image_uncertainty=errors.images,
@@ -262,13 +262,16 @@ def _judge_background(solution, from_resampling, free):
     return {"background_amplitude": max(solution.amplitude, 0.0), "background_amplitude_error": error} if free else {}
 
 
-def _provenance(solver, separator, cube, said):
+def _provenance(solver, separator, cube, said, messages):
     header = fits.Header()
     if hasattr(solver, "checksum"):
         # No comments: a long value leaves no room for them, which would be warned about.
         header["MODEL"], header["MODELSUM"] = solver.name, solver.checksum
     header["TRANSFRM"] = repr(separator.transform_of(cube))
     header["SEPARATR"] = repr(separator)
+    header["NWARN"] = len(messages), "warnings of the separation"
+    for number, message in enumerate(messages, start=1):
+        header[f"WARN{number}"] = message
     header.add_history(f"components found by astro_lpalm.separate with {type(solver).__name__}")
     if separator.n_resamplings:
         header.add_history(f"uncertainties from {separator.n_resamplings} resamplings, seed {separator.seed}")

@@ -11,3 +11,12 @@ def shared_data():
     if not directory:
         pytest.skip("needs real data: set ASTRO_LPALM_DATA to its directory")
     return Path(directory)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """A cache directory of the tests, which those of the user have nothing to do with."""
+    folder = tmp_path_factory.mktemp("cache") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder

@@ -3,7 +3,8 @@
 import argparse
 
 from .. import __version__
-from . import demo, observations, reproduce, results, separation, training
+from . import demo, doctor, observations, reproduce, results, separation, training
+from .completion import add_completion
 
 __all__ = ["make_parser"]
 
@@ -14,6 +15,7 @@ _COMMANDS = (
     | separation.COMMANDS
     | results.COMMANDS
     | reproduce.COMMANDS
+    | doctor.COMMANDS
 )
 
 
@@ -23,6 +25,7 @@ def make_parser():
         prog="astro-lpalm", description="Separate X-ray observations into their physical components."
     )
     parser.add_argument("--version", action="version", version=f"astro_lpalm {__version__}")
+    add_completion(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (function, add_options) in _COMMANDS.items():
         description = function.__doc__

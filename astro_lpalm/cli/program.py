@@ -1,6 +1,7 @@
 """`main`: a subcommand run, and what a shell is told of how that went."""
 
 import logging
+import shlex
 import sys
 
 from .._shell import in_shell
@@ -29,7 +30,14 @@ def main(arguments=None):
         0 done, 1 could not be done, 130 interrupted (143 by SIGTERM), 141 if what reads the output is there no longer.
         Wrong usage exits with 2.
     """
-    return in_shell(lambda: _run(make_parser().parse_args(arguments)), is_program=arguments is None)
+    given = sys.argv[1:] if arguments is None else arguments
+    return in_shell(lambda: _run(_parsed(given)), is_program=arguments is None)
+
+
+def _parsed(given):
+    options = make_parser().parse_args(given)
+    options.command_line = shlex.join(["astro-lpalm", *given])
+    return options
 
 
 def _run(options):

@@ -1,4 +1,4 @@
-"""``astro-lpalm plot``, ``spectra`` and ``info``: what was written, to look at and to go on with."""
+"""``astro-lpalm plot``, ``report``, ``spectra`` and ``info``: what was written, to look at and to go on with."""
 
 import textwrap
 from pathlib import Path
@@ -39,6 +39,25 @@ def _plot_options(command):
                          help="what to draw of the summary (default: all)", metavar="PANEL")  # fmt: skip
     command.add_argument("--width", type=quantity(u.mm), default=180 * u.mm,
                          help="of the figure (mm; default: 180, a journal's page; a column has 88)")  # fmt: skip
+
+
+def _report(options):
+    """Write a report of components: one page for a browser that needs nothing else, or a PDF file."""
+    from ..results import Separation
+
+    name = options.file.name.removesuffix(".gz").removesuffix(".fits")
+    path = options.output or options.file.with_name(f"{name}.{options.format or 'html'}")
+    check_outputs(options, reads=[options.file], writes={"--output": path}, fits=False)
+    Separation.read(options.file).report(path, format=options.format, overwrite=options.overwrite)
+    if not options.quiet:
+        print(path)
+
+
+def _report_options(command):
+    command.add_argument("file", type=Path, help="file that 'separate' wrote")
+    command.add_argument("-o", "--output", type=Path, help="file to write (default: named after the first, next to it)")
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    command.add_argument("--format", choices=("html", "pdf"), help="of the report (default: as its name ends, or html)")
 
 
 def _spectra(options):
@@ -132,4 +151,9 @@ def _info_options(command):
     add_energy_edges(command)
 
 
-COMMANDS = {"plot": (_plot, _plot_options), "spectra": (_spectra, _spectra_options), "info": (_info, _info_options)}
+COMMANDS = {
+    "plot": (_plot, _plot_options),
+    "report": (_report, _report_options),
+    "spectra": (_spectra, _spectra_options),
+    "info": (_info, _info_options),
+}

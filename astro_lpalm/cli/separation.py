@@ -26,6 +26,7 @@ def _separate(options):
         maps=options.map or options.maps, n_samples=options.samples, n_resamplings=options.resamplings,
         seed=options.seed, device=options.device, progress=not options.quiet,
     )  # fmt: skip
+    result.header["COMMAND"] = options.command_line.encode("ascii", "backslashreplace").decode()  # FITS has only that
     result.write(options.output, overwrite=options.overwrite)
     if not options.quiet:
         print_diagnostics(result)

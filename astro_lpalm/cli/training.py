@@ -20,10 +20,11 @@ def _train(options):
     given = {name: getattr(options, name) for name in ("n_samples", "n_pixels", "snr_db")}
     given = {name: value for name, value in given.items() if value is not None}
     training_set, settings = TrainingSet.from_file(options.components, seed=options.seed, **given)
-    given = {name: getattr(options, name) for name in ("n_layers", "epochs", "batch_size", "learning_rate")}
+    given = {name: getattr(options, name) for name in ("n_layers", "epochs", "batch_size", "learning_rate", "patience")}
     settings |= {name: value for name, value in given.items() if value is not None}
     model = train(
-        training_set, seed=options.seed, checkpoint=options.checkpoint, device=options.device,
+        training_set, seed=options.seed, checkpoint=options.checkpoint or not options.no_checkpoint,
+        device=options.device,
         progress=not options.quiet, **settings,
     )  # fmt: skip
     model.name = options.output.name.split(".")[0].encode("ascii", "replace").decode()  # FITS headers have only that
@@ -42,7 +43,12 @@ def _train_options(command):
     command.add_argument("--epochs", type=int, help=f"how often every example is seen ({own} 60)")
     command.add_argument("--batch-size", type=int, help=f"examples to a step ({own} 8)")
     command.add_argument("--learning-rate", type=float, help=f"its peak ({own} 3e-3)")
-    command.add_argument("--checkpoint", type=Path, help="file to go on from, written every epoch (default: none)")
+    kept = command.add_mutually_exclusive_group()
+    kept.add_argument("--checkpoint", type=Path, help="file to go on from, written every epoch (default: "
+                         "one in your cache directory, until the training is done)")  # fmt: skip
+    kept.add_argument("--no-checkpoint", action="store_true", help="keep nothing of a training that is interrupted")
+    command.add_argument("--patience", type=int, metavar="EPOCHS", help="stop after so many epochs without a better "
+                         f"validation loss ({own} see all)")  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="decides examples and order (default: %(default)s)")
     command.add_argument("--device", help="where to train, such as cuda (default: cpu)")
 

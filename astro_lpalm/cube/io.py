@@ -1,6 +1,10 @@
 """How an `EventCube` is made, of event lists, other cubes and images, and how it is written."""
 
+import numpy as np
+
 from .._files import naming, open_fits, write_fits
+from .._notebook import card, sparkline, thumbnail
+from ..grid import describe_grid
 from ..grid.sky import celestial_cards, celestial_wcs
 from .binning import bin_events, is_several
 from .images import cube_hdulist, read_image
@@ -296,3 +300,24 @@ class CubeIO:
             (1 = excluded) and an EXPOSURE image.
         """
         return cube_hdulist(self)
+
+    def _repr_html_(self):
+        kept = ~self.pixel_mask
+        meta = self.meta or {}
+        seen = " ".join(str(meta[key]).strip() for key in ("OBJECT", "TELESCOP", "INSTRUME", "OBS_ID") if key in meta)
+        image = np.where(kept, np.sum(self.data, axis=0, dtype=np.float64), np.nan)
+        spectrum = self.matrix().sum(axis=1) / np.diff(self.energy_edges.value)
+        middle = self.wcs.pixel_to_world(*((size - 1) / 2 for size in self.data.shape[:0:-1]))
+        rows = {"observation": seen} if seen else {}
+        rows |= {
+            "counts": f"{np.nansum(image):,.0f}",
+            "pixels": f"{image.shape[1]} x {image.shape[0]}, {np.count_nonzero(~kept)} of them masked",
+            "middle": f"{middle.to_string('hmsdms', precision=1)} ({middle.frame.name})",
+            "energies": describe_grid(self.energy_edges),
+            "exposure": "no map" if self.exposure is None else f"up to {self.exposure.max():.4g}",
+        }
+        pictures = [
+            (thumbnail(image), "counts", "all energies"),
+            (sparkline([spectrum], ["#0072B2"]), "spectrum", "counts per energy, three decades at most"),
+        ]
+        return card(type(self).__name__, rows, pictures)

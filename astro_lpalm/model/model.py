@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from .._names import check_component_names
+from .._notebook import card, sparkline
 from ..forward import check_data
+from ..grid import describe_grid
 from ..separation import Factorization, UnrolledPALM
 from ..separation import refine as refine_spectra
 from ..spectra import ParametricSpectra, ResponseErrors, SpectralLibrary
@@ -16,6 +18,7 @@ __all__ = ["Model"]
 
 # More pixels than this do not change where the refinement of all of them ends.
 _ENOUGH_TO_START = 20_000
+_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe & Ito (2008)
 
 
 class Model:
@@ -87,6 +90,28 @@ class Model:
             parts.append(f"{len(self.physics.parameters)} physical parameters")
         parts.append(_described(self.network))
         return f"<Model {self.name!r}: {'; '.join(parts)}>"
+
+    def _repr_html_(self):
+        rows = {"components": ", ".join(self.component_names)}
+        if self.energy_edges is not None:
+            rows["energies"] = describe_grid(self.energy_edges)
+        if self.physics is not None:
+            rows["physical parameters"] = ", ".join(
+                f"{each.component} {each.name}".strip() for each in self.physics.parameters
+            )
+        rows["network"] = _described(self.network)
+        pictures = []
+        if self.prior is not None:
+            spectra = np.abs(self.prior.mean) / self.prior.mean.max(axis=1, keepdims=True)
+            pictures.append((sparkline(spectra, _COLORS * len(spectra)), "mean spectra", "each of its own brightness"))
+        if self.history:
+            best = min(self.history, key=lambda row: row["validation_loss"])
+            rows["trained"] = f"{len(self.history)} epochs, {sum(row['seconds'] for row in self.history):.0f} s"
+            rows["validation"] = f"median NMSE of sources {best['nmse_s']:.1e}, of spectra {best['nmse_a']:.1e}"
+            errors = [[row[name] for row in self.history] for name in ("nmse_s", "nmse_a")]
+            pictures.append((sparkline(errors, _COLORS), "validation errors", "sources (blue), spectra"))
+        rows["weights"] = self.checksum
+        return card(f"Model {self.name}", rows, pictures)
 
     @property
     def checksum(self):

@@ -1,8 +1,8 @@
 """The figure of a Separation: what goes where."""
 
 import astropy.units as u
-from matplotlib.figure import Figure
 
+from .._figure import ShownFigure
 from ._plot_layout import BOTTOM, LEFT, RIGHT, SKY_LABELS, TOP, Page, SkyGrid, checked_width
 from ._plot_parameters import draw_parameters, parameter_columns
 from ._plot_sky import draw_composite, draw_image, draw_misfit
@@ -30,7 +30,7 @@ def plot_separation(separation, figure=None, panels=None, width=180 * u.mm):
     parameters += _GAP if with_parameters else 0.0
     total = TOP + grid.height + (SKY_LABELS if sky else 0) + spectra + parameters
     if figure is None:
-        figure = Figure(figsize=(width, total))
+        figure = ShownFigure(figsize=(width, total))
     page = Page(width, total)
     grid.draw(figure, page, sky, separation.cube.wcs)
     if "spectra" in panels:
@@ -40,7 +40,8 @@ def plot_separation(separation, figure=None, panels=None, width=180 * u.mm):
         draw_spectra(separation, upper, lower, rows_of_legend)
     if with_parameters:
         draw_parameters(
-            separation,
+            separation.names,
+            separation.parameters,
             figure.add_axes(page.box(RIGHT, total - parameters, width - 2 * RIGHT, parameters - _GAP)),
             columns,
         )

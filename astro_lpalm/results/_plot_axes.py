@@ -5,7 +5,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ._plot_spectra import FONT
 
-__all__ = ["LETTER", "color_bar", "even_ticks", "label_sky", "title"]
+__all__ = ["LETTER", "choose_ticks", "color_bar", "even_ticks", "label_sky", "title"]
 
 _AXIS_NAMES = {"RA": "R.A.", "DEC": "Dec.", "GLON": "Galactic longitude", "GLAT": "Galactic latitude"}
 _BAR_GAP, _BAR_HEIGHT, _TICK_GAP = 0.05, 0.07, 0.3  # inches
@@ -24,20 +24,7 @@ def title(axes, size, name, details=(), unit=""):
     axes.annotate(unit, (1, 1), (0, _TITLE), fontsize=(FONT - 1) * shrink, ha="right", gid="unit", **how)
 
 
-def color_bar(axes, drawn, size, choose_ticks=None):
-    """Draw the colour bar of an image above it, with ticks for zero and powers of ten unless others are chosen."""
-    width, height = size
-    bar_axes = axes.inset_axes([0, 1 + _BAR_GAP / height, 1, _BAR_HEIGHT / height])
-    ticks = (choose_ticks or _choose_ticks)(drawn.norm, width)
-    bar = axes.figure.colorbar(drawn, cax=bar_axes, orientation="horizontal", ticks=ticks)
-    bar.ax.minorticks_off()
-    bar.ax.xaxis.set_ticks_position("top")
-    bar.ax.xaxis.set_major_formatter("{x:g}")
-    bar.ax.tick_params(labelsize=FONT - 1, pad=1, length=2)
-    bar.outline.set_linewidth(0.4)
-
-
-def _choose_ticks(norm, width):
+def choose_ticks(norm, width):
     """Choose zero and round values for a colour bar of this width in inches, none too close to another."""
     reach = max(abs(norm.vmin), abs(norm.vmax), np.finfo(float).tiny)
     decades = 10.0 ** np.arange(np.floor(np.log10(reach)), np.floor(np.log10(reach)) - 6, -1)
@@ -48,6 +35,19 @@ def _choose_ticks(norm, width):
             if inside and all(abs(norm(tick) - norm(other)) * width > _TICK_GAP for other in ticks):
                 ticks.append(float(tick))
     return sorted(ticks)
+
+
+def color_bar(axes, drawn, size, choose=choose_ticks):
+    """Draw the colour bar of an image above it, with ticks for zero and powers of ten unless others are chosen."""
+    width, height = size
+    bar_axes = axes.inset_axes([0, 1 + _BAR_GAP / height, 1, _BAR_HEIGHT / height])
+    ticks = choose(drawn.norm, width)
+    bar = axes.figure.colorbar(drawn, cax=bar_axes, orientation="horizontal", ticks=ticks)
+    bar.ax.minorticks_off()
+    bar.ax.xaxis.set_ticks_position("top")
+    bar.ax.xaxis.set_major_formatter("{x:g}")
+    bar.ax.tick_params(labelsize=FONT - 1, pad=1, length=2)
+    bar.outline.set_linewidth(0.4)
 
 
 def even_ticks(norm, width):

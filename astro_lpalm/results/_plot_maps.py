@@ -1,19 +1,21 @@
 """The figure of a Separation's smooth images and maps of parameters."""
 
+from dataclasses import dataclass
+
 import astropy.units as u
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.patheffects import withStroke
 from scipy.ndimage import gaussian_filter
 
+from .._figure import ShownFigure
 from ._plot_axes import color_bar, even_ticks, label_sky, title
 from ._plot_layout import LEFT, RIGHT, SKY_LABELS, TOP, Page, SkyGrid, checked_width
 from ._plot_sky import draw_composite, draw_image
 from ._plot_spectra import FONT
 
-__all__ = ["plot_maps"]
+__all__ = ["map_look", "plot_maps"]
 
 _GREY = "0.8"  # of what is not known, as of what is excluded
 _PERCENTILES = 1, 99
@@ -33,7 +35,7 @@ def plot_maps(separation, figure=None, width=None):
     aspect = separation.cube.data.shape[1] / separation.cube.data.shape[2]
     grid, panels = _placed(_panels(separation), aspect, width - LEFT - RIGHT)
     page = Page(width, TOP + grid.height + SKY_LABELS)
-    figure = figure or Figure(figsize=(page.width, page.height))
+    figure = figure or ShownFigure(figsize=(page.width, page.height))
     grid.draw(figure, page, panels, separation.cube.wcs)
     return figure
 
@@ -63,27 +65,52 @@ def _panels(separation):
     return groups
 
 
-def _draw_map(axes, found, name, brightness, *, outer, size):
-    """Draw a map, which fades to grey where errors are as large as what it shows, and contours of the brightness."""
+@dataclass(frozen=True)
+class MapLook:
+    """How a map is shown: values and errors in a unit of their size, and colours that fade where it is not known."""
+
+    values: np.ndarray
+    errors: np.ndarray
+    unit: str
+    colors: Colormap
+    norm: Normalize
+    opacity: np.ndarray
+
+
+def map_look(found):
+    """Choose the look of a map."""
     decided = ~found.mask
     power = int(np.floor(np.log10(np.abs(found.data[decided]).max(initial=0) or 1)))
     scale = 1.0 if -3 < power < 5 else 10.0**power
     values, errors = found.data / scale, found.uncertainty.array / scale
     colors, norm = _colors(values[decided], errors[decided])
     spread = (norm.vmax - norm.vmin) / 4
+    return MapLook(
+        values,
+        errors,
+        u.Unit(scale * found.unit).to_string("unicode").removeprefix("1\N{MULTIPLICATION SIGN}"),
+        colormaps[colors].with_extremes(bad=_GREY),
+        norm,
+        np.where(decided, 1 / (1 + (np.where(decided, errors, 0) / spread) ** 2), 1),
+    )
+
+
+def _draw_map(axes, found, name, brightness, *, outer, size):
+    """Draw a map, which fades to grey where errors are as large as what it shows, and contours of the brightness."""
+    look = map_look(found)
+    decided, errors = ~found.mask, look.errors
     axes.set_facecolor(_GREY)
     drawn = axes.imshow(
-        np.ma.masked_array(values, found.mask),
+        np.ma.masked_array(look.values, found.mask),
         origin="lower",
         interpolation="nearest",
-        cmap=colormaps[colors].with_extremes(bad=_GREY),
-        norm=norm,
-        alpha=np.where(decided, 1 / (1 + (np.where(decided, errors, 0) / spread) ** 2), 1),
+        cmap=look.colors,
+        norm=look.norm,
+        alpha=look.opacity,
     )
     if brightness is not None:
         _draw_contours(axes, brightness)
-    unit = u.Unit(scale * found.unit).to_string("unicode").removeprefix("1\N{MULTIPLICATION SIGN}")
-    title(axes, size, name, () if decided.any() else ("(undecided)", "(?)"), unit)
+    title(axes, size, name, () if decided.any() else ("(undecided)", "(?)"), look.unit)
     label_sky(axes, **outer)
     if decided.any():
         color_bar(axes, drawn, size, even_ticks)

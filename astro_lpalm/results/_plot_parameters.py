@@ -5,7 +5,7 @@ import numpy as np
 
 from ._plot_spectra import COLORS, FONT
 
-__all__ = ["draw_parameters", "parameter_columns"]
+__all__ = ["draw_parameters", "parameter_columns", "rounded"]
 
 _NARROWEST, _ROW = 2.9, 0.165  # inches: a column of parameters, and the height of each
 _NAME, _RANGE = 0.41, 0.24  # parts of a column: names, and the ranges between them and the values
@@ -19,14 +19,13 @@ def parameter_columns(parameters, width):
     return columns, -(-len(parameters) // columns) * _ROW
 
 
-def draw_parameters(separation, axes, columns):
+def draw_parameters(names, table, axes, columns):
     """Draw each parameter within its range: a bar for its 68 % interval, open and grey where the range decides it."""
-    table = separation.parameters
     rows = -(-len(table) // columns)
     axes.set_xlim(0, columns)
     axes.set_ylim(rows - 0.5, -0.5)
     axes.axis("off")
-    colors = dict(zip(separation.names, COLORS * (1 + len(separation.names) // len(COLORS))))
+    colors = dict(zip(names, COLORS * (1 + len(names) // len(COLORS))))
     for number, row in enumerate(table):
         column, y = divmod(number, rows)
         color = "0.6" if row["undecided"] else colors.get(row["component"], "0.0")
@@ -45,16 +44,20 @@ def draw_parameters(separation, axes, columns):
         axes.text(middle, y, _value_with_errors(value, low, high, str(row["unit"])), ha="left", **look)
 
 
-def _value_with_errors(value, low, high, unit):
-    # As many digits as the smaller error has two of; powers of ten before the unit.
+def rounded(value, low, high):
+    """Write a value and its errors with as many digits as the smaller error has two of; and their power of ten."""
     power = int(np.floor(np.log10(max(abs(value), low, high, _TINY))))
     power = 0 if -3 < power < 5 else power
     value, low, high = (each / 10.0**power for each in (value, low, high))
     least = min((each for each in (low, high) if each > 0), default=abs(value) or 1.0)
     digits = max(0, 1 - int(np.floor(np.log10(least))))
-    shown = rf"{value:.{digits}f}_{{-{low:.{digits}f}}}^{{+{high:.{digits}f}}}"
+    return *(f"{each:.{digits}f}" for each in (value, low, high)), power
+
+
+def _value_with_errors(value, low, high, unit):
+    value, low, high, power = rounded(value, low, high)
     scale = rf"\,10^{{{power}}}" if power else ""
-    return f"${shown}{scale}$ {_UNITS.get(unit, _in_words(unit))}".rstrip()
+    return f"${value}_{{-{low}}}^{{+{high}}}{scale}$ {_UNITS.get(unit, _in_words(unit))}".rstrip()
 
 
 def _in_words(unit):

@@ -8,10 +8,20 @@ from ..trust.errors import residual_share
 from ._plot_axes import LETTER, color_bar, label_sky, title
 from ._plot_spectra import COLORS, FONT
 
-__all__ = ["draw_composite", "draw_image", "draw_misfit", "stretch"]
+__all__ = [
+    "MISFIT_REACH",
+    "blocks_of",
+    "composite_colors",
+    "draw_composite",
+    "draw_image",
+    "draw_misfit",
+    "misfit_plane",
+    "stretch",
+    "summed",
+]
 
 _LINE = 9.5  # points
-_MISFIT_REACH = 5.0
+MISFIT_REACH = 5.0
 _ENOUGH_COUNTS = 30.0  # in a block: images of fewer follow the noise, and leave nothing to compare
 
 
@@ -34,17 +44,7 @@ def draw_image(separation, name, axes, *, outer, size, images=None):
 
 def draw_composite(separation, axes, *, outer, size, images=None):
     """Draw the three components with most counts on top of each other, in the colours of their spectra."""
-    images = images or separation.images
-    counts = separation.diagnostics["counts"].value
-    chosen = sorted(np.argsort(counts)[::-1][:3])
-    rgb = np.zeros((*separation.cube.data.shape[1:], 3))
-    for index in chosen:
-        values = np.nan_to_num(images[separation.names[index]].data)
-        norm = stretch(values[~separation.cube.pixel_mask])
-        norm.vmin, norm.clip = 0.0, True
-        rgb += np.ma.getdata(norm(values))[..., np.newaxis] * _bright(index)
-    rgb /= np.maximum(rgb.max(axis=-1, keepdims=True), 1)  # what is too bright keeps its hue
-    rgb[separation.cube.pixel_mask] = 0.8
+    rgb, chosen = composite_colors(separation, images)
     axes.imshow(rgb, origin="lower", interpolation="nearest")
     longest = max(len(separation.names[index]) for index in chosen)
     for line, index in enumerate(chosen):
@@ -61,20 +61,42 @@ def draw_composite(separation, axes, *, outer, size, images=None):
     label_sky(axes, **outer)
 
 
-def draw_misfit(separation, axes, *, outer, size):
-    """Draw where the model fails; see `Separation.plot`."""
+def composite_colors(separation, images=None):
+    """Give the colours (ny, nx, 3) of the three components with most counts together, and their numbers."""
+    images = images or separation.images
+    counts = separation.diagnostics["counts"].value
+    chosen = sorted(np.argsort(counts)[::-1][:3])
+    rgb = np.zeros((*separation.cube.data.shape[1:], 3))
+    for index in chosen:
+        values = np.nan_to_num(images[separation.names[index]].data)
+        norm = stretch(values[~separation.cube.pixel_mask])
+        norm.vmin, norm.clip = 0.0, True
+        rgb += np.ma.getdata(norm(values))[..., np.newaxis] * _bright(index)
+    rgb /= np.maximum(rgb.max(axis=-1, keepdims=True), 1)  # what is too bright keeps its hue
+    rgb[separation.cube.pixel_mask] = 0.8
+    return rgb, chosen
+
+
+def misfit_plane(separation):
+    """Compare the squares of residuals with their noise, (ny, nx), and the side of the blocks in which it was done."""
     data, expected = separation.cube.matrix(), np.maximum(separation.fit.expected(), 0)
     share = residual_share(separation.mixing, separation.fit.variance)
-    side, block = _blocks(separation.cube.pixel_mask, expected.sum(axis=0).mean())
-    data, expected = (_summed(rows, block) for rows in (data, expected))
+    side, block = blocks_of(separation.cube.pixel_mask, expected.sum(axis=0).mean())
+    data, expected = (summed(rows, block) for rows in (data, expected))
     deviation = np.sqrt(np.maximum((2 * expected**2 + expected).sum(axis=0), 1e-3))
     misfit = ((((data - expected) ** 2).sum(axis=0) - share @ expected) / deviation)[block]
+    return separation.cube.image_of(misfit[np.newaxis])[0], side
+
+
+def draw_misfit(separation, axes, *, outer, size):
+    """Draw where the model fails; see `Separation.plot`."""
+    plane, side = misfit_plane(separation)
     drawn = axes.imshow(
-        np.ma.masked_invalid(separation.cube.image_of(misfit)),
+        np.ma.masked_invalid(plane),
         origin="lower",
         interpolation="nearest",
         cmap=colormaps["PuOr_r"].with_extremes(bad="0.8"),
-        norm=Normalize(-_MISFIT_REACH, _MISFIT_REACH),
+        norm=Normalize(-MISFIT_REACH, MISFIT_REACH),
     )
     chi_square = separation.diagnostics.meta.get("reduced_chi_square")
     details = () if chi_square is None else (f"(reduced chi square {chi_square:.2f})", f"(chi2 {chi_square:.2f})")
@@ -86,7 +108,7 @@ def draw_misfit(separation, axes, *, outer, size):
     color_bar(axes, drawn, size)
 
 
-def _blocks(mask, counts):
+def blocks_of(mask, counts):
     """Side of square blocks of pixels that have enough counts on average, and the block of each unmasked pixel."""
     side = 1
     while side**2 * counts < _ENOUGH_COUNTS and side < min(mask.shape) / 4:
@@ -95,7 +117,7 @@ def _blocks(mask, counts):
     return side, np.unique(y // side * mask.shape[1] + x // side, return_inverse=True)[1]
 
 
-def _summed(rows, block):
+def summed(rows, block):
     return np.stack([np.bincount(block, row) for row in rows])
 
 

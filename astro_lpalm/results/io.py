@@ -5,6 +5,7 @@ from pathlib import Path
 import astropy.units as u
 
 from .._files import check_output, complete_or_nothing, naming
+from ._card import separation_card
 from ._fits import read_separation, write_separation
 from ._pha import write_spectra
 
@@ -195,3 +196,44 @@ class SeparationIO:
             with complete_or_nothing(path, overwrite=overwrite) as temporary:
                 figure.savefig(temporary, dpi=300, format=Path(path).suffix[1:] or "png")
         return figure
+
+    def report(self, path, *, format=None, overwrite=False):
+        r"""Write a report: one page for a browser that needs nothing else, or a PDF file.
+
+        It has the observation, the warnings, images, smooth images and maps, spectra, residuals on the sky at all
+        energies and in four bands, physical parameters and fluxes, the diagnostics with what they mean, and what made
+        it, with the command or call that makes it again. The page opens offline, without Python: its pictures have sky
+        coordinates and are zoomed together, and a cursor reads values, errors and positions off all of them.
+
+        Parameters
+        ----------
+        path : str or `os.PathLike`
+            The file to write; its ending gives the format.
+        format : str, optional
+            "html" or "pdf", where the ending does not say it, or is to be overruled.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is false.
+        OSError
+            If it cannot be written.
+        ValueError
+            If the format is another.
+
+        Notes
+        -----
+        Residuals in a band of energies are data minus model, over the noise that least squares leave in it: for counts
+        of variance :math:`V_i` and residuals :math:`(1 - A D) X`, the variance of their sum over a band B is
+        :math:`\sum_i [\sum_{b \in B} (1 - A D)_{bi}]^2 V_i`. Where spectra differ from pixel to pixel, A and D are
+        those of the field. Values under the cursor are kept in 16 bits, between the lowest and the highest of a
+        picture; of images larger than 320 pixels they are means over blocks, and pictures are so beyond 1024.
+        """
+        from .report import write_report  # matplotlib only where something is drawn
+
+        write_report(self, path, format=format, overwrite=overwrite)
+
+    def _repr_html_(self):
+        return separation_card(self)

@@ -2,11 +2,12 @@
 
 import logging
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
+from .._notebook import card
 from ..cube import EventCube
 from ..forward import Fit, ForwardModel, LocalSpectra, check_data, count_blocks, demixing_matrix, expected_counts
 from ..separation import CountRefinement, Factorization, PhysicalFit, Refinement, SkyFit, SkyFitter
@@ -166,6 +167,13 @@ class Separator:
         if (self.maps or self.n_samples) and not self.smooth:
             msg = "maps and samples are of smooth images, which smooth=False leaves out."
             raise ValueError(msg)
+
+    def _repr_html_(self):
+        usual = type(self)()
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        chosen = {name: repr(value) for name, value in values.items() if value != getattr(usual, name)}
+        others = {name: repr(value) for name, value in values.items() if name not in chosen}
+        return card("Separator", {**{f"{name} (chosen)": value for name, value in chosen.items()}, **others})
 
     def find(
         self,

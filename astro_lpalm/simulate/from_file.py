@@ -1,5 +1,6 @@
 """Event lists of what a components file describes."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..missions import approximate_response
 from ..missions.chandra import ACIS_CHANNEL
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
+from .drawn import drawn_parameters
 from .event_list import SKY_SIZE
 from .given import checked_center, checked_pixel_scale
 from .observation import Observation
@@ -78,7 +80,8 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
     events : `~astropy.io.fits.HDUList`
         See `simulate_events`.
     truth : `~astro_lpalm.results.Separation`
-        Images and spectra that were simulated, in the energy bins of the file.
+        Images and spectra that were simulated, in the energy bins of the file, and ``parameters``, those that were
+        drawn.
 
     Raises
     ------
@@ -108,6 +111,7 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
 def _simulate(reader, library, rng):
     exposure, psf, exposure_map = reader.get("exposure"), reader.psf(), reader.exposure_map()
     sky = reader.sky(library.component_names)
+    parameters = drawn_parameters(library, library.draw_parameters(1, deepcopy(rng)))
     photons, spectra, response = _draw_spectra(library, reader, rng)
     images = reader.images(library.component_names, sky, rng)
     # What the library's energy range has of all counts, and of all photons.
@@ -129,7 +133,7 @@ def _simulate(reader, library, rng):
     events = observation.draw(rng)
     for key, value in reader.response_files().items():
         events["EVENTS"].header[key] = value
-    return events, observation.truth(library.energy_edges)
+    return events, observation.truth(library.energy_edges, parameters=parameters)
 
 
 def _draw_spectra(library, reader, rng):

@@ -197,13 +197,15 @@ class Observation:
         header = fits.Header({"OBJECT": self.name, "EXPOSURE": self.exposure.to_value(u.s)})
         return EventCube(data, energy_edges=edges, wcs=self.wcs, meta=header)
 
-    def truth(self, energy_edges=None):
+    def truth(self, energy_edges=None, *, parameters=None):
         """Give what a perfect separation of the expected cube would find.
 
         Parameters
         ----------
         energy_edges : `~astropy.units.Quantity`, shape (m + 1,), optional
             By default the observation's own.
+        parameters : `~astropy.table.QTable`, optional
+            Those of the spectra, where they are known.
 
         Returns
         -------
@@ -215,7 +217,9 @@ class Observation:
         cube, spectra = self.expected_cube(energy_edges), self.expected_spectra(energy_edges)
         norm = np.linalg.norm(spectra, axis=0)
         sources = norm[:, np.newaxis] * self.expected_images().reshape(len(norm), -1)
-        return Separation(cube, spectra / np.where(norm > 0, norm, 1.0), sources, self.component_names)
+        return Separation(
+            cube, spectra / np.where(norm > 0, norm, 1.0), sources, self.component_names, parameters=parameters
+        )
 
     def draw(self, seed):
         """Draw an event list.

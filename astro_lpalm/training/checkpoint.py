@@ -1,15 +1,17 @@
 """A training under way as a FITS file, so that it can be interrupted and nothing has to be unpickled."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
+from .._cache import cache_directory
 from .._files import naming, open_fits, write_fits
 from .._headers import header_text
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["cached_checkpoint", "read_checkpoint", "write_checkpoint"]
 
 
 def write_checkpoint(path, arrays, identity):
@@ -80,3 +82,21 @@ def _read_array(hdu):
         raise ValueError(msg)
     data = data.astype(data.dtype.newbyteorder("="))
     return name, data.reshape(()) if is_scalar else data
+
+
+def cached_checkpoint(identity):
+    """Give the file in the user's cache directory that a training keeps itself in, and make the directory.
+
+    Parameters
+    ----------
+    identity : dict
+        The training's; see `read_checkpoint`. Another one has another file.
+
+    Returns
+    -------
+    `pathlib.Path`
+    """
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    path = cache_directory() / f"training-{digest[:16]}.fits"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -42,14 +42,15 @@ def plot_history(model, path=None, *, overwrite=False, figure=None):
     >>> [axes.get_xlabel() for axes in plot_history(load_model("snr-acis")).axes]
     ['Epoch']
     """
-    from matplotlib.figure import Figure  # matplotlib only where something is drawn
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator  # matplotlib only where something is drawn
+
+    from .._figure import ShownFigure
 
     if not model.history:
         msg = f"the model '{model.name}' has no history: it was not trained by astro_lpalm.training.train."
         raise ValueError(msg)
     if figure is None:
-        figure = Figure(figsize=(6.0, 3.8), layout="constrained")
+        figure = ShownFigure(figsize=(6.0, 3.8), layout="constrained")
     axes = figure.subplots()
     columns = {name: np.array([row[name] for row in model.history]) for name in model.history[0]}
     best = columns["epoch"][columns["validation_loss"].argmin()]

@@ -1,5 +1,6 @@
 """Learning the layers of an unrolled network from a training set."""
 
+import logging
 import math
 import time
 import warnings
@@ -12,10 +13,12 @@ from .._files import check_fits_name, check_output
 from .._progress import Progress
 from ..model import Model
 from ..separation import UnrolledPALM
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import cached_checkpoint, read_checkpoint, write_checkpoint
 from .configuration import Configuration, relative_error
 
 __all__ = ["DivergenceWarning", "train"]
+
+log = logging.getLogger(__name__)
 
 
 class DivergenceWarning(AstropyUserWarning):
@@ -69,13 +72,14 @@ def train(
     validation_fraction : float
         Share of the examples kept for validation, at least one.
     patience : int, optional
-        Stop after so many epochs without a better validation loss. By default all epochs are seen: the loss falls most
-        at the end, when the learning rate does.
+        Stop after so many epochs without a better validation loss, which is said in the log. By default all epochs are
+        seen: the loss falls most at the end, when the learning rate does.
     seed : int
         Decides which examples validate, and the order of the others.
-    checkpoint : path, optional
+    checkpoint : path or bool, optional
         A file that is written after every epoch. If it exists, training goes on from it and ends with the same
-        result as one that was never interrupted.
+        result as one that was never interrupted. True for one in the user's cache directory (XDG_CACHE_HOME, or
+        that of the system), whose name follows from settings and data, and which is removed when training is done.
     progress : bool
         Whether to show progress where standard error is a terminal.
     device : str or `torch.device`, optional
@@ -107,12 +111,19 @@ def train(
         s_update, a_update, int(n_layers), int(epochs), int(batch_size), float(learning_rate), loss,
         float(layer_decay), float(validation_fraction), None if patience is None else int(patience), int(seed),
     )  # fmt: skip
-    if checkpoint is not None:
+    checkpoint = None if checkpoint is False else checkpoint
+    is_cached = checkpoint is True
+    if checkpoint is not None and not is_cached:
         check_fits_name(checkpoint)
         check_output(checkpoint, overwrite=True)
     run = _Run(training_set, configuration, device)
+    if is_cached:
+        checkpoint = cached_checkpoint(run.identity)
+        log.info("every epoch is kept in '%s' until the training is done", checkpoint)
     if checkpoint is not None:
         run.restore(read_checkpoint(checkpoint, run.identity))
+        if run.epoch:
+            log.info("going on after epoch %d of %d, from '%s'", run.epoch, epochs, checkpoint)
     meter = Progress(epochs, "training", show=progress)
     meter.done = kept = run.epoch
     try:
@@ -126,6 +137,15 @@ def train(
     except KeyboardInterrupt as interruption:
         interruption.args = (_what_is_kept(run.epoch, epochs, checkpoint, kept),)
         raise
+    if run.is_idle and run.epoch < epochs:
+        best = min(run.history, key=lambda row: row["validation_loss"])["epoch"]
+        log.info(
+            "stopped after epoch %d of %d: %d epochs without a better validation loss; "
+            "the weights are those of epoch %d",
+            run.epoch, epochs, patience, best,
+        )  # fmt: skip
+    if is_cached:
+        checkpoint.unlink(missing_ok=True)
     return run.model()
 
 

@@ -29,13 +29,13 @@ _SYNTHESIS = {
     "sources": "pixels",
     "correlation": (0.0, 1.0),
 }
-_TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate")
+_TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate", "patience")
 _DEGREES = 16  # of correlation in a range
 _EMULATION = 1e-3  # relative error of tabulated spectra
 _RANK = 10  # principal vectors that are known of each component
 # What whole numbers may be. Memory says how many examples and pixels, and examples how large a batch.
 _WHOLE_NUMBERS = {"n_samples": (1, None), "n_pixels": (1, None), "n_layers": (1, 1000), "epochs": (1, 10**6),
-                  "batch_size": (1, None)}  # fmt: skip
+                  "batch_size": (1, None), "patience": (1, None)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class TrainingSet:
             A TOML file with the tables of `astro_lpalm.spectra.SpectralLibrary.from_file` and
             `astro_lpalm.sources.SourceLibrary.from_file`, and optionally ``[training]`` with any of ``n_samples``,
             ``n_pixels``, ``snr_db``, ``noise``, ``sources`` and ``correlation`` (see `synthesize`), ``n_layers``,
-            ``epochs``, ``batch_size`` and ``learning_rate`` (see `train`).
+            ``epochs``, ``batch_size``, ``learning_rate`` and ``patience`` (see `train`).
         seed : int or `numpy.random.Generator`
         **settings
             Settings of `synthesize` that take the place of the file's.

@@ -7,7 +7,7 @@ from astro_lpalm.cli import main
 
 from .. import toy
 
-COMMANDS = ["demo", "bin", "simulate", "train", "separate", "plot", "spectra", "info", "reproduce"]
+COMMANDS = ["demo", "bin", "simulate", "train", "separate", "plot", "report", "spectra", "info", "reproduce", "doctor"]
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ from astropy.wcs import WCS
 
 from astro_lpalm import EventCube
 from astro_lpalm.missions import approximate_response
+from astro_lpalm.results import Separation
 from astro_lpalm.simulate import simulate_from_file
-from astro_lpalm.spectra import SpectralLibrary, integrate
+from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary, integrate
 
 from .statistics import check_poisson
 
@@ -356,3 +357,21 @@ def test_bad_settings(write, settings, message):
 def test_bad_correlation(write, correlation):
     with pytest.raises(ValueError, match=f"simulation.correlation: {correlation!r} is not a number from 0 to 1"):
         simulate_from_file(write(soft="", line=""), correlation=correlation)
+
+
+def test_truth_has_the_drawn_parameters(write, tmp_path):
+    path = write()
+    _, truth = simulate_from_file(path, seed=3)
+    truth.write(tmp_path / "truth.fits")
+    table = Separation.read(tmp_path / "truth.fits").parameters
+    names = [f"{row['component']} {row['parameter']} {row['unit']}".strip() for row in table]
+    assert {"all nh 1e+22 / cm2", "soft photon_index", "line energy keV"} <= set(names)
+    assert not (table["at_limit"] | table["undecided"]).any()
+    assert (table["error_low"] == 0).all()
+    # These parameters give these spectra.
+    physics = ParametricSpectra.from_library(SpectralLibrary.from_file(path))
+    values = {(row["component"].replace("all", ""), row["parameter"]): row["value"] for row in table}
+    chosen = [values[each.component, each.name] for each in physics.parameters]
+    assert all(each.low <= value <= each.high for each, value in zip(physics.parameters, chosen))
+    expected = physics.spectra(physics.scaled(chosen))
+    np.testing.assert_allclose(truth.mixing / truth.mixing.sum(axis=0), expected, atol=0.003)

@@ -118,6 +118,32 @@ def test_interruption_says_what_is_kept(training_set, tmp_path, monkeypatch, err
         train(training_set, **QUICK, checkpoint=tmp_path / "c.fits")
 
 
+def test_checkpoint_in_the_cache(training_set, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    caplog.set_level("INFO", "astro_lpalm")
+    whole = train(training_set, **QUICK)
+    assert not list(tmp_path.glob("astro_lpalm/training-*"))
+    one_epoch, calls = train_module._Run.one_epoch, []
+
+    def interrupted(self):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return one_epoch(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module._Run, "one_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt, match=r"training-[0-9a-f]{16}.fits' keeps 2 of 4 epochs"):
+            train(training_set, **QUICK, checkpoint=True)
+    (kept,) = tmp_path.glob("astro_lpalm/training-*")
+    assert f"every epoch is kept in '{kept}' until the training is done" in caplog.messages
+    train(training_set, **QUICK, seed=3, checkpoint=True)  # has a file of its own
+    caplog.clear()
+    assert_same_weights(train(training_set, **QUICK, checkpoint=True), whole)
+    assert f"going on after epoch 2 of 4, from '{kept}'" in caplog.messages
+    assert not kept.exists()
+
+
 def test_checkpoint_of_another_training(training_set, tmp_path):
     checkpoint = tmp_path / "checkpoint.fits"
     train(training_set, **QUICK, checkpoint=checkpoint)
@@ -224,7 +250,8 @@ def test_loss_of_every_layer(training_set):
     torch.testing.assert_close(run._loss(batch), (weights * losses).sum(0) / weights.sum())
 
 
-def test_patience(training_set, monkeypatch):
+def test_patience(training_set, monkeypatch, caplog):
+    caplog.set_level("INFO", "astro_lpalm")
     losses = iter([5.0, 3.0, 4.0, 2.0, 2.5, 2.5, 2.5, 1.0])
 
     def validate(self, training_loss, seconds):
@@ -234,6 +261,9 @@ def test_patience(training_set, monkeypatch):
     monkeypatch.setattr(train_module._Run, "_validate", validate)
     model = train(training_set, **QUICK | {"epochs": 8}, patience=3)
     assert len(model.history) == 7
+    assert caplog.messages[-1] == (
+        "stopped after epoch 7 of 8: 3 epochs without a better validation loss; the weights are those of epoch 4"
+    )
 
 
 @pytest.mark.parametrize("s_update", ["lista", "lista-cp", "ista-llt"])
