@@ -73,8 +73,7 @@ def separate(
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
         is taken away from the data, but not from their noise, and is part of the result's model and residuals. A free
         amplitude is fitted together with the images (`~astro_lpalm.forward.background_amplitude`), anew in each
-        resampling; it and its error are in the diagnostics' ``meta``. Of several observations a list, of which none has
-        a free amplitude.
+        resampling; it and its error are in the diagnostics' ``meta``. Of several observations a list.
     transform : str or transform
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
         images: where counts are few, the details of the coarser ones stand out from the noise.
@@ -150,7 +149,7 @@ def separate(
     columns, figures, messages = _judge(solution, known, names)
     columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
     if solution.fit.forward.background is not None:
-        figures |= _judge_background(solution, errors.amplitude, free)
+        figures |= _judge_background(solution, errors.amplitude, [each.free for each in observed])
     found = solution.factorization
     diagnostics = Table(columns, meta={"n_iter": found.n_iter, "converged": found.converged, **figures})
     for message in messages:
@@ -256,10 +255,23 @@ def _judge_sky(sky, figures):
 
 def _judge_background(solution, from_resampling, free):
     # Photons drawn again tell what the spectra leave open as well.
-    error = max(solution.amplitude_error, from_resampling)
+    error = np.maximum(solution.amplitude_error, from_resampling)
     share = solution.fit.forward.background.spectrum().sum() / solution.fit.counts.sum()
-    _warn_of_background(solution.amplitude, error, share, free)
-    return {"background_amplitude": max(solution.amplitude, 0.0), "background_amplitude_error": error} if free else {}
+    figures, messages = {}, []
+    if share > 1 and not any(free):
+        messages.append(f"the background has {share:.3g} times the counts of the cube: check its scale.")
+    for number, (found, deviation) in enumerate(zip(*np.atleast_1d(solution.amplitude, error))):
+        if free[number]:
+            whose, key = ("", "") if len(free) == 1 else (f" of observation {number + 1}", f"_{number + 1}")
+            said = f"the background's amplitude{whose} is {found:.3g} +- {deviation:.2g}"
+            if found < 0:
+                messages.append(f"{said}: it is taken as zero; is its spectrum the right one?")
+            elif deviation > _LARGE_ERROR * found or share > 1:
+                messages.append(f"{said}: its spectrum is much like a mixture of the components'; fix it, if you can.")
+            figures |= {f"background_amplitude{key}": max(found, 0.0), f"background_amplitude_error{key}": deviation}
+    for message in messages:
+        warnings.warn(message, AstropyUserWarning, stacklevel=3)
+    return figures
 
 
 def _provenance(solver, separator, cube, said):
@@ -289,16 +301,3 @@ def _history(cube, instrument, background, *, of_several):
         scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
         lines.append(f"background {scale}{', its amplitude free' if background.free else ''}")
     return lines
-
-
-def _warn_of_background(amplitude, error, share, free):
-    said = f"the background's amplitude is {amplitude:.3g} +- {error:.2g}"
-    if free and amplitude < 0:
-        msg = f"{said}: it is taken as zero; is its spectrum the right one?"
-    elif free and (error > _LARGE_ERROR * amplitude or share > 1):
-        msg = f"{said}: its spectrum is much like a mixture of the components'; fix it, if you can."
-    elif share > 1:
-        msg = f"the background has {share:.3g} times the counts of the cube: check its scale."
-    else:
-        return
-    warnings.warn(msg, AstropyUserWarning, stacklevel=4)

@@ -34,6 +34,8 @@ class FieldData:
         Expected counts that belong to no component.
     blur : object or None
         What the point spread function does; see `ImageBlur`.
+    amplitude : float
+        What the background is multiplied by.
     """
 
     counts: torch.Tensor
@@ -42,6 +44,7 @@ class FieldData:
     exposure: torch.Tensor
     background: torch.Tensor | None = None
     blur: object | None = None
+    amplitude: float = 1.0
 
 
 @dataclass
@@ -333,7 +336,7 @@ def _undetected(data, back, shape):
 def _expected(data, basis, detected, at):
     expected = basis @ detected[:, at]
     if data.background is not None:
-        expected += data.background[:, at]
+        expected.add_(data.background[:, at], alpha=data.amplitude)
     # What is below that is not of the models, but of their interpolation.
     return expected.clamp_min_(_TINY).maximum(1e-7 * expected.sum(dim=0))
 

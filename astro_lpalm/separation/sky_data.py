@@ -34,6 +34,8 @@ class SkyData:
         that are so many times larger, that begin so many of the original ones before the first.
     margin : int
         Pixels around the image as it was given.
+    free : bool
+        Whether the background's amplitude is fitted together with physical parameters.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class SkyData:
     background: BackgroundCounts | None = None
     blur: object | None = None
     margin: int = 0
+    free: bool = False
 
     def __post_init__(self):
         n_columns, n_kept = self.counts.shape[1], np.count_nonzero(self.kept)
@@ -182,12 +185,12 @@ class SkyLevel:
             own = _most_frequent(labels, blocks[each.kept], self.n_blocks)
             self.blocks.append(torch.as_tensor(own, device=device))
 
-    def seen(self, basis):
-        """Give the data with the vectors of the local spectra."""
+    def seen(self, basis, amplitudes):
+        """Give the data with the vectors of the local spectra, and the amplitudes of backgrounds."""
         found, first = [], 0
-        for each in self._seen:
+        for each, amplitude in zip(self._seen, amplitudes):
             last = first + len(each.counts)
-            found.append(replace(each, basis=basis[first:last]))
+            found.append(replace(each, basis=basis[first:last], amplitude=float(amplitude)))
             first = last
         return found
 

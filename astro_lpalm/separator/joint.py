@@ -108,6 +108,7 @@ def find_jointly(separator, observations):
         joint,
         theta,
         background=stack.background_sums(blocks),
+        free_background=[each.free for each in observations],
         local=stack.local(joint.spectra(theta), blocks),
     )
     sky = None
@@ -126,7 +127,7 @@ def find_jointly(separator, observations):
             device=separator.device,
         )
         physical = sky.physical
-    return _solution(stack, joint, physical, sky, search, details)
+    return _solution(stack.with_amplitudes(physical.background_amplitude), joint, physical, sky, search, details)
 
 
 def joint_errors(solution):
@@ -141,7 +142,7 @@ def joint_errors(solution):
     `~astro_lpalm.trust.Errors`
         In the bins of the summed cube.
     """
-    errors = posterior_errors(solution.stacked, solution.physical)
+    errors = posterior_errors(solution.stacked, solution.physical, solution.amplitude_error)
     (n, rows, _), m = errors.covariance.shape, len(solution.fit.mixing)
     return replace(errors, covariance=errors.covariance.reshape(n, rows // m, m, rows // m, m).sum(axis=(1, 3)))
 
@@ -153,12 +154,6 @@ def _check(separator, observations):
             msg = (
                 f"several observations are separated by the physical parameters of the components, but {why}; take a "
                 "model that has such, or separate the sum of the cubes, EventCube.merge."
-            )
-            raise ValueError(msg)
-        if each.free:
-            msg = (
-                f"the background of observation {number} has a free amplitude, which only one observation alone can "
-                "have: separate it alone, and give the amplitude found as the background's scale."
             )
             raise ValueError(msg)
         if np.min(each.cube.data[:, each.forward.kept]) < 0:
@@ -216,6 +211,10 @@ class _Stack:
     def kept(self):
         return ~self.cube.pixel_mask
 
+    def with_amplitudes(self, amplitudes):
+        scaled = [None if each is None else each.scaled(by) for each, by in zip(self.backgrounds, amplitudes)]
+        return replace(self, backgrounds=scaled)
+
     def sums(self, blocks):
         return np.concatenate([block_sums(X, blocks) for X in self.counts])
 
@@ -248,7 +247,7 @@ class _Stack:
         for each, X, seen, background in zip(observations, self.counts, self.exposures, self.backgrounds):
             exposure = np.zeros(self.kept.shape)
             exposure[self.kept] = seen
-            found.append(SkyData(X, self.kept, exposure, background, _blur_on(each.blur, device)))
+            found.append(SkyData(X, self.kept, exposure, background, _blur_on(each.blur, device), free=each.free))
         return found
 
     def fit(self, local, spectra):
@@ -311,8 +310,9 @@ def _solution(stack, joint, physical, sky, search, details):
         means = (images * gain).sum(axis=1) / (images * stack.cube.relative_exposure[kept]).sum(axis=1)
         sky, pattern = _in_counts(sky, means[:, np.newaxis, np.newaxis]), pattern / means[:, np.newaxis]
     found = as_factorization(physical)
+    amplitudes = physical.background_amplitude, physical.background_error
     return JointSolution(
-        fit, found, details, 1.0, 0.0, physical, True, search, sky, stacked=stacked, known=known, pattern=pattern
+        fit, found, details, *amplitudes, physical, True, search, sky, stacked=stacked, known=known, pattern=pattern
     )
 
 

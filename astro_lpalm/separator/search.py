@@ -111,10 +111,11 @@ class Search:
         separator, cube, kept = self.separator, fit.cube, fit.forward.kept
         blocks = np.full(kept.shape, -1)
         blocks[kept] = separator.blocks(cube, large=True)
+        free = self.free and physical is not None
         data = SkyData(
             X, kept,
             exposure=None if cube.exposure is None else cube.relative_exposure,
-            background=fit.forward.background,
+            background=(self if free else fit).forward.background, free=free,
             blur=None if self.blur is None else self._blur,
         )  # fmt: skip
         totals = fit.mixing.sum(axis=0)
@@ -156,7 +157,7 @@ class Search:
         X = drawn.matrix(dtype=np.float32)
         if solution.by_physics:
             physical = self.parameters(drawn, X, solution.physical.theta)
-            return as_factorization(physical).spectra, physical.background_amplitude
+            return as_factorization(physical).spectra, physical.background_amplitude.item()
         # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
         # come out the same each time. So the library's means are drawn again along with the photons.
         search = self if self.prior is None else replace(self, prior=self.prior.perturbed(rng))
@@ -178,12 +179,12 @@ class Search:
     def parameters(self, cube, X, start):
         """Fit the physical parameters to the counts of blocks."""
         counts, background = self._summed(cube, X, large=True)
-        return fit_parameters(counts, self.physics, start, background=background, free_background=self.free)
+        return fit_parameters(counts, self.physics, start, background=background, free_background=[self.free])
 
     def amplitude(self, cube, X, spectra, physical=None):
         """Return what the background is best multiplied by, and the error of that; X is the cube's matrix."""
         if physical is not None:
-            return physical.background_amplitude, physical.background_error
+            return physical.background_amplitude.item(), physical.background_error.item()
         if not self.free:
             return 1.0, 0.0
         mask, exposure, n_smooth = cube.pixel_mask, cube.relative_exposure, self.separator.n_smooth

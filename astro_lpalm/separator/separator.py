@@ -32,8 +32,9 @@ class Solution:
         How the spectra were found: rounds, and whether they converged.
     details : `~numpy.ndarray`, shape (m, t)
         What the solver was given.
-    amplitude, amplitude_error : float
+    amplitude, amplitude_error : float, or `~numpy.ndarray`, shape (o,)
         What the background was found to be best multiplied by, and the error of that; 1 and 0 where it is not free.
+        Of several observations, those of each.
     physical : `~astro_lpalm.separation.PhysicalFit` or None
         The fit of the components' physical parameters, where they have such.
     by_physics : bool
@@ -47,8 +48,8 @@ class Solution:
     fit: Fit
     factorization: Factorization
     details: np.ndarray
-    amplitude: float
-    amplitude_error: float
+    amplitude: float | np.ndarray
+    amplitude_error: float | np.ndarray
     physical: PhysicalFit | None
     by_physics: bool
     search: object
@@ -222,7 +223,9 @@ class Separator:
         fit = _by_least_squares(cube, X, forward, found.spectra)
         sky = search.sky(fit, X, physical if by_physics else None) if self.smooth and is_counts else None
         if sky is not None and sky.fields:
-            physical, fit = sky.physical, _by_local_spectra(fit, X, sky)
+            physical = sky.physical
+            best, error = search.amplitude(cube, X, physical.spectra, physical)
+            fit = _by_local_spectra(replace(fit, forward=search.forward.with_amplitude(best)), X, sky)
         return Solution(fit, found, details, best, error, physical, by_physics, search, sky)
 
     def errors(self, solution: Solution, *, progress: bool = True) -> Errors:

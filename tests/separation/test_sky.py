@@ -64,11 +64,11 @@ class Sky:
         background = None if self.background is None else self.background.of_pixels(np.flatnonzero(self.kept))
         return SkyData(counts, self.kept, self.exposure, background, self.blur)
 
-    def fit(self, fitter=None, **settings):
-        data = self.data()
+    def fit(self, fitter=None, data=None, **settings):
+        data = data or self.data()
         floor = None if data.background is None else data.background.sums(self.blocks[self.kept])
         sums = block_sums(data.counts, self.blocks[self.kept])
-        physical = fit_parameters(sums, self.physics, background=floor)
+        physical = fit_parameters(sums, self.physics, background=floor, free_background=[data.free])
         given = {"physics": self.physics, "physical": physical} | settings
         return physical, (fitter or SkyFitter())([data], physical.spectra, physical.fluxes, self.blocks, **given)
 
@@ -218,6 +218,25 @@ def test_exposure_mask_background_and_blur_are_taken_into_account(physics):
     assert np.all(distance(blurred.images, sky.images) > 1.5 * distance(fit.images, sky.images))
 
 
+def test_amplitude_of_the_background_follows_the_maps(physics):
+    sky = Sky(physics, -0.4, total=4e5, background=1e5)
+    data = sky.data()
+    data = dataclasses.replace(data, background=data.background.scaled(1 / 1.2))
+    physical, free = sky.fit(data=dataclasses.replace(data, free=True), vary={KT: 0.25}, n_samples=2)
+    _, fixed = sky.fit(data=data, vary={KT: 0.25}, n_samples=2)
+    (amplitude,), (error,) = free.physical.background_amplitude, free.physical.background_error
+    assert abs(amplitude - 1.2) < 3 * error < 0.1
+    assert abs(physical.background_amplitude[0] - 1.2) > 2 * abs(amplitude - 1.2)  # by one spectrum for all places
+    off = [(fit.physical.fluxes - sky.fluxes) / fit.physical.flux_errors for fit in (free, fixed)]
+    assert np.all(np.abs(off[0]) < 3)
+    assert np.max(np.abs(off[1])) > 5
+    assert np.all(distance(free.images, sky.images) < 0.5 * distance(fixed.images, sky.images).max())
+    np.testing.assert_allclose(free.images.sum(axis=(1, 2)), sky.fluxes, rtol=0.02)
+    dark = sky.images[0] < 0.3 * sky.images[0].mean()  # where the background is most of it
+    assert free.image_errors[0][dark].mean() > 1.02 * fixed.image_errors[0][dark].mean()
+    assert np.isfinite(free.samples[0]).all()
+
+
 def test_two_observations_that_do_not_see_the_same_blocks(physics):
     first, second = Sky(physics, total=3e5), Sky(physics, total=3e5, seed=1)
     second.kept[:, 20:] = False
@@ -268,8 +287,9 @@ def test_blocks_of_coarse_pixels_are_those_of_most_of_their_pixels(physics):
     level = SkyLevel([data], blocks, 2, None)
     assert level.blocks[0].tolist() == [0, 1, 2, 3, 3, 3]
     assert level.n_blocks == 4
-    assert level.seen(np.ones((2, 1)))[0].counts[0].tolist() == [4, 4, 2, 2, 2, 1]
-    assert level.seen(np.ones((2, 1)))[0].exposure.tolist() == [1, 1, 0.5, 0.5, 0.5, 0.25]
+    (seen,) = level.seen(np.ones((2, 1)), [1.0])
+    assert seen.counts[0].tolist() == [4, 4, 2, 2, 2, 1]
+    assert seen.exposure.tolist() == [1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def test_wrong_input_is_told(even, physics):
