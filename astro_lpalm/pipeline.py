@@ -208,7 +208,10 @@ def _parameters(solution):
         exposures = np.ones(len(solution.fit.images))  # its rates are counts
     elif solution.by_physics and hasattr(solution.physics, "rates"):
         exposures = component_exposures(solution.fit)
-    return parameter_table(solution.physical, solution.physics, exposures)
+    brightness = None
+    if exposures is not None and solution.sky is not None:
+        brightness = solution.sky.local_brightness(solution.search.physics, solution.fit.forward.kept)
+    return parameter_table(solution.physical, solution.physics, exposures, brightness)
 
 
 def _judge(solution, solver, names):

@@ -168,7 +168,7 @@ def test_each_has_its_own_background(model):
 def test_maps(model):
     y, x = np.mgrid[: skies.SIDE, : skies.SIDE] / skies.SIDE
     kT = 0.45 + 0.25 * np.sin(2 * np.pi * x) * np.cos(np.pi * y)
-    weights, squares = skies.shapes()[1], []
+    weights, squares, amplitudes = skies.shapes()[1], [], []
 
     def error(found):
         parameter = model.physics.parameters[2]
@@ -180,6 +180,11 @@ def test_maps(model):
         together = separate(cubes, model, instrument=skies.instruments(), maps="thermal.kT", n_samples=2)
         one = separate(cubes[0], model, maps="thermal.kT")
         squares.append([error(together) ** 2, error(one) ** 2])
+        for found, seen in ((together, 1.0), (one, weights[skies.gaps()[0] > 0].sum())):
+            table = found.parameters[found.parameters["parameter"] == "amplitude"]
+            amplitudes.append(table["value"][1] / skies.AMPLITUDES[1] / seen)
+            assert abs(amplitudes[-1] - 1) < 3.5 * errors(table)[1] / skies.AMPLITUDES[1]
+    assert abs(np.mean(amplitudes) - 1) < 0.03
     both, single = np.mean(squares, axis=0)
     assert both < 0.95 * single
     assert together.samples["thermal_kT"].shape == (2, skies.SIDE, skies.SIDE)

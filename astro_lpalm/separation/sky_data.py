@@ -14,6 +14,7 @@ __all__ = ["SkyData", "SkyFit", "SkyLevel"]
 
 _TINY = 1e-30
 _FAINT = 1e-4  # of a spectrum's peak
+_SAME = 1 / 64  # of a range: parameters that differ by less have one spectrum where there is one for each
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,34 @@ class SkyFit:
     prior: FieldPrior
     converged: bool
     detected: list = field(default_factory=list)
+
+    def local_brightness(self, physics, kept):
+        """Tell how bright components with maps are, over what the means of the maps would make of their counts.
+
+        Parameters
+        ----------
+        physics : object
+            With ``rates(theta)``, (..., m, n), and ``energy_flux(theta)``, (..., n), of unit amplitude.
+        kept : `~numpy.ndarray` of bool, shape (ny, nx)
+            The pixels that are asked for.
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (2, n)
+            Of their amplitudes, and of their energy fluxes; one for components without maps.
+        """
+        found = np.ones((2, len(self.images)))
+        for k in {k for k, _ in self.fields}:
+            rows = [j for j, (owner, _) in enumerate(self.fields) if owner == k]
+            steps, at = np.unique(np.round(self.maps[rows][:, kept] / _SAME), axis=1, return_inverse=True)
+            theta = np.tile(self.physical.theta, (steps.shape[1] + 1, 1))  # the last one are the means
+            theta[:-1, [self.fields[j][1] for j in rows]] = steps.T * _SAME
+            amplitudes = 1.0 / physics.rates(theta)[..., k].sum(axis=-1)  # of a count a second
+            fluxes = amplitudes * physics.energy_flux(theta)[..., k]
+            weights = np.bincount(at.ravel(), self.images[k][kept])
+            if weights.any():
+                found[:, k] = [np.average(each[:-1], weights=weights) / each[-1] for each in (amplitudes, fluxes)]
+        return found
 
     def without_margin(self, margin):
         """Give the same without so many pixels on all sides."""

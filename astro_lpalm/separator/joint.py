@@ -299,10 +299,16 @@ def _solution(stack, joint, physical, sky, search, details):
     sums = np.split(basis, len(stack.counts))
     gains = [_by_owner(coefficients * part.sum(axis=0)[:, np.newaxis], owners, n) for part in sums]
     gain = sum(each * own for each, own in zip(stack.exposures, gains))
-    emitted = np.maximum(fit.component_counts, 0.0) / np.maximum(gain, _TINY) + _TINY
-    emitted /= emitted.sum(axis=1, keepdims=True)
-    weights = stack.seconds[:, np.newaxis] * (stack.exposures @ emitted.T)
-    physics = JointSpectra(joint.models, weights, summed=True)
+    if sky is None:
+        emitted = np.maximum(fit.component_counts, 0.0) / np.maximum(gain, _TINY) + _TINY
+        weights = stack.exposures @ emitted.T / emitted.sum(axis=1)
+    else:
+        # Of the smooth images each is expected to detect so much, over what it would with full exposure everywhere.
+        detected = np.array([_by_owner(a * b.sum(axis=0)[:, np.newaxis], o, n).sum(axis=1) for b, a, o in seen])
+        emitted = np.maximum(sky.images[:, kept].sum(axis=1), _TINY)
+        shares = joint.spectra(physical.theta).reshape(len(seen), -1, n).sum(axis=1)
+        weights = detected / emitted / np.maximum(shares, _TINY)
+    physics = JointSpectra(joint.models, stack.seconds[:, np.newaxis] * weights, summed=True)
     known = SimpleNamespace(component_names=joint.component_names, physics=physics)
     pattern = gain / stack.cube.relative_exposure[kept]
     if sky is not None:

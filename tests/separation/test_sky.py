@@ -7,6 +7,7 @@ from astro_lpalm import load_model
 from astro_lpalm.forward import BackgroundCounts, block_sums, count_blocks, least_squares
 from astro_lpalm.instrument import BlurTerm
 from astro_lpalm.instrument.blur import GaussianBlur
+from astro_lpalm.results import parameter_table
 from astro_lpalm.separation import ImageBlur, SkyData, SkyFitter, fit_parameters
 from astro_lpalm.separation.sky_data import SkyLevel
 
@@ -148,6 +149,32 @@ def test_what_varies_is_found_and_fluxes_are_right_again(uneven):
     np.testing.assert_allclose(
         expected, sky.counts.sum(axis=1), rtol=0.03, atol=5 * sky.counts.sum(axis=1).max() ** 0.5
     )
+
+
+def test_amplitudes_follow_the_maps(uneven, even, physics):
+    sky, _, fit = uneven
+    theta = sky.theta.reshape(-1, sky.theta.shape[-1])
+    amplitudes = sky.images[1].ravel() / physics.rates(theta)[..., 1].sum(axis=1)
+    truth = np.array([amplitudes.sum(), amplitudes @ physics.energy_flux(theta)[:, 1]])
+    # of the maps as they are in truth
+    mean = np.average(sky.theta[..., KT], weights=sky.images[1])
+    known = dataclasses.replace(fit.physical, theta=np.where(np.arange(theta.shape[1]) == KT, mean, 0.5))
+    true = dataclasses.replace(fit, physical=known, images=sky.images, maps=sky.theta[np.newaxis, ..., KT])
+    by_means = (
+        sky.fluxes[1] / physics.rates(known.theta)[:, 1].sum() * np.array([1, physics.energy_flux(known.theta)[1]])
+    )
+    factors = true.local_brightness(physics, sky.kept)
+    np.testing.assert_array_equal(factors[:, 0], 1)
+    np.testing.assert_allclose(by_means * factors[:, 1], truth, rtol=5e-3)
+    assert np.all(by_means < 0.9 * truth)
+    # and of those that were found
+    table = parameter_table(fit.physical, physics, np.ones(2), fit.local_brightness(physics, sky.kept))[-2:]
+    assert table["parameter"].tolist() == ["amplitude", "flux"]
+    errors = 0.5 * (table["error_low"] + table["error_high"])
+    assert np.all(np.abs(table["value"] - truth) < 3 * errors)
+    assert np.all(errors < 0.1 * truth)
+    _, _, constant = even
+    np.testing.assert_array_equal(constant.local_brightness(physics, sky.kept), 1)
 
 
 def test_named_parameters_vary(uneven, physics):
