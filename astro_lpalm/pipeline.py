@@ -9,7 +9,16 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from .cube.binning import is_several
 from .forward import ForwardModel
-from .inputs import as_background, as_cube, as_observations, as_solver, blur_of, on_common_bins, warn_of_empty_bins
+from .inputs import (
+    as_background,
+    as_cube,
+    as_observations,
+    as_solver,
+    blur_of,
+    on_common_bins,
+    vignetting_of,
+    warn_of_empty_bins,
+)
 from .results import ParameterMap, Separation, component_exposures, parameter_table
 from .separator import JointSolution, Observation, Separator, find_jointly, joint_errors
 from .trust import SeparationWarning, diagnose, prior_errors
@@ -66,7 +75,8 @@ def separate(
         What the observation's instrument did: its response, for which the model's components are made anew
         (`Model.through <astro_lpalm.model.Model.through>`), the errors of it, which are fitted together with the
         physical parameters, its exposure map, in place of the cube's, with which ``parameters`` have fluxes, and its
-        point spread function, which ``smooth_images`` are freed of; ``images`` are as it blurs them. Of several
+        point spread function, which ``smooth_images`` are freed of; ``images`` are as it blurs them. Its exposure may
+        differ with energy (`~astro_lpalm.instrument.ExposureMaps`), where there are physical parameters. Of several
         observations a list, with None where there is nothing to say.
     background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, or list, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
@@ -137,13 +147,14 @@ def separate(
         known = as_background(beside, cube)
         free = known is not None and known.free
         forward = ForwardModel.of(cube, background=known)
-        observed.append(Observation(cube, own, forward, free, blur_of(seen_with, cube)))
+        seen = blur_of(seen_with, cube), vignetting_of(seen_with, cube)
+        observed.append(Observation(cube, own, forward, free, *seen))
         said += _history(cube, seen_with, known, of_several=is_several(cube_hdu))
     if is_several(cube_hdu):
         solution = find_jointly(separator, observed)
         errors, known = joint_errors(solution), solution.known
     else:
-        solution = separator.find(cube, own, forward, free=free, blur=observed[0].blur)
+        solution = separator.find(cube, own, forward, free=free, blur=seen[0], vignetting=seen[1])
         errors, known = separator.errors(solution, progress=progress), own
     names = getattr(known, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
     columns, figures, messages = _judge(solution, known, names)
@@ -207,7 +218,10 @@ def _parameters(solution):
     if isinstance(solution, JointSolution):
         exposures = np.ones(len(solution.fit.images))  # its rates are counts
     elif solution.by_physics and hasattr(solution.physics, "rates"):
-        exposures = component_exposures(solution.fit)
+        vignetting, left = solution.search.vignetting, 1.0
+        if vignetting is not None:
+            left = vignetting.of_pixels(solution.fit.forward.kept).transmission(solution.physical.common_spectra)
+        exposures = component_exposures(solution.fit, left)
     brightness = None
     if exposures is not None and solution.sky is not None:
         brightness = solution.sky.local_brightness(solution.search.physics, solution.fit.forward.kept)

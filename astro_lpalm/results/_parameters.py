@@ -68,12 +68,14 @@ def with_formats(table):
     return table
 
 
-def component_exposures(fit):
+def component_exposures(fit, left=1.0):
     """Find the exposure time that each component's photons had.
 
     Parameters
     ----------
     fit : `~astro_lpalm.forward.Fit`
+    left : array_like, shape (n, t), optional
+        What the exposure of the component's own photons is, over that of the cube.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def component_exposures(fit):
     else:
         return None
     counts = fit.images.sum(axis=1, dtype=float)
-    emitted = (fit.images / cube.relative_exposure[fit.forward.kept]).sum(axis=1, dtype=float)
+    emitted = (fit.images / (left * cube.relative_exposure[fit.forward.kept])).sum(axis=1, dtype=float)
     there = (counts > 0) & (emitted > 0)
     return full * np.where(there, counts / np.where(there, emitted, 1.0), 1.0)
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..forward import BackgroundCounts, block_sums
+from ..instrument import Vignetting
 from ..sources import FieldGrid, FieldPrior
 from .fields import FieldData
 from .physical import PhysicalFit
@@ -37,6 +38,8 @@ class SkyData:
         Pixels around the image as it was given.
     free : bool
         Whether the background's amplitude is fitted together with physical parameters.
+    vignetting : `~astro_lpalm.instrument.Vignetting`, optional
+        On the pixels of the images, (R, ny, nx): how many times the exposure that of each energy is.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class SkyData:
     blur: object | None = None
     margin: int = 0
     free: bool = False
+    vignetting: Vignetting | None = None
 
     def __post_init__(self):
         n_columns, n_kept = self.counts.shape[1], np.count_nonzero(self.kept)
@@ -74,7 +78,17 @@ class SkyData:
     def with_margin(self, margin):
         """Give the same observation on images that have so many pixels more on all sides, which it does not see."""
         exposure = None if self.exposure is None else np.pad(self.exposure, margin)
-        return replace(self, kept=np.pad(self.kept, margin), exposure=exposure, margin=self.margin + margin)
+        vignetting = self.vignetting
+        if vignetting is not None:
+            places = np.pad(vignetting.places, ((0, 0), (margin, margin), (margin, margin)))
+            vignetting = Vignetting(vignetting.energies, places)
+        return replace(
+            self,
+            kept=np.pad(self.kept, margin),
+            exposure=exposure,
+            margin=self.margin + margin,
+            vignetting=vignetting,
+        )
 
     def sums(self, blocks, n_blocks):
         """Sum counts and background over blocks of pixels, (ny, nx): two of (m, n_blocks)."""
@@ -115,8 +129,8 @@ class SkyFit:
     prior : `~astro_lpalm.sources.FieldPrior`
     converged : bool
     detected : list of tuple
-        Of several observations, what each is expected to detect: vectors (m, R), how much of each there is in the
-        observed pixels (R, t), and the component of each (R,).
+        Of several observations, or one whose exposure differs with energy, what each is expected to detect: vectors
+        (m, R), how much of each there is in the observed pixels (R, t), and the component of each (R,).
     """
 
     images: np.ndarray
@@ -206,11 +220,19 @@ class SkyLevel:
             index, labels = np.unique(coarse[each.kept], return_inverse=True)
             exposure = np.ones(shape) if each.exposure is None else each.exposure
             counts = each.counts if pitch == 1 else block_sums(each.counts, labels)
-            share = np.bincount(labels, exposure[each.kept]) / pitch**2
+            shares, energies = exposure[each.kept], None
+            if each.vignetting is None:
+                share = np.bincount(labels, shares) / pitch**2
+            else:
+                places, energies = each.vignetting.of_pixels(each.kept).places, each.vignetting.energies
+                share = np.stack([np.bincount(labels, shares * place) for place in places]) / pitch**2
+                energies = _tensor(energies, device)
             floor = None if each.background is None else _tensor(each.background.sums(labels), device)
             blur = None if each.blur is None else each.blur(pitch, (ny, nx), each.margin)
             pixels = torch.as_tensor(index, device=device)
-            self._seen.append(FieldData(_tensor(counts, device), None, pixels, _tensor(share, device), floor, blur))
+            self._seen.append(
+                FieldData(_tensor(counts, device), None, pixels, _tensor(share, device), floor, blur, energies=energies)
+            )
             own = _most_frequent(labels, blocks[each.kept], self.n_blocks)
             self.blocks.append(torch.as_tensor(own, device=device))
 
@@ -232,7 +254,7 @@ class SkyLevel:
         base = base.T[:, :, np.newaxis]
         # Beside a line there are a few counts in a million, or twice as many where it has moved: no matter of a ratio.
         seen = (base > _FAINT * base.max(axis=1, keepdims=True)) & (whole.sum(axis=1, keepdims=True) > 0)
-        if len(posterior.data) == 1 and posterior.data[0].blur is None:
+        if len(posterior.data) == 1 and posterior.data[0].blur is None and posterior.data[0].energies is None:
             seen &= np.isin(np.arange(posterior.n), [k for k, _ in posterior.table.fields])[:, np.newaxis, np.newaxis]
         others = 1.0 if len(sums) == 1 else _of_each(whole, base, [each.shape[1] for each in sums])
         return np.where(seen, whole / np.maximum(base, _TINY), others).transpose(2, 1, 0)

@@ -39,7 +39,9 @@ class SkyRun:
     def __post_init__(self):
         self.theta = None if self.physical is None else self.physical.theta.copy()
         self.generator = torch.Generator(device=self.device or "cpu").manual_seed(self.settings.seed)
-        self.shape, self.several = self.data[0].kept.shape, len(self.data) > 1 and self.physical is not None
+        self.shape = self.data[0].kept.shape
+        unlike = len(self.data) > 1 or any(each.vignetting is not None for each in self.data)
+        self.unlike = unlike and self.physical is not None  # blocks have not seen the same of the spectra
         sums = [each.sums(self.blocks, self.blocks.max() + 1) for each in self.data]
         self.counts, self.background = (np.concatenate(each) for each in zip(*sums))
         self.free = [each.free for each in self.data]
@@ -68,7 +70,7 @@ class SkyRun:
             waves = prior.transferred(state.waves, new)
             level, prior = finer, new
             state, prior, converged = self._learned(level, prior, waves)
-        if self.widths or self.several:
+        if self.widths or self.unlike:
             waves = self._physical_step(level, prior, state)
             state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=6)
             settled = settled and self.physical.converged
@@ -170,7 +172,7 @@ class SkyRun:
     def _choose(self, level, prior, waves):
         """Find one more parameter to vary, where the data ask for it."""
         local = None
-        if self.widths or self.several:
+        if self.widths or self.unlike:
             posterior = self._posterior(level, prior)
             local = self._local(level, posterior, posterior.state(waves))
         rows = [len(each.counts) for each in self.data]
@@ -251,7 +253,7 @@ class SkyRun:
             unsolved=unsolved,
             prior=prior,
             converged=converged,
-            detected=[posterior.detected(state, each) for each in posterior.data] if self.several else [],
+            detected=[posterior.detected(state, each) for each in posterior.data] if self.unlike else [],
         )
 
     def _draws(self, posterior, state, fisher, n_samples):

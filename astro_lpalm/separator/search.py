@@ -39,6 +39,7 @@ class Search:
     free: bool
     is_counts: bool
     blur: object | None = None
+    vignetting: object | None = None  # of the whole images
 
     def spectra(self, cube, X):
         """Find them in details, then in the counts of blocks; X is the cube's matrix.
@@ -51,7 +52,8 @@ class Search:
         physical = None
         if self.physics is not None:
             physical = self.parameters(cube, X, nearest_parameters(found.spectra, self.physics))
-            if self.prior is None or physical.misfit < self.separator.bad_fit or self.separator.maps:
+            only = self.prior is None or self.separator.maps or self.vignetting is not None
+            if only or physical.misfit < self.separator.bad_fit:
                 return as_factorization(physical), details, physical, True
         if self.prior is None:
             return found, details, None, False
@@ -70,6 +72,20 @@ class Search:
         if self.prior is not None:
             found = self._refined(details, found)
         return found, details
+
+    def check_vignetting(self):
+        """Say so, where nothing can be made of an exposure that differs with energy."""
+        if self.vignetting is None:
+            return
+        if self.physics is None or not self.is_counts or self.separator.n_resamplings:
+            why = "nothing is known of the solver's spectra" if self.physics is None else "the cube is no counts"
+            if self.separator.n_resamplings:
+                why = "photons drawn again (n_resamplings) are separated without it"
+            msg = (
+                f"the exposure differs with energy, which only a fit of physical parameters takes into account, but "
+                f"{why}; give one exposure map for all energies, or take what is in the way out."
+            )
+            raise ValueError(msg)
 
     def check_maps(self):
         """Say so, where there can be no maps, or not of these parameters."""
@@ -116,7 +132,7 @@ class Search:
             X, kept,
             exposure=None if cube.exposure is None else cube.relative_exposure,
             background=(self if free else fit).forward.background, free=free,
-            blur=None if self.blur is None else self._blur,
+            blur=None if self.blur is None else self._blur, vignetting=self.vignetting,
         )  # fmt: skip
         totals = fit.mixing.sum(axis=0)
         return replace(separator.sky, seed=separator.seed)(
@@ -179,7 +195,18 @@ class Search:
     def parameters(self, cube, X, start):
         """Fit the physical parameters to the counts of blocks."""
         counts, background = self._summed(cube, X, large=True)
-        return fit_parameters(counts, self.physics, start, background=background, free_background=[self.free])
+        given = {"background": background, "free_background": [self.free]}
+        if self.vignetting is None:
+            return fit_parameters(counts, self.physics, start, **given)
+        labels, vignetting = self.separator.blocks(cube, large=True), self.vignetting.of_pixels(self.forward.kept)
+        for _ in range(2):  # of the spectra that are found
+            A = self.physics.spectra(start)
+            seen = vignetting.in_blocks(A, X.sum(axis=0, dtype=float), labels)[:, :, np.newaxis]
+            found = fit_parameters(
+                counts, self.physics, start, local=seen / (seen * A).sum(axis=1, keepdims=True), **given
+            )
+            start = found.theta
+        return found
 
     def amplitude(self, cube, X, spectra, physical=None):
         """Return what the background is best multiplied by, and the error of that; X is the cube's matrix."""
