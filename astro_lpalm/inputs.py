@@ -27,6 +27,7 @@ __all__ = [
     "blur_of",
     "on_common_bins",
     "read_background",
+    "vignetting_of",
     "warn_of_empty_bins",
 ]
 
@@ -302,6 +303,28 @@ def warn_of_empty_bins(cube):
             "take the list before it was filtered, or a model of fewer energies."
         )
         warnings.warn(msg, SeparationWarning, stacklevel=3)
+
+
+def vignetting_of(instrument, cube):
+    """Give how the exposure of a cube differs with energy.
+
+    Parameters
+    ----------
+    instrument : `~astro_lpalm.instrument.Instrument` or None
+    cube : `~astro_lpalm.cube.EventCube`
+        In the bins that are asked for.
+
+    Returns
+    -------
+    `~astro_lpalm.instrument.Vignetting` or None
+        None where it is the same at all energies.
+
+    Examples
+    --------
+    >>> from astro_lpalm.inputs import vignetting_of
+    >>> vignetting_of(None, cube=None)
+    """
+    return None if instrument is None else instrument.vignetting_on(cube.wcs, cube.data.shape[1:], cube.energy_edges)
 
 
 def blur_of(instrument, cube):

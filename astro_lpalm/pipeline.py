@@ -9,7 +9,16 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from .cube.binning import is_several
 from .forward import ForwardModel
-from .inputs import as_background, as_cube, as_observations, as_solver, blur_of, on_common_bins, warn_of_empty_bins
+from .inputs import (
+    as_background,
+    as_cube,
+    as_observations,
+    as_solver,
+    blur_of,
+    on_common_bins,
+    vignetting_of,
+    warn_of_empty_bins,
+)
 from .results import ParameterMap, Separation, component_exposures, parameter_table
 from .separator import JointSolution, Observation, Separator, find_jointly, joint_errors
 from .trust import SeparationWarning, diagnose, prior_errors
@@ -66,15 +75,15 @@ def separate(
         What the observation's instrument did: its response, for which the model's components are made anew
         (`Model.through <astro_lpalm.model.Model.through>`), the errors of it, which are fitted together with the
         physical parameters, its exposure map, in place of the cube's, with which ``parameters`` have fluxes, and its
-        point spread function, which ``smooth_images`` are freed of; ``images`` are as it blurs them. Of several
+        point spread function, which ``smooth_images`` are freed of; ``images`` are as it blurs them. Its exposure may
+        differ with energy (`~astro_lpalm.instrument.ExposureMaps`), where there are physical parameters. Of several
         observations a list, with None where there is nothing to say.
     background : `~astro_lpalm.forward.ExpectedBackground`, EventCube, array_like, str or path, or list, optional
         Counts that belong to no component: an expected background; or, with the scale that it finds for itself and a
         fixed amplitude, a cube of a blank field, its file, a PHA file, or a spectrum in the model's energy bins. It
         is taken away from the data, but not from their noise, and is part of the result's model and residuals. A free
         amplitude is fitted together with the images (`~astro_lpalm.forward.background_amplitude`), anew in each
-        resampling; it and its error are in the diagnostics' ``meta``. Of several observations a list, of which none has
-        a free amplitude.
+        resampling; it and its error are in the diagnostics' ``meta``. Of several observations a list.
     transform : str or transform
         See `astro_lpalm.transforms.get_transform`. One chosen by name has four scales, as far as they fit into the
         images: where counts are few, the details of the coarser ones stand out from the noise.
@@ -138,19 +147,20 @@ def separate(
         known = as_background(beside, cube)
         free = known is not None and known.free
         forward = ForwardModel.of(cube, background=known)
-        observed.append(Observation(cube, own, forward, free, blur_of(seen_with, cube)))
+        seen = blur_of(seen_with, cube), vignetting_of(seen_with, cube)
+        observed.append(Observation(cube, own, forward, free, *seen))
         said += _history(cube, seen_with, known, of_several=is_several(cube_hdu))
     if is_several(cube_hdu):
         solution = find_jointly(separator, observed)
         errors, known = joint_errors(solution), solution.known
     else:
-        solution = separator.find(cube, own, forward, free=free, blur=observed[0].blur)
+        solution = separator.find(cube, own, forward, free=free, blur=seen[0], vignetting=seen[1])
         errors, known = separator.errors(solution, progress=progress), own
     names = getattr(known, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
     columns, figures, messages = _judge(solution, known, names)
     columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
     if solution.fit.forward.background is not None:
-        figures |= _judge_background(solution, errors.amplitude, free)
+        figures |= _judge_background(solution, errors.amplitude, [each.free for each in observed])
     found = solution.factorization
     diagnostics = Table(columns, meta={"n_iter": found.n_iter, "converged": found.converged, **figures})
     for message in messages:
@@ -208,8 +218,14 @@ def _parameters(solution):
     if isinstance(solution, JointSolution):
         exposures = np.ones(len(solution.fit.images))  # its rates are counts
     elif solution.by_physics and hasattr(solution.physics, "rates"):
-        exposures = component_exposures(solution.fit)
-    return parameter_table(solution.physical, solution.physics, exposures)
+        vignetting, left = solution.search.vignetting, 1.0
+        if vignetting is not None:
+            left = vignetting.of_pixels(solution.fit.forward.kept).transmission(solution.physical.common_spectra)
+        exposures = component_exposures(solution.fit, left)
+    brightness = None
+    if exposures is not None and solution.sky is not None:
+        brightness = solution.sky.local_brightness(solution.search.physics, solution.fit.forward.kept)
+    return parameter_table(solution.physical, solution.physics, exposures, brightness)
 
 
 def _judge(solution, solver, names):
@@ -256,10 +272,23 @@ def _judge_sky(sky, figures):
 
 def _judge_background(solution, from_resampling, free):
     # Photons drawn again tell what the spectra leave open as well.
-    error = max(solution.amplitude_error, from_resampling)
+    error = np.maximum(solution.amplitude_error, from_resampling)
     share = solution.fit.forward.background.spectrum().sum() / solution.fit.counts.sum()
-    _warn_of_background(solution.amplitude, error, share, free)
-    return {"background_amplitude": max(solution.amplitude, 0.0), "background_amplitude_error": error} if free else {}
+    figures, messages = {}, []
+    if share > 1 and not any(free):
+        messages.append(f"the background has {share:.3g} times the counts of the cube: check its scale.")
+    for number, (found, deviation) in enumerate(zip(*np.atleast_1d(solution.amplitude, error))):
+        if free[number]:
+            whose, key = ("", "") if len(free) == 1 else (f" of observation {number + 1}", f"_{number + 1}")
+            said = f"the background's amplitude{whose} is {found:.3g} +- {deviation:.2g}"
+            if found < 0:
+                messages.append(f"{said}: it is taken as zero; is its spectrum the right one?")
+            elif deviation > _LARGE_ERROR * found or share > 1:
+                messages.append(f"{said}: its spectrum is much like a mixture of the components'; fix it, if you can.")
+            figures |= {f"background_amplitude{key}": max(found, 0.0), f"background_amplitude_error{key}": deviation}
+    for message in messages:
+        warnings.warn(message, AstropyUserWarning, stacklevel=3)
+    return figures
 
 
 def _provenance(solver, separator, cube, said, messages):
@@ -292,16 +321,3 @@ def _history(cube, instrument, background, *, of_several):
         scale = "of its own scale" if background.scale is None else f"multiplied by {background.scale:g}"
         lines.append(f"background {scale}{', its amplitude free' if background.free else ''}")
     return lines
-
-
-def _warn_of_background(amplitude, error, share, free):
-    said = f"the background's amplitude is {amplitude:.3g} +- {error:.2g}"
-    if free and amplitude < 0:
-        msg = f"{said}: it is taken as zero; is its spectrum the right one?"
-    elif free and (error > _LARGE_ERROR * amplitude or share > 1):
-        msg = f"{said}: its spectrum is much like a mixture of the components'; fix it, if you can."
-    elif share > 1:
-        msg = f"the background has {share:.3g} times the counts of the cube: check its scale."
-    else:
-        return
-    warnings.warn(msg, AstropyUserWarning, stacklevel=4)

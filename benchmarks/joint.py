@@ -11,7 +11,8 @@ maps=["thermal.kT"], everything free. Mean and scatter over the seeds:
 
 - NMSE of the smooth images of synchrotron and thermal emission, over the exposure, against the unblurred truth: of the
   pixels that both have seen, and of the whole field, where what is not seen is zero;
-- error of their energy fluxes before absorption, and of synchrotron's photon index and the mean kT, with the pulls;
+- error of their energy fluxes before absorption, of the pixels that were seen, with the pulls, and of synchrotron's
+  photon index and the mean kT;
 - rms error of the map of ln kT, weighted with the thermal image.
 """
 
@@ -90,11 +91,11 @@ class Sky:
 
     def figures(self, result, physics):
         """Compare a result with the truth."""
-        found, table = {}, result.parameters
-        flux = (self.amplitudes * physics.energy_flux(self.theta)[:, np.newaxis, np.newaxis]).sum(axis=(1, 2))
-        local = np.tile(self.theta, (self.kT.size, 1))
-        local[:, self.place] = np.clip(physics.parameters[self.place].scaled(self.kT.ravel()), 0, 1)
-        flux[self.thermal] = self.amplitudes[self.thermal].ravel() @ physics.energy_flux(local)[:, self.thermal]
+        found, table, kept = {}, result.parameters, ~result.cube.pixel_mask
+        flux = self.amplitudes[:, kept].sum(axis=1) * physics.energy_flux(self.theta)
+        local = np.tile(self.theta, (np.count_nonzero(kept), 1))
+        local[:, self.place] = np.clip(physics.parameters[self.place].scaled(self.kT[kept]), 0, 1)
+        flux[self.thermal] = self.amplitudes[self.thermal][kept] @ physics.energy_flux(local)[:, self.thermal]
         for name in SHOWN:
             k = self.names.index(name)
             smooth = np.nan_to_num(result.smooth_images[name].data) / result.cube.relative_exposure

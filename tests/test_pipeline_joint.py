@@ -168,7 +168,7 @@ def test_each_has_its_own_background(model):
 def test_maps(model):
     y, x = np.mgrid[: skies.SIDE, : skies.SIDE] / skies.SIDE
     kT = 0.45 + 0.25 * np.sin(2 * np.pi * x) * np.cos(np.pi * y)
-    weights, squares = skies.shapes()[1], []
+    weights, squares, amplitudes = skies.shapes()[1], [], []
 
     def error(found):
         parameter = model.physics.parameters[2]
@@ -180,6 +180,11 @@ def test_maps(model):
         together = separate(cubes, model, instrument=skies.instruments(), maps="thermal.kT", n_samples=2)
         one = separate(cubes[0], model, maps="thermal.kT")
         squares.append([error(together) ** 2, error(one) ** 2])
+        for found, seen in ((together, 1.0), (one, weights[skies.gaps()[0] > 0].sum())):
+            table = found.parameters[found.parameters["parameter"] == "amplitude"]
+            amplitudes.append(table["value"][1] / skies.AMPLITUDES[1] / seen)
+            assert abs(amplitudes[-1] - 1) < 3.5 * errors(table)[1] / skies.AMPLITUDES[1]
+    assert abs(np.mean(amplitudes) - 1) < 0.03
     both, single = np.mean(squares, axis=0)
     assert both < 0.95 * single
     assert together.samples["thermal_kT"].shape == (2, skies.SIDE, skies.SIDE)
@@ -256,10 +261,28 @@ def test_drawing_photons_again(model):
         separate(skies.observe(0), model, n_resamplings=5)
 
 
-def test_free_background(model):
-    background = [None, ExpectedBackground(np.ones(65), free=True)]
-    with pytest.raises(ValueError, match="background of observation 2 has a free amplitude"):
-        separate(skies.observe(0), model, background=background)
+@pytest.mark.parametrize("maps", [False, "thermal.kT"])
+def test_free_backgrounds(model, maps):
+    _, x = np.mgrid[: skies.SIDE, : skies.SIDE] / skies.SIDE
+    kT = 0.45 + 0.25 * np.sin(2 * np.pi * x) if maps else None
+    cubes = skies.observe(3, kT=kT, background=(0.3, 0.4))  # a quarter of the counts in the first
+    levels = [each * gaps.sum() * np.ones(65) for each, gaps in zip((0.3 / 1.25, 0.4 / 0.8), skies.gaps())]
+    background = [ExpectedBackground(level, free=True) for level in levels]
+    given = {"instrument": skies.instruments(), "background": background, "maps": maps, "smooth": bool(maps)}
+    found = separate(cubes, model, **given)
+    meta = found.diagnostics.meta
+    for number, true in ((1, 1.25), (2, 0.8)):
+        amplitude, error = (meta[f"background_amplitude{key}_{number}"] for key in ("", "_error"))
+        assert abs(amplitude - true) < 3 * error < 0.15
+    expected = 65 * sum(level * gaps.sum() for level, gaps in zip((0.3, 0.4), skies.gaps()))
+    assert_allclose(found.background.spectrum().sum(), expected, rtol=0.03)
+    pulls = (found.parameters["value"] - truth(model))[-4::2] / errors(found.parameters)[-4::2]
+    if not maps:
+        assert np.all(np.abs(pulls) < 3)
+    first = [background[0], ExpectedBackground(levels[1] * 0.8)]
+    one = separate(cubes, model, **given | {"background": first})
+    assert "background_amplitude_2" not in one.diagnostics.meta
+    assert abs(one.diagnostics.meta["background_amplitude_1"] - 1.25) < 0.1
 
 
 def test_negative_counts(model):

@@ -15,7 +15,7 @@ def _separate(options):
     model = packaged_files(".fits").get(options.model, options.model)
     check_outputs(
         options,
-        reads=[options.cube, model, options.background, options.arf, options.rmf, options.psf],
+        reads=[options.cube, model, options.background, options.arf, options.rmf, options.psf, options.exposure],
         writes={"--output": options.output},
     )
     check_device(options.device)
@@ -39,7 +39,10 @@ def _instrument(options):
     from ..instrument import Instrument
 
     response = None if options.rmf is None else options.rmf if options.arf is None else (options.arf, options.rmf)
-    return Instrument(response=response, psf=options.psf, gain_error=options.gain_error, area_error=options.area_error)
+    return Instrument(
+        response=response, psf=options.psf, exposure=options.exposure,
+        gain_error=options.gain_error, area_error=options.area_error,
+    )  # fmt: skip
 
 
 def _background(options):
@@ -70,6 +73,8 @@ def _separate_options(command):
     command.add_argument("--background-scale", type=float, help="factor for it (default: ratio of exposures and areas)")
     command.add_argument("--free-background", action="store_true", help="fit its amplitude")
     command.add_argument("--psf", help="FITS image of the point spread function, or stack, to free smooth images of")
+    command.add_argument("--exposure", metavar="FILE",
+                         help="exposure map, in place of the cube's, or stack of such over energy")  # fmt: skip
     command.add_argument("--no-smooth", action="store_true", help="make no smooth images, which take most of the time")
     command.add_argument(
         "--maps", action="store_true", help="make maps of the parameters that vary from place to place"

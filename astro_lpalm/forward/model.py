@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..cube import EventCube
 from ..grid.sky import pointing
-from ..instrument import BlurTerm, Instrument
+from ..instrument import BlurTerm, Instrument, Vignetting
 from .background import ExpectedBackground
 from .counts import BackgroundCounts
 from .operators import Blur, Expose, Identity, Operator, Redistribute, Sum
@@ -33,8 +33,9 @@ class ForwardModel:
     .. math:: \lambda_i = \sum_j e_{ji}\, (R A)_i\; E\,(P_j * (w_j S)) + B_i
 
     with weights e of the energies of the data, which stand for those of the photons, and w of the places where they
-    come from. Sources are on observed pixels only, and what they send to others is lost: near the edges of an image or
-    a mask photons from beyond have no part in the model.
+    come from. An exposure that differs with energy is such a sum, too, with weights of where they arrive.
+    Sources are on observed pixels only, and what they send to others is lost: near the edges of an image or a mask
+    photons from beyond have no part in the model.
 
     Parameters
     ----------
@@ -42,6 +43,8 @@ class ForwardModel:
         The observed pixels, t of them, in C order the columns of matrices.
     exposure : `~numpy.ndarray`, shape (ny, nx), optional
         Relative exposure.
+    vignetting : `~astro_lpalm.instrument.Vignetting`, optional
+        On these pixels, (R, ny, nx): how many times that the exposure is in each energy bin.
     blur_terms : tuple of `~astro_lpalm.instrument.BlurTerm`
         Point spread function on these pixels, as `PSF.terms <astro_lpalm.instrument.PSF.terms>` makes it; none where
         images are as they are. One alone holds for all energies and places, and its weights are not asked for.
@@ -67,6 +70,7 @@ class ForwardModel:
     blur_terms: tuple[BlurTerm, ...] = ()
     response: Operator | None = None
     background: BackgroundCounts | None = None
+    vignetting: Vignetting | None = None
 
     @classmethod
     def of(
@@ -129,22 +133,44 @@ class ForwardModel:
             blur_terms=instrument.blur_terms(cube.wcs, shape, cube.energy_edges, axis=pointing(cube.meta)),
             response=None if response is None else Redistribute(response),
             background=background,
+            vignetting=instrument.vignetting_on(cube.wcs, shape, cube.energy_edges),
         )
 
     @cached_property
     def _alike(self):
-        """Blur terms in groups that hold for the same energies."""
+        """Weights of energies, and blur terms that have them."""
         groups = {}
         for term in self.blur_terms:
             groups.setdefault(np.asarray(term.energies).tobytes(), []).append(term)
-        return tuple(groups.values())
+        if len(groups) < 2:
+            return ((1.0, self.blur_terms),)
+        return tuple((terms[0].energies, terms) for terms in groups.values())
+
+    @cached_property
+    def _exposed(self):
+        """Weights of energies, and the exposure of pixels, (t,), that goes with them."""
+        exposure = None if self.exposure is None else self.exposure[self.kept]
+        if self.vignetting is None:
+            return ((1.0, exposure),)
+        exposure = 1.0 if exposure is None else exposure
+        parts = zip(self.vignetting.energies.T, self.vignetting.of_pixels(self.kept).places)
+        return tuple((each, exposure * place) for each, place in parts)
+
+    @cached_property
+    def _weights(self):
+        """Of the energies, for each operator of the sky."""
+        return [blurred * exposed for blurred, _ in self._alike for exposed, _ in self._exposed]
 
     @cached_property
     def sky(self) -> tuple[Operator, ...]:
         """What becomes of images: an operator of (n, t) for all energies, or one for each of few weights of these."""
-        exposed = [] if self.exposure is None else [Expose(self.exposure[self.kept])]
-        blurs = [[Sum(*(_blurred(term, self.kept) for term in terms))] for terms in self._alike] or [[]]
-        return tuple(reduce(matmul, [*exposed, *blur] or [Identity()]) for blur in blurs)
+        found = []
+        for _, terms in self._alike:
+            blur = [Sum(*(_blurred(term, self.kept) for term in terms))] if terms else []
+            for _, exposure in self._exposed:
+                exposed = [] if exposure is None else [Expose(exposure)]
+                found.append(reduce(matmul, [*exposed, *blur] or [Identity()]))
+        return tuple(found)
 
     @property
     def n_pixels(self) -> int:
@@ -159,12 +185,12 @@ class ForwardModel:
         S : array_like, shape (n, t)
             Sources, at full exposure.
         A : array_like, shape (m, n), or (m_true, n) where there is a response, optional
-            Their spectra, which are needed where the blur changes with energy.
+            Their spectra, which are needed where blur or exposure change with energy.
 
         Returns
         -------
         `~numpy.ndarray`, shape (n, t)
-            With such a blur, the mean over energies as they are detected.
+            Where that is so, the mean over energies as they are detected.
 
         Raises
         ------
@@ -174,13 +200,12 @@ class ForwardModel:
         if len(self.sky) == 1:
             return self.sky[0].forward(S)
         if A is None:
-            msg = "the point spread function changes with energy, and images with the spectra; give these as well: A."
+            msg = "the blur, or the exposure, changes with energy, and images with the spectra; give these as well: A."
             raise ValueError(msg)
         spectra = np.maximum(self.spectra(A), 0)
         total = spectra.sum(axis=0)
         shares = np.where(total > 0, spectra, 1.0) / np.where(total > 0, total, len(spectra))
-        weights = [terms[0].energies @ shares for terms in self._alike]
-        return sum(each[:, np.newaxis] * sky.forward(S) for each, sky in zip(weights, self.sky))
+        return sum((each @ shares)[:, np.newaxis] * sky.forward(S) for each, sky in zip(self._weights, self.sky))
 
     def _seen(self, S):
         """Images behind each operator of the sky, one below the other: (operators n, t)."""
@@ -191,7 +216,7 @@ class ForwardModel:
         A = self.spectra(A)
         if len(self.sky) == 1:
             return A
-        return np.concatenate([terms[0].energies[:, np.newaxis] * A for terms in self._alike], axis=1)
+        return np.concatenate([each[:, np.newaxis] * A for each in self._weights], axis=1)
 
     def spectra(self, A: ArrayLike) -> np.ndarray:
         """Give spectra in the energy bins of the data, (m, n)."""
@@ -232,7 +257,7 @@ class ForwardModel:
         back = np.asarray(Y) @ self._seen(S).T
         if len(self.sky) > 1:
             parts = np.split(back, len(self.sky), axis=1)
-            back = sum(terms[0].energies[:, np.newaxis] * part for terms, part in zip(self._alike, parts))
+            back = sum(each[:, np.newaxis] * part for each, part in zip(self._weights, parts))
         return back if self.response is None else self.response.adjoint(back)
 
     def draw(self, A: ArrayLike, S: ArrayLike, seed: int | np.random.Generator) -> np.ndarray:
@@ -316,6 +341,7 @@ class ForwardModel:
                     self,
                     kept=kept,
                     exposure=None if self.exposure is None else self.exposure[window],
+                    vignetting=None if self.vignetting is None else self.vignetting.of_pixels(window),
                     blur_terms=tuple(_part_of(term, window) for term in self.blur_terms),
                     background=None if self.background is None else self.background.of_pixels(pixels),
                 )

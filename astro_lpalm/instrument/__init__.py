@@ -7,5 +7,16 @@ from .merge import merge_responses
 from .pha import PHA
 from .psf import PSF
 from .response import Response
+from .vignetting import ExposureMaps, Vignetting
 
-__all__ = ["PHA", "PSF", "BlurTerm", "Instrument", "Response", "merge_responses", "response_on_bins"]
+__all__ = [
+    "PHA",
+    "PSF",
+    "BlurTerm",
+    "ExposureMaps",
+    "Instrument",
+    "Response",
+    "Vignetting",
+    "merge_responses",
+    "response_on_bins",
+]

@@ -9,12 +9,13 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from .._files import naming
+from .._files import naming, open_fits
 from ._on_bins import as_response, response_on_bins
 from .blur import BlurTerm
 from .exposure import checked_exposure, open_exposure, read_exposure
 from .psf import PSF
 from .response import Response
+from .vignetting import ExposureMaps, Vignetting
 
 __all__ = ["Instrument"]
 
@@ -35,9 +36,10 @@ class Instrument:
         holds the area.
     psf : PSF, `~astropy.units.Quantity`, array_like, str or path, optional
         Point spread function: a `PSF`, what this takes as its profile, or the name of a FITS file (`PSF.read`).
-    exposure : `~astropy.units.Quantity`, array_like, image HDU, str or path, optional
+    exposure : `~astropy.units.Quantity`, array_like, image HDU, str or path, or ExposureMaps, optional
         Exposure map: a FITS image, which goes to a cube's pixels by its WCS, or an array on them; or one number, which
-        holds for all. A time, an effective area times a time, or relative numbers without a unit.
+        holds for all. A time, an effective area times a time, or relative numbers without a unit. Where the exposure
+        differs with energy, `ExposureMaps`, or the file of a stack of such (`ExposureMaps.read`).
     gain_error, area_error : float
         How well the response is known: standard deviations of the relative errors of energies and of the effective
         area, at each of five energies. A fit of physical parameters takes them into account
@@ -47,7 +49,7 @@ class Instrument:
     ----------
     response : Response or None
     psf : PSF or None
-    exposure : `~astropy.units.Quantity`, `~astropy.io.fits.ImageHDU`, or None
+    exposure : `~astropy.units.Quantity`, `~astropy.io.fits.ImageHDU`, ExposureMaps, or None
 
     Raises
     ------
@@ -66,7 +68,7 @@ class Instrument:
 
     response: Response | tuple | str | os.PathLike | None = None
     psf: PSF | u.Quantity | np.ndarray | str | os.PathLike | None = None
-    exposure: u.Quantity | np.ndarray | fits.ImageHDU | str | os.PathLike | None = None
+    exposure: u.Quantity | np.ndarray | fits.ImageHDU | ExposureMaps | str | os.PathLike | None = None
     gain_error: float = 0.0
     area_error: float = 0.0
 
@@ -107,7 +109,7 @@ class Instrument:
         Returns
         -------
         exposure : `~astropy.units.Quantity`, shape (ny, nx), or None
-            In the unit in which it was given.
+            In the unit in which it was given; of maps at several energies the mean.
 
         Raises
         ------
@@ -116,9 +118,15 @@ class Instrument:
         """
         if self.exposure is None:
             return None
+        if isinstance(self.exposure, ExposureMaps):
+            return self.exposure.exposures_on(wcs, shape).mean(axis=0)
         if isinstance(self.exposure, u.Quantity) and self.exposure.isscalar:
             return np.full(shape, self.exposure.value) * self.exposure.unit
         return read_exposure(self.exposure, wcs, shape)
+
+    def vignetting_on(self, wcs: WCS, shape: tuple[int, int], energy_edges: u.Quantity) -> Vignetting | None:
+        """Give how the exposure depends on energy, None where it is the same at all; see `ExposureMaps.on`."""
+        return self.exposure.on(wcs, shape, energy_edges)[1] if isinstance(self.exposure, ExposureMaps) else None
 
     def __repr__(self):
         response = "no response" if self.response is None else repr(self.response)[1:-1]
@@ -127,6 +135,10 @@ class Instrument:
 
 
 def _as_exposure(exposure):
+    if isinstance(exposure, ExposureMaps):
+        return exposure
+    if isinstance(exposure, str | os.PathLike) and _is_stack(exposure):
+        return ExposureMaps.read(exposure)
     if isinstance(exposure, int | float | list | tuple | np.ndarray):
         shape = np.shape(exposure)
         if len(shape) not in (0, 2):
@@ -137,9 +149,17 @@ def _as_exposure(exposure):
         return open_exposure(exposure)
 
 
+def _is_stack(path):
+    with open_fits(path, headers_only=True) as hdulist:
+        axes = [hdu.header["NAXIS"] for hdu in hdulist if hdu.is_image]
+    return 3 in axes and 2 not in axes
+
+
 def _described(exposure):
     if exposure is None:
         return "no exposure"
+    if isinstance(exposure, ExposureMaps):
+        return f"exposure of {repr(exposure).split(': ')[1][:-1]}"
     if isinstance(exposure, u.Quantity) and exposure.isscalar:
         return f"exposure {exposure:g}"
     unit = exposure.unit if isinstance(exposure, u.Quantity) else exposure.header.get("BUNIT", "")

@@ -12,7 +12,7 @@ from ..grid.energies import read_ebounds
 from ..grid.sky import celestial_cards, celestial_wcs, is_upright, square_pixels
 from ..grid.units import energy_unit
 
-__all__ = ["image_scale", "read_psf"]
+__all__ = ["image_scale", "plane_nodes", "read_psf"]
 
 _HOW_TO_SAY = (
     "give each image a keyword ENERGY with its unit in the comment, [keV] or [eV], or ENERG_LO and ENERG_HI in keV; "
@@ -115,10 +115,10 @@ def _stack(hdus, hdulist):
             "file.fits[EXTENSION], and take slices of one with more axes."
         )
         raise ValueError(msg)
-    energies = _nodes("energy", hdu.header, hdulist)
+    energies = plane_nodes("energy", hdu.header, hdulist)
     given = {"energies": energies}
     if values.ndim == 4:
-        given["off_axis"] = _nodes("off-axis angle", hdu.header, hdulist)
+        given["off_axis"] = plane_nodes("off-axis angle", hdu.header, hdulist)
         values = values.swapaxes(0, 1)  # energies first
     order = [np.argsort(nodes.value) for nodes in given.values()]
     for axis, places in enumerate(order):
@@ -127,10 +127,10 @@ def _stack(hdus, hdulist):
     return {"profile": values, "pixel_scale": image_scale(hdu.header), **given}
 
 
-def _nodes(kind, header, hdulist):
+def plane_nodes(kind, header, hdulist, what="psf"):
     """Read the energies or angles of a stack's planes: those of a table, or else of a linear axis."""
     axis, types, unit_is, table_is = _AXES[kind]
-    n, where = header[f"NAXIS{axis}"], "the psf's header"
+    n, where = header[f"NAXIS{axis}"], f"the {what}'s header"
     nodes = _of_table(kind, hdulist)
     if nodes is None:
         ctype, text = (header_text(header, f"{key}{axis}", where) for key in ("CTYPE", "CUNIT"))
@@ -138,15 +138,15 @@ def _nodes(kind, header, hdulist):
         unit = _unit_of(kind, text)
         if ctype.upper() not in types or unit is None or None in (value, step):
             msg = (
-                f"the psf's image has {n} planes along axis {axis} (CTYPE{axis}={ctype!r}, CUNIT{axis}={text!r}), of "
-                f"which the {kind} is not known: add a table {table_is}; or CTYPE{axis}='{types[-1]}', CUNIT{axis} "
+                f"the {what}'s image has {n} planes along axis {axis} (CTYPE{axis}={ctype!r}, CUNIT{axis}={text!r}), "
+                f"of which the {kind} is not known: add a table {table_is}; or CTYPE{axis}='{types[-1]}', CUNIT{axis} "
                 f"({unit_is}), CRPIX{axis}, CRVAL{axis} and CDELT{axis}."
             )
             raise ValueError(msg)
         pixel = header_number(header, f"CRPIX{axis}", where, default=0.0)
         nodes = (value + (np.arange(n) + 1 - pixel) * step) * unit
     if len(nodes) != n:
-        msg = f"the psf's image has {n} planes along axis {axis}, but the table has {len(nodes)} of the {kind}."
+        msg = f"the {what}'s image has {n} planes along axis {axis}, but the table has {len(nodes)} of the {kind}."
         raise ValueError(msg)
     return nodes
 

@@ -11,7 +11,7 @@ __all__ = ["component_exposures", "parameter_table", "with_formats"]
 _SHARED = "all"  # components, as the absorption is
 
 
-def parameter_table(physical, physics, exposures=None):
+def parameter_table(physical, physics, exposures=None, brightness=None):
     """Tabulate the physical parameters of a separation.
 
     Parameters
@@ -20,6 +20,9 @@ def parameter_table(physical, physics, exposures=None):
     physics : `~astro_lpalm.spectra.ParametricSpectra`
     exposures : array_like, shape (n,), optional
         Exposure time of each component (s); see `component_exposures`.
+    brightness : array_like, shape (2, n), optional
+        What the amplitude and the energy flux of each component are to be multiplied by, as its parameters are not the
+        same everywhere; see `SkyFit.local_brightness <astro_lpalm.separation.SkyFit.local_brightness>`.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def parameter_table(physical, physics, exposures=None):
         )
     ]
     if exposures is not None:
-        rows += _brightness(physical, physics, np.asarray(exposures, dtype=float))
+        rows += _brightness(physical, physics, np.asarray(exposures, dtype=float), brightness)
     names = "component", "parameter", "value", "error_low", "error_high", "unit", "low", "high", "at_limit", "undecided"
     table = QTable(rows=rows, names=names)
     for name in ("error_low", "error_high"):
@@ -65,12 +68,14 @@ def with_formats(table):
     return table
 
 
-def component_exposures(fit):
+def component_exposures(fit, left=1.0):
     """Find the exposure time that each component's photons had.
 
     Parameters
     ----------
     fit : `~astro_lpalm.forward.Fit`
+    left : array_like, shape (n, t), optional
+        What the exposure of the component's own photons is, over that of the cube.
 
     Returns
     -------
@@ -86,22 +91,28 @@ def component_exposures(fit):
     else:
         return None
     counts = fit.images.sum(axis=1, dtype=float)
-    emitted = (fit.images / cube.relative_exposure[fit.forward.kept]).sum(axis=1, dtype=float)
+    emitted = (fit.images / (left * cube.relative_exposure[fit.forward.kept])).sum(axis=1, dtype=float)
     there = (counts > 0) & (emitted > 0)
     return full * np.where(there, counts / np.where(there, emitted, 1.0), 1.0)
 
 
-def _brightness(physical, physics, exposures):
+def _brightness(physical, physics, exposures, factors=None):
     # Of the parameters that are possible, each has its own counts for a unit of amplitude: errors go together.
     best = physical.theta[np.newaxis]
     rate, rates = (physics.rates(theta).sum(axis=-2) * exposures for theta in (best, physical.draws))
     flux, fluxes = (physics.energy_flux(theta) for theta in (best, physical.draws))
     value, draws = physical.fluxes / rate[0], physical.flux_draws / rates
+    local, local_flux = np.ones((2, len(value))) if factors is None else factors
     rows = []
     for k, name in enumerate(physics.component_names):
         for what, unit, middle, drawn in (
-            ("amplitude", physics.amplitude_units[k], value[k], draws[:, k]),
-            ("flux", "erg / (s cm2)", value[k] * flux[0, k], draws[:, k] * fluxes[:, k]),
+            ("amplitude", physics.amplitude_units[k], local[k] * value[k], local[k] * draws[:, k]),
+            (
+                "flux",
+                "erg / (s cm2)",
+                local_flux[k] * value[k] * flux[0, k],
+                local_flux[k] * draws[:, k] * fluxes[:, k],
+            ),
         ):
             if np.isfinite(middle):
                 start, end = np.quantile(drawn, [0.1587, 0.8413])

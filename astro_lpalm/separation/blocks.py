@@ -5,23 +5,28 @@ from scipy.linalg import block_diag
 
 from .descent import bounded_step, gram, mix, profile_sources, unmix
 
-__all__ = ["Blocks", "known_of"]
+__all__ = ["Blocks", "known_background", "known_of"]
 
 _TINY = 1e-12
 _LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
 
 
 class Blocks:
-    """Counts of blocks, and their likelihood with the sources at their best."""
+    """Counts of blocks, and their likelihood with the sources at their best.
 
-    def __init__(self, Y, background, model, free_background=False, local=None, deviations=None):
-        self.Y, self.background, self.model, self.free, self.local = Y, background, model, free_background, local
+    The amplitudes of backgrounds that are free, (f, m, b), are the last of the parameters.
+    """
+
+    def __init__(self, Y, background, model, free_backgrounds=(), local=None, deviations=None):
+        self.Y, self.background, self.model, self.local = Y, background, model, local
+        self.free_backgrounds, self.free = free_backgrounds, len(free_backgrounds)
         self.deviations = deviations or {}
 
     def expected(self, x):
         """Give spectra of all blocks or of each, derivatives, and the background with its amplitude."""
         A, D = self.model.jacobian(x[: len(x) - self.free])
-        return self.locally(A), D, self.background * (x[-1] if self.free else 1.0)
+        free = zip(x[len(x) - self.free :], self.free_backgrounds)
+        return self.locally(A), D, self.background + sum(amplitude * each for amplitude, each in free)
 
     def locally(self, A):
         """Give spectra as they are in each block, (b, m, n), where these differ."""
@@ -41,7 +46,7 @@ class Blocks:
         return value + more, gradient + slope, curvature + np.diag(bend), S
 
     def penalty(self, x):
-        """Give `known_of` the model, where the amplitude of the background is the last of the parameters."""
+        """Give `known_of` the model, for parameters and amplitudes."""
         value, *others = known_of(self.model, x[: len(x) - self.free])
         return value, *(np.append(each, [0.0] * self.free) for each in others)
 
@@ -99,7 +104,7 @@ class Blocks:
         weights = weights if self.local is None else weights * self.local
         slopes = np.matmul(weights.transpose(1, 0, 2), D).transpose(1, 0, 2)
         if self.free:
-            slopes = np.concatenate([slopes, self.background.T[:, :, np.newaxis]], axis=2)
+            slopes = np.concatenate([slopes, np.transpose(self.free_backgrounds, (2, 1, 0))], axis=2)
         return slopes
 
     def _fisher(self, A, slopes, L):
@@ -133,6 +138,30 @@ class Blocks:
         covariance = 0.5 * (covariance + covariance.T)
         fluxes = -np.einsum("bkl,bpl->kpb", inverse, cross[:, places], optimize=True).reshape(len(S), -1)
         return links @ covariance @ links.T, -fluxes @ covariance @ links.T, fluxes @ covariance @ fluxes.T
+
+
+def known_background(Y, background, free=False):
+    """Check a background, and part it: what is fixed, (m, b), and what has a free amplitude, (f, m, b)."""
+    free = np.atleast_1d(np.asarray(free, dtype=bool))
+    if background is None:
+        if free.any():
+            msg = "free_background is true, but there is no background; give its expected counts."
+            raise ValueError(msg)
+        return np.zeros_like(Y), ()
+    background = np.asarray(background, dtype=float)
+    if background.shape not in (Y.shape, (len(Y), 1)):
+        msg = f"background has shape {background.shape}, but must have that of the counts, {Y.shape}."
+        raise ValueError(msg)
+    if not (np.isfinite(background).all() and background.min() >= 0):
+        msg = "background has values that are negative, NaN or infinite, so it is no expected counts."
+        raise ValueError(msg)
+    if len(Y) % len(free):
+        msg = f"free_background is of {len(free)} observations, but counts has {len(Y)} rows, which is no multiple."
+        raise ValueError(msg)
+    owner = np.repeat(np.arange(len(free)), len(Y) // len(free))[:, np.newaxis]
+    background = np.broadcast_to(background, Y.shape)
+    parts = [np.where(owner == number, background, 0.0) for number in np.flatnonzero(free)]
+    return np.where(free[owner], 0.0, background), parts
 
 
 def known_of(model, theta):

@@ -28,12 +28,16 @@ class FieldData:
         Vectors that the local spectra are sums of, as this instrument sees them.
     pixels : `torch.Tensor` of int, shape (t,)
         Where the observed pixels lie in the flattened image.
-    exposure : `torch.Tensor`, shape (t,)
-        Relative exposure.
+    exposure : `torch.Tensor`, shape (t,), or (E, t)
+        Relative exposure; or of each part that it is a sum of, where it differs with energy.
     background : `torch.Tensor`, shape (m, t), or None
         Expected counts that belong to no component.
     blur : object or None
         What the point spread function does; see `ImageBlur`.
+    amplitude : float
+        What the background is multiplied by.
+    energies : `torch.Tensor`, shape (m, E), or None
+        The factors of energy bins in these parts.
     """
 
     counts: torch.Tensor
@@ -42,6 +46,8 @@ class FieldData:
     exposure: torch.Tensor
     background: torch.Tensor | None = None
     blur: object | None = None
+    amplitude: float = 1.0
+    energies: torch.Tensor | None = None
 
 
 @dataclass
@@ -236,10 +242,10 @@ class _Fisher:
 
     def _add_precision(self, precision, data, at, expected):
         posterior, state = self.posterior, self.state
-        where, exposure = data.pixels[at], data.exposure[at]
-        parts = [data.basis[:, own] @ (state.channels[own][:, where] * exposure) for own in posterior.members]
+        where = data.pixels[at]
+        parts = [_seen(data, own, state.channels[own][:, where], at) for own in posterior.members]
         parts += [
-            data.basis[:, posterior.members[k]] @ (slope[:, where] * exposure)
+            _seen(data, posterior.members[k], slope[:, where], at)
             for (k, _), slope in zip(posterior.table.fields, state.slopes)
         ]
         for i, first in enumerate(parts):
@@ -313,27 +319,43 @@ def _chunks(data):
 
 
 def _basis(data):
-    return data.basis if data.blur is None else data.blur.basis(data.basis)
+    basis = data.basis if data.blur is None else data.blur.basis(data.basis)
+    return basis if data.energies is None else torch.cat([basis * each[:, None] for each in data.energies.T], dim=1)
+
+
+def _seen(data, own, amounts, at):
+    """Give the counts of some vectors in some pixels, as if nothing were blurred."""
+    if data.energies is None:
+        return data.basis[:, own] @ (amounts * data.exposure[at])
+    parts = zip(data.energies.T, data.exposure[:, at])
+    return sum(each[:, None] * (data.basis[:, own] @ (amounts * exposure)) for each, exposure in parts)
 
 
 def _detected(data, channels):
     """Give what reaches the observed pixels of images, (R, ny * nx)."""
     if data.blur is not None:
         channels = data.blur.forward(channels)
-    return channels[:, data.pixels] * data.exposure
+    channels = channels[:, data.pixels]
+    if data.energies is None:
+        return channels * data.exposure
+    return (channels * data.exposure[:, None]).reshape(-1, channels.shape[1])
 
 
 def _undetected(data, back, shape):
     """Apply the adjoint of `_detected`."""
+    if data.energies is None:
+        back = back * data.exposure
+    else:
+        back = (back.reshape(len(data.exposure), -1, back.shape[1]) * data.exposure[:, None]).sum(dim=0)
     images = torch.zeros((len(back), shape[1]), dtype=back.dtype, device=back.device)
-    images[:, data.pixels] = back * data.exposure
+    images[:, data.pixels] = back
     return images if data.blur is None else data.blur.adjoint(images)
 
 
 def _expected(data, basis, detected, at):
     expected = basis @ detected[:, at]
     if data.background is not None:
-        expected += data.background[:, at]
+        expected.add_(data.background[:, at], alpha=data.amplitude)
     # What is below that is not of the models, but of their interpolation.
     return expected.clamp_min_(_TINY).maximum(1e-7 * expected.sum(dim=0))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..forward.matrices import check_data
-from .blocks import Blocks, known_of
+from .blocks import Blocks, known_background, known_of
 from .descent import cut_normal, descend, mix, profile_sources
 
 __all__ = ["PhysicalFit", "block_goodness", "fit_parameters", "nearest_parameters"]
@@ -44,8 +44,11 @@ class PhysicalFit:
     common_spectra : `~numpy.ndarray`, shape (m, n)
         The same without what is ``local`` in them.
     spectra_covariance : `~numpy.ndarray`, shape (n, m, m)
-    directions : `~numpy.ndarray`, shape (p, m, n)
-        How the spectra move, together, by one standard deviation along each principal axis of the covariance.
+    directions : `~numpy.ndarray`, shape (q, m, n)
+        How the spectra move, together, by one standard deviation along each principal axis of the covariance of the q
+        parameters and free amplitudes.
+    background_directions : `~numpy.ndarray`, shape (q, o)
+        What these move the amplitudes of the o backgrounds by.
     fluxes : `~numpy.ndarray`, shape (n,)
         Counts of each component, all blocks together, by weighted least squares: without bias.
     flux_covariance : `~numpy.ndarray`, shape (n, n)
@@ -54,12 +57,14 @@ class PhysicalFit:
         Of each component's counts in the energy bins, ``fluxes * spectra``.
     draws : `~numpy.ndarray`, shape (N, p)
         Scaled parameters that the errors leave possible.
+    background_draws : `~numpy.ndarray`, shape (N, o)
+        Amplitudes of the backgrounds that go with them.
     flux_draws : `~numpy.ndarray`, shape (N, n)
         Fluxes that go with them.
     sources : `~numpy.ndarray`, shape (n, b)
         Counts of each component in each block, not negative.
-    background_amplitude, background_error : float
-        What the background is multiplied by.
+    background_amplitude, background_error : float or `~numpy.ndarray`, shape (o,)
+        What the background is multiplied by; of the shape that ``free_background`` has.
     log_likelihood : float
         Up to a constant of the data.
     goodness : float
@@ -85,14 +90,16 @@ class PhysicalFit:
     common_spectra: np.ndarray
     spectra_covariance: np.ndarray
     directions: np.ndarray
+    background_directions: np.ndarray
     fluxes: np.ndarray
     flux_covariance: np.ndarray
     counts_covariance: np.ndarray
     draws: np.ndarray
+    background_draws: np.ndarray
     flux_draws: np.ndarray
     sources: np.ndarray
-    background_amplitude: float
-    background_error: float
+    background_amplitude: float | np.ndarray
+    background_error: float | np.ndarray
     log_likelihood: float
     goodness: float
     misfit: float
@@ -147,8 +154,9 @@ def fit_parameters(
         Scaled parameters to start from; the best end of several is taken. By default the middle of the ranges.
     background : array_like, shape (m, b), optional
         Expected counts that belong to no component.
-    free_background : bool
-        Whether the background is multiplied by a number, not negative, that is fitted as well.
+    free_background : bool or array_like of bool, shape (o,)
+        Whether the background is multiplied by a number, not negative, that is fitted as well; or, where rows are those
+        of several observations one after the other, whether that of each is.
     local : array_like, shape (b, m, n), optional
         What the spectra of each block are multiplied with: in units of those of the parameters, what they are where
         some parameters differ from place to place, or what the instrument makes of them there.
@@ -183,7 +191,7 @@ def fit_parameters(
     """
     Y, _ = check_data(counts)
     Y = Y.astype(np.float64)
-    background = _check_background(Y, background, free_background)
+    background, freed = known_background(Y, background, free_background)
     if Y.min() < 0:
         msg = f"counts has {np.count_nonzero(Y < 0)} negative values, so it is no counts; do not subtract anything."
         raise ValueError(msg)
@@ -194,15 +202,17 @@ def fit_parameters(
         msg = f"start has shape {np.shape(start)}, but the model has {len(low)} parameters; give one value for each."
         raise ValueError(msg)
     local, deviations = _check_local(Y, model, filled, local, deviations or {})
-    problem = Blocks(Y[:, filled], background[:, filled], model, free_background, local, deviations)
-    bounds = np.array([np.append(low, [0.0] * free_background), np.append(high, [np.inf] * free_background)])
+    freed = [each[:, filled] for each in freed]
+    problem = Blocks(Y[:, filled], background[:, filled], model, freed, local, deviations)
+    bounds = np.array([np.append(low, [0.0] * len(freed)), np.append(high, [np.inf] * len(freed))])
     ends = []
     for each in starts:
-        x = np.append(np.clip(each, low, high), [1.0] * free_background)
+        x = np.append(np.clip(each, low, high), [1.0] * len(freed))
         ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
     x, _, n_iter, converged = min(ends, key=lambda end: end[1])
     x, n_more, settled = problem.settle(x, bounds, n_rounds)
-    return _result(problem, x, bounds, filled, n_iter + n_more, converged and settled, n_draws)
+    free = np.asarray(free_background, dtype=bool)
+    return _result(problem, x, bounds, filled, free, n_iter + n_more, converged and settled, n_draws)
 
 
 def block_goodness(counts, spectra, background=None):
@@ -221,7 +231,7 @@ def block_goodness(counts, spectra, background=None):
     """
     Y, A = check_data(counts, spectra)
     Y, A = Y.astype(np.float64), np.maximum(A, 0.0) / np.maximum(A.sum(axis=0), _TINY)
-    background = _check_background(Y, background, False)
+    background, _ = known_background(Y, background)
     filled = Y.sum(axis=0) > 0
     Y, floor = Y[:, filled], background[:, filled]
     S, _ = profile_sources(Y, A, floor)
@@ -267,7 +277,7 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
     return descend(evaluate, x, (low, high), n_rounds, tolerance * np.sum(weights * A**2))[0]
 
 
-def _result(problem, x, bounds, filled, n_iter, converged, n_draws):
+def _result(problem, x, bounds, filled, free, n_iter, converged, n_draws):
     """Gather what is known at the end."""
     A, D, floor = problem.expected(x)
     positive, value = profile_sources(problem.Y, A, floor)
@@ -291,7 +301,8 @@ def _result(problem, x, bounds, filled, n_iter, converged, n_draws):
     follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True) + links
     noise = excess * (inverse.sum(axis=0) + spread)
     own, slopes = covariance[:p, :p], problem.model.slopes(x[:p])
-    widths, axes = np.linalg.eigh(own)
+    widths, axes = np.linalg.eigh(covariance)
+    axes *= np.sqrt(np.maximum(widths, 0.0))
     span = bounds[1, :p] - bounds[0, :p]
     sources = np.zeros((len(S), len(filled)))
     sources[:, filled] = positive
@@ -307,15 +318,17 @@ def _result(problem, x, bounds, filled, n_iter, converged, n_draws):
         spectra=spectra,
         common_spectra=common,
         spectra_covariance=np.einsum("ikp,pq,jkq->kij", D, own, D, optimize=True),
-        directions=np.einsum("ikp,pq->qik", D, axes * np.sqrt(np.maximum(widths, 0.0))),
+        directions=np.einsum("ikp,pq->qik", D, axes[:p]),
+        background_directions=_of_each(free, axes[p:].T, 0.0),
         fluxes=fluxes,
         flux_covariance=noise + follow @ covariance @ follow.T,
         counts_covariance=_counts_covariance(A, D, fluxes, follow, covariance, noise),
         draws=few[:, :p],
+        background_draws=_of_each(free, few[:, p:], 1.0),
         flux_draws=fluxes + (few - few.mean(axis=0)) @ follow.T + _normal_draws(noise, len(few)),
         sources=sources,
-        background_amplitude=float(x[-1]) if problem.free else 1.0,
-        background_error=float(np.sqrt(covariance[-1, -1])) if problem.free else 0.0,
+        background_amplitude=_of_each(free, x[p:], 1.0).reshape(free.shape)[()],
+        background_error=_of_each(free, np.sqrt(np.diag(covariance)[p:]), 0.0).reshape(free.shape)[()],
         log_likelihood=-float(value),
         goodness=goodness,
         misfit=misfit,
@@ -323,6 +336,13 @@ def _result(problem, x, bounds, filled, n_iter, converged, n_draws):
         n_iter=n_iter,
         converged=converged,
     )
+
+
+def _of_each(free, values, otherwise):
+    """Give what is known of the free amplitudes, (..., f), for all backgrounds, (..., o)."""
+    found = np.full((*values.shape[:-1], free.size), otherwise)
+    found[..., np.flatnonzero(free)] = values
+    return found
 
 
 def _goodness(Y, L, n_fitted):
@@ -377,19 +397,3 @@ def _check_local(Y, model, filled, local, deviations):
             raise ValueError(msg)
         found[place] = np.asarray(each, dtype=float)[np.ix_(filled, filled)]
     return local, found
-
-
-def _check_background(Y, background, free):
-    if background is None:
-        if free:
-            msg = "free_background is true, but there is no background; give its expected counts."
-            raise ValueError(msg)
-        return np.zeros_like(Y)
-    background = np.asarray(background, dtype=float)
-    if background.shape not in (Y.shape, (len(Y), 1)):
-        msg = f"background has shape {background.shape}, but must have that of the counts, {Y.shape}."
-        raise ValueError(msg)
-    if not (np.isfinite(background).all() and background.min() >= 0):
-        msg = "background has values that are negative, NaN or infinite, so it is no expected counts."
-        raise ValueError(msg)
-    return np.broadcast_to(background, Y.shape)

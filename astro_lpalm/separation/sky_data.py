@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..forward import BackgroundCounts, block_sums
+from ..instrument import Vignetting
 from ..sources import FieldGrid, FieldPrior
 from .fields import FieldData
 from .physical import PhysicalFit
@@ -14,6 +15,7 @@ __all__ = ["SkyData", "SkyFit", "SkyLevel"]
 
 _TINY = 1e-30
 _FAINT = 1e-4  # of a spectrum's peak
+_SAME = 1 / 64  # of a range: parameters that differ by less have one spectrum where there is one for each
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class SkyData:
         that are so many times larger, that begin so many of the original ones before the first.
     margin : int
         Pixels around the image as it was given.
+    free : bool
+        Whether the background's amplitude is fitted together with physical parameters.
+    vignetting : `~astro_lpalm.instrument.Vignetting`, optional
+        On the pixels of the images, (R, ny, nx): how many times the exposure that of each energy is.
 
     Raises
     ------
@@ -55,6 +61,8 @@ class SkyData:
     background: BackgroundCounts | None = None
     blur: object | None = None
     margin: int = 0
+    free: bool = False
+    vignetting: Vignetting | None = None
 
     def __post_init__(self):
         n_columns, n_kept = self.counts.shape[1], np.count_nonzero(self.kept)
@@ -70,7 +78,17 @@ class SkyData:
     def with_margin(self, margin):
         """Give the same observation on images that have so many pixels more on all sides, which it does not see."""
         exposure = None if self.exposure is None else np.pad(self.exposure, margin)
-        return replace(self, kept=np.pad(self.kept, margin), exposure=exposure, margin=self.margin + margin)
+        vignetting = self.vignetting
+        if vignetting is not None:
+            places = np.pad(vignetting.places, ((0, 0), (margin, margin), (margin, margin)))
+            vignetting = Vignetting(vignetting.energies, places)
+        return replace(
+            self,
+            kept=np.pad(self.kept, margin),
+            exposure=exposure,
+            margin=self.margin + margin,
+            vignetting=vignetting,
+        )
 
     def sums(self, blocks, n_blocks):
         """Sum counts and background over blocks of pixels, (ny, nx): two of (m, n_blocks)."""
@@ -111,8 +129,8 @@ class SkyFit:
     prior : `~astro_lpalm.sources.FieldPrior`
     converged : bool
     detected : list of tuple
-        Of several observations, what each is expected to detect: vectors (m, R), how much of each there is in the
-        observed pixels (R, t), and the component of each (R,).
+        Of several observations, or one whose exposure differs with energy, what each is expected to detect: vectors
+        (m, R), how much of each there is in the observed pixels (R, t), and the component of each (R,).
     """
 
     images: np.ndarray
@@ -130,6 +148,34 @@ class SkyFit:
     prior: FieldPrior
     converged: bool
     detected: list = field(default_factory=list)
+
+    def local_brightness(self, physics, kept):
+        """Tell how bright components with maps are, over what the means of the maps would make of their counts.
+
+        Parameters
+        ----------
+        physics : object
+            With ``rates(theta)``, (..., m, n), and ``energy_flux(theta)``, (..., n), of unit amplitude.
+        kept : `~numpy.ndarray` of bool, shape (ny, nx)
+            The pixels that are asked for.
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (2, n)
+            Of their amplitudes, and of their energy fluxes; one for components without maps.
+        """
+        found = np.ones((2, len(self.images)))
+        for k in {k for k, _ in self.fields}:
+            rows = [j for j, (owner, _) in enumerate(self.fields) if owner == k]
+            steps, at = np.unique(np.round(self.maps[rows][:, kept] / _SAME), axis=1, return_inverse=True)
+            theta = np.tile(self.physical.theta, (steps.shape[1] + 1, 1))  # the last one are the means
+            theta[:-1, [self.fields[j][1] for j in rows]] = steps.T * _SAME
+            amplitudes = 1.0 / physics.rates(theta)[..., k].sum(axis=-1)  # of a count a second
+            fluxes = amplitudes * physics.energy_flux(theta)[..., k]
+            weights = np.bincount(at.ravel(), self.images[k][kept])
+            if weights.any():
+                found[:, k] = [np.average(each[:-1], weights=weights) / each[-1] for each in (amplitudes, fluxes)]
+        return found
 
     def without_margin(self, margin):
         """Give the same without so many pixels on all sides."""
@@ -174,20 +220,28 @@ class SkyLevel:
             index, labels = np.unique(coarse[each.kept], return_inverse=True)
             exposure = np.ones(shape) if each.exposure is None else each.exposure
             counts = each.counts if pitch == 1 else block_sums(each.counts, labels)
-            share = np.bincount(labels, exposure[each.kept]) / pitch**2
+            shares, energies = exposure[each.kept], None
+            if each.vignetting is None:
+                share = np.bincount(labels, shares) / pitch**2
+            else:
+                places, energies = each.vignetting.of_pixels(each.kept).places, each.vignetting.energies
+                share = np.stack([np.bincount(labels, shares * place) for place in places]) / pitch**2
+                energies = _tensor(energies, device)
             floor = None if each.background is None else _tensor(each.background.sums(labels), device)
             blur = None if each.blur is None else each.blur(pitch, (ny, nx), each.margin)
             pixels = torch.as_tensor(index, device=device)
-            self._seen.append(FieldData(_tensor(counts, device), None, pixels, _tensor(share, device), floor, blur))
+            self._seen.append(
+                FieldData(_tensor(counts, device), None, pixels, _tensor(share, device), floor, blur, energies=energies)
+            )
             own = _most_frequent(labels, blocks[each.kept], self.n_blocks)
             self.blocks.append(torch.as_tensor(own, device=device))
 
-    def seen(self, basis):
-        """Give the data with the vectors of the local spectra."""
+    def seen(self, basis, amplitudes):
+        """Give the data with the vectors of the local spectra, and the amplitudes of backgrounds."""
         found, first = [], 0
-        for each in self._seen:
+        for each, amplitude in zip(self._seen, amplitudes):
             last = first + len(each.counts)
-            found.append(replace(each, basis=basis[first:last]))
+            found.append(replace(each, basis=basis[first:last], amplitude=float(amplitude)))
             first = last
         return found
 
@@ -200,7 +254,7 @@ class SkyLevel:
         base = base.T[:, :, np.newaxis]
         # Beside a line there are a few counts in a million, or twice as many where it has moved: no matter of a ratio.
         seen = (base > _FAINT * base.max(axis=1, keepdims=True)) & (whole.sum(axis=1, keepdims=True) > 0)
-        if len(posterior.data) == 1 and posterior.data[0].blur is None:
+        if len(posterior.data) == 1 and posterior.data[0].blur is None and posterior.data[0].energies is None:
             seen &= np.isin(np.arange(posterior.n), [k for k, _ in posterior.table.fields])[:, np.newaxis, np.newaxis]
         others = 1.0 if len(sums) == 1 else _of_each(whole, base, [each.shape[1] for each in sums])
         return np.where(seen, whole / np.maximum(base, _TINY), others).transpose(2, 1, 0)

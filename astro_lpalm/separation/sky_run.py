@@ -39,9 +39,17 @@ class SkyRun:
     def __post_init__(self):
         self.theta = None if self.physical is None else self.physical.theta.copy()
         self.generator = torch.Generator(device=self.device or "cpu").manual_seed(self.settings.seed)
-        self.shape, self.several = self.data[0].kept.shape, len(self.data) > 1 and self.physical is not None
+        self.shape = self.data[0].kept.shape
+        unlike = len(self.data) > 1 or any(each.vignetting is not None for each in self.data)
+        self.unlike = unlike and self.physical is not None  # blocks have not seen the same of the spectra
         sums = [each.sums(self.blocks, self.blocks.max() + 1) for each in self.data]
         self.counts, self.background = (np.concatenate(each) for each in zip(*sums))
+        self.free = [each.free for each in self.data]
+
+    @property
+    def _amplitudes(self):
+        """Of the background of each observation."""
+        return np.broadcast_to(1.0 if self.physical is None else self.physical.background_amplitude, len(self.data))
 
     def _level(self, pitch):
         return SkyLevel(self.data, self.blocks, pitch, self.device)
@@ -62,7 +70,7 @@ class SkyRun:
             waves = prior.transferred(state.waves, new)
             level, prior = finer, new
             state, prior, converged = self._learned(level, prior, waves)
-        if self.widths or self.several:
+        if self.widths or self.unlike:
             waves = self._physical_step(level, prior, state)
             state, _, converged = self._posterior(level, prior).maximize(waves, n_rounds=6)
             settled = settled and self.physical.converged
@@ -90,7 +98,7 @@ class SkyRun:
         n_pixels = max(max(each.counts.shape[1] for each in self.data), 1)
         means = np.log(np.maximum(self.fluxes, 1e-3 * self.counts.sum() / n_pixels) / n_pixels * level.pitch**2)
         theta = [table.outside(self.theta[place]) for _, place in table.fields]
-        return FieldPosterior(prior, level.seen(table.basis), table, np.concatenate([means, theta]))
+        return FieldPosterior(prior, level.seen(table.basis, self._amplitudes), table, np.concatenate([means, theta]))
 
     def _learned(self, level, prior, waves, n_rounds=8):
         state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=n_rounds)
@@ -164,11 +172,13 @@ class SkyRun:
     def _choose(self, level, prior, waves):
         """Find one more parameter to vary, where the data ask for it."""
         local = None
-        if self.widths or self.several:
+        if self.widths or self.unlike:
             posterior = self._posterior(level, prior)
             local = self._local(level, posterior, posterior.state(waves))
+        rows = [len(each.counts) for each in self.data]
+        background = np.repeat(self._amplitudes, rows)[:, np.newaxis] * self.background
         return varying_parameters(
-            self.counts, self.physics, self.theta, known=self.widths, background=self.background, local=local
+            self.counts, self.physics, self.theta, known=self.widths, background=background, local=local
         )
 
     def _local(self, level, posterior, state):
@@ -185,6 +195,7 @@ class SkyRun:
             self.physics,
             self.theta,
             background=self.background,
+            free_background=self.free,
             local=self._local(level, posterior, state),
             deviations=level.deviations(posterior, state),
             n_draws=n_draws,
@@ -242,7 +253,7 @@ class SkyRun:
             unsolved=unsolved,
             prior=prior,
             converged=converged,
-            detected=[posterior.detected(state, each) for each in posterior.data] if self.several else [],
+            detected=[posterior.detected(state, each) for each in posterior.data] if self.unlike else [],
         )
 
     def _draws(self, posterior, state, fisher, n_samples):
@@ -254,9 +265,11 @@ class SkyRun:
             drawn = posterior.state(state.waves + deviation)
             image, fields = drawn.images.reshape(n, *shape).cpu().numpy(), drawn.fields[n:]
             if self.physical is not None:
-                theta = self.physical.draws[i * len(self.physical.draws) // n_samples]
+                place = i * len(self.physical.draws) // n_samples
+                theta = self.physical.draws[place]
                 change = self.physics.spectra(theta) - self.physics.spectra(self.theta)
-                image = np.maximum(image - np.tensordot(self._demixing() @ change, image, 1), 0.0)
+                more = self.physical.background_draws[place] - self._amplitudes
+                image = np.maximum(image - self._moved(image, change, more), 0.0)
                 means = [posterior.table.outside(theta[place]) for _, place in posterior.table.fields]
                 shift = torch.as_tensor(np.array(means), dtype=torch.float32, device=fields.device)
                 fields = fields + (shift - posterior.means[n:, 0, 0])[:, None, None]
@@ -269,12 +282,24 @@ class SkyRun:
         A, variance = self.physical.spectra, np.maximum(self.counts.sum(axis=1), 1.0)
         return np.linalg.pinv(A.T @ (A / variance[:, np.newaxis]), hermitian=True) @ (A.T / variance)
 
+    def _moved(self, images, change, more):
+        """Give what a change of the spectra, (m, n), and of the backgrounds' amplitudes, (o,), takes from images."""
+        solve = self._demixing()
+        moved, first = np.tensordot(solve @ change, images, 1), 0
+        for data, by in zip(self.data, more):
+            last = first + len(data.counts)
+            if data.free:
+                exposure = 1.0 if data.exposure is None else np.maximum(data.exposure[data.kept], _TINY)
+                moved[:, data.kept] += by * data.background.project(solve[:, first:last]) / exposure
+            first = last
+        return moved
+
     def _of_parameters(self, posterior, images, state):
         """Variances of the images, (n, ny, nx), and of the maps, (q, 1, 1), by the errors of the parameters."""
         if self.physical is None:
             return 0.0, np.zeros((0, 1, 1))
-        solve = self._demixing()
-        by_spectra = sum(np.tensordot(solve @ direction, images, 1) ** 2 for direction in self.physical.directions)
+        ways = zip(self.physical.directions, self.physical.background_directions)
+        by_spectra = sum(self._moved(images, *way) ** 2 for way in ways)
         means = []
         for j, (_, place) in enumerate(posterior.table.fields):
             slope = float(posterior.table.inside(posterior.means[len(self.fluxes) + j])[1])

@@ -8,10 +8,12 @@ import numpy as np
 
 from .._headers import exposure_time
 from ..cube import EventCube
-from ..forward import BackgroundCounts, Fit, ForwardModel, LocalSpectra, block_sums
+from ..forward import BackgroundCounts, Fit, ForwardModel, block_sums
+from ..instrument import Vignetting
 from ..separation import ImageBlur, SkyData, fit_parameters, nearest_parameters
 from ..spectra import JointSpectra
 from ..trust import posterior_errors
+from .detected import by_owner, in_counts, local_spectra
 from .search import Search, as_factorization
 from .separator import Solution
 
@@ -35,6 +37,7 @@ class Observation:
     free : bool
         Whether the amplitude of the background is to be found.
     blur : callable, optional
+    vignetting : `~astro_lpalm.instrument.Vignetting`, optional
         See `Separator.find`.
     """
 
@@ -43,6 +46,7 @@ class Observation:
     forward: ForwardModel
     free: bool = False
     blur: object | None = None
+    vignetting: Vignetting | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +60,10 @@ class JointSolution(Solution):
     known : object
         What a solver of the summed cube would know: ``component_names`` and ``physics``, whose ``rates`` are the counts
         of the summed cube for an amplitude of one.
-    pattern : `~numpy.ndarray`, shape (n, t)
-        What smooth images are to be multiplied by to be counts of the summed cube: smooth images have its exposure, but
-        not how the share of the observations, of unlike spectra, differs from pixel to pixel.
     """
 
     stacked: Fit
     known: object
-    pattern: np.ndarray
 
     @property
     def physics(self):
@@ -108,6 +108,7 @@ def find_jointly(separator, observations):
         joint,
         theta,
         background=stack.background_sums(blocks),
+        free_background=[each.free for each in observations],
         local=stack.local(joint.spectra(theta), blocks),
     )
     sky = None
@@ -126,7 +127,7 @@ def find_jointly(separator, observations):
             device=separator.device,
         )
         physical = sky.physical
-    return _solution(stack, joint, physical, sky, search, details)
+    return _solution(stack.with_amplitudes(physical.background_amplitude), joint, physical, sky, search, details)
 
 
 def joint_errors(solution):
@@ -141,7 +142,7 @@ def joint_errors(solution):
     `~astro_lpalm.trust.Errors`
         In the bins of the summed cube.
     """
-    errors = posterior_errors(solution.stacked, solution.physical)
+    errors = posterior_errors(solution.stacked, solution.physical, solution.amplitude_error)
     (n, rows, _), m = errors.covariance.shape, len(solution.fit.mixing)
     return replace(errors, covariance=errors.covariance.reshape(n, rows // m, m, rows // m, m).sum(axis=(1, 3)))
 
@@ -153,12 +154,6 @@ def _check(separator, observations):
             msg = (
                 f"several observations are separated by the physical parameters of the components, but {why}; take a "
                 "model that has such, or separate the sum of the cubes, EventCube.merge."
-            )
-            raise ValueError(msg)
-        if each.free:
-            msg = (
-                f"the background of observation {number} has a free amplitude, which only one observation alone can "
-                "have: separate it alone, and give the amplitude found as the background's scale."
             )
             raise ValueError(msg)
         if np.min(each.cube.data[:, each.forward.kept]) < 0:
@@ -181,7 +176,7 @@ class _Stack:
 
     ``cube`` is their sum; its exposure is the time that the mean response would need. ``seconds`` (o,) are the exposure
     times, ``counts`` o matrices (m, t), ``exposures`` (o, t) the relative ones, 0 where one sees nothing,
-    ``backgrounds`` o of `BackgroundCounts` or None.
+    ``backgrounds`` o of `BackgroundCounts` or None, ``vignettings`` o of `Vignetting` or None.
     """
 
     cube: EventCube
@@ -189,6 +184,7 @@ class _Stack:
     counts: list
     exposures: np.ndarray
     backgrounds: list
+    vignettings: list
 
     @classmethod
     def of(cls, observations, seconds, spectra):
@@ -210,11 +206,17 @@ class _Stack:
                 values[:, own] = background.of_pixels(kept[each.forward.kept]).matrix(np.float32)
                 background = BackgroundCounts.of(values)
             backgrounds.append(background)
-        return cls(summed, seconds, counts, np.array([each[kept] for each in exposures]), backgrounds)
+        exposures = np.array([each[kept] for each in exposures])
+        vignettings = [None if each.vignetting is None else each.vignetting.of_pixels(kept) for each in observations]
+        return cls(summed, seconds, counts, exposures, backgrounds, vignettings)
 
     @property
     def kept(self):
         return ~self.cube.pixel_mask
+
+    def with_amplitudes(self, amplitudes):
+        scaled = [None if each is None else each.scaled(by) for each, by in zip(self.backgrounds, amplitudes)]
+        return replace(self, backgrounds=scaled)
 
     def sums(self, blocks):
         return np.concatenate([block_sums(X, blocks) for X in self.counts])
@@ -240,15 +242,22 @@ class _Stack:
         bright += 1e-6 * bright.mean() + _TINY  # in blocks without any
         whole = np.bincount(blocks, bright)
         seen = np.array([np.bincount(blocks, bright * each) / whole for each in self.exposures])  # (o, b)
-        seen = seen[:, :, np.newaxis] / (seen.T @ shares)
-        return np.repeat(seen, len(self.counts[0]), axis=0).transpose(1, 0, 2)
+        m = len(self.counts[0])
+        seen = np.repeat(seen[:, :, np.newaxis], m, axis=2)  # (o, b, m)
+        for number, (X, vignetting) in enumerate(zip(self.counts, self.vignettings)):
+            if vignetting is not None:
+                own = spectra[number * m : (number + 1) * m]
+                seen[number] *= vignetting.in_blocks(own, X.sum(axis=0, dtype=float), blocks)
+        seen = seen.transpose(1, 0, 2).reshape(len(whole), -1, 1)
+        return seen / (seen * spectra).sum(axis=1, keepdims=True)
 
     def sky_data(self, observations, device):
         found = []
         for each, X, seen, background in zip(observations, self.counts, self.exposures, self.backgrounds):
             exposure = np.zeros(self.kept.shape)
             exposure[self.kept] = seen
-            found.append(SkyData(X, self.kept, exposure, background, _blur_on(each.blur, device)))
+            blur, more = _blur_on(each.blur, device), {"free": each.free, "vignetting": each.vignetting}
+            found.append(SkyData(X, self.kept, exposure, background, blur, **more))
         return found
 
     def fit(self, local, spectra):
@@ -286,63 +295,51 @@ def _solution(stack, joint, physical, sky, search, details):
         spectra = physical.common_spectra
         basis, owners = spectra, np.arange(spectra.shape[1])
         parts = np.split(spectra, len(stack.counts))
-        seen = [
-            (part, np.broadcast_to(each, (len(owners), len(each))), owners)
-            for part, each in zip(parts, stack.exposures)
-        ]
         coefficients = np.ones((len(owners), kept.sum()))
+        seen = [
+            (part, each * coefficients, owners)
+            if vignetting is None
+            else vignetting.expanded(part, each * coefficients, owners)
+            for part, each, vignetting in zip(parts, stack.exposures, stack.vignettings)
+        ]
     else:
         seen, basis, coefficients, owners = sky.detected, sky.basis, sky.coefficients[:, kept], sky.owners
-    stacked = stack.fit(_local_spectra(seen), physical.spectra)
+    stacked = stack.fit(local_spectra(seen), physical.spectra)
     fit = stack.summed(stacked)
     n = len(fit.images)
     # counts of the summed cube for one at full exposure in all observations
     sums = np.split(basis, len(stack.counts))
-    gains = [_by_owner(coefficients * part.sum(axis=0)[:, np.newaxis], owners, n) for part in sums]
+    left = [
+        part.sum(axis=0)[:, np.newaxis] if vignetting is None else vignetting.transmission(part)
+        for part, vignetting in zip(sums, stack.vignettings)
+    ]
+    gains = [by_owner(coefficients * each, owners, n) for each in left]
     gain = sum(each * own for each, own in zip(stack.exposures, gains))
-    emitted = np.maximum(fit.component_counts, 0.0) / np.maximum(gain, _TINY) + _TINY
-    emitted /= emitted.sum(axis=1, keepdims=True)
-    weights = stack.seconds[:, np.newaxis] * (stack.exposures @ emitted.T)
-    physics = JointSpectra(joint.models, weights, summed=True)
+    if sky is None:
+        emitted = np.maximum(fit.component_counts, 0.0) / np.maximum(gain, _TINY) + _TINY
+        detected = [(each * own * emitted).sum(axis=1) for each, own in zip(stack.exposures, gains)]
+        weights = [each / part.sum(axis=0) / emitted.sum(axis=1) for each, part in zip(detected, sums)]
+    else:
+        # Of the smooth images each is expected to detect so much, over what it would with full exposure everywhere.
+        detected = np.array([by_owner(a * b.sum(axis=0)[:, np.newaxis], o, n).sum(axis=1) for b, a, o in seen])
+        emitted = np.maximum(sky.images[:, kept].sum(axis=1), _TINY)
+        shares = joint.spectra(physical.theta).reshape(len(seen), -1, n).sum(axis=1)
+        weights = detected / emitted / np.maximum(shares, _TINY)
+    physics = JointSpectra(joint.models, stack.seconds[:, np.newaxis] * np.array(weights), summed=True)
     known = SimpleNamespace(component_names=joint.component_names, physics=physics)
     pattern = gain / stack.cube.relative_exposure[kept]
     if sky is not None:
-        images = sky.images[:, kept]
-        means = (images * gain).sum(axis=1) / (images * stack.cube.relative_exposure[kept]).sum(axis=1)
-        sky, pattern = _in_counts(sky, means[:, np.newaxis, np.newaxis]), pattern / means[:, np.newaxis]
+        sky, pattern = in_counts(sky, fit, pattern)
     found = as_factorization(physical)
+    amplitudes = physical.background_amplitude, physical.background_error
     return JointSolution(
-        fit, found, details, 1.0, 0.0, physical, True, search, sky, stacked=stacked, known=known, pattern=pattern
+        fit, found, details, *amplitudes, physical, True, search, sky, pattern, stacked=stacked, known=known
     )
-
-
-def _local_spectra(seen):
-    """Local spectra of the bins of all observations, of what each is expected to detect."""
-    rows, m = len(seen), len(seen[0][0])
-    basis, amounts, owners = [], [], np.concatenate([each[2] for each in seen])
-    for number, (vectors, amount, _) in enumerate(seen):
-        placed = np.zeros((rows * m, vectors.shape[1]))
-        placed[number * m : (number + 1) * m] = vectors
-        basis.append(placed)
-        amounts.append(np.asarray(amount, dtype=float))
-    basis, amounts = np.concatenate(basis, axis=1), np.concatenate(amounts)
-    totals = _by_owner(amounts * basis.sum(axis=0)[:, np.newaxis], owners, owners.max() + 1)
-    return LocalSpectra(basis, amounts / np.maximum(totals, _TINY)[owners], owners)
-
-
-def _in_counts(sky, factor):
-    """Have smooth images be counts of the summed cube at its full exposure, as those of one observation are."""
-    samples = (sky.samples[0] * factor, *sky.samples[1:]) if sky.samples else ()
-    return replace(sky, images=sky.images * factor, image_errors=sky.image_errors * factor, samples=samples)
 
 
 def _with_images(fit):
     counts = fit.local.least_squares(fit.forward.net(fit.cube.matrix(dtype=np.float32)), fit.variance)
     return replace(fit, images=counts / fit.mixing.sum(axis=0)[:, np.newaxis])
-
-
-def _by_owner(values, owners, n):
-    return np.stack([values[owners == k].sum(axis=0) for k in range(n)])
 
 
 def _added(rows, m):

@@ -39,6 +39,7 @@ class Search:
     free: bool
     is_counts: bool
     blur: object | None = None
+    vignetting: object | None = None  # of the whole images
 
     def spectra(self, cube, X):
         """Find them in details, then in the counts of blocks; X is the cube's matrix.
@@ -51,7 +52,8 @@ class Search:
         physical = None
         if self.physics is not None:
             physical = self.parameters(cube, X, nearest_parameters(found.spectra, self.physics))
-            if self.prior is None or physical.misfit < self.separator.bad_fit or self.separator.maps:
+            only = self.prior is None or self.separator.maps or self.vignetting is not None
+            if only or physical.misfit < self.separator.bad_fit:
                 return as_factorization(physical), details, physical, True
         if self.prior is None:
             return found, details, None, False
@@ -70,6 +72,20 @@ class Search:
         if self.prior is not None:
             found = self._refined(details, found)
         return found, details
+
+    def check_vignetting(self):
+        """Say so, where nothing can be made of an exposure that differs with energy."""
+        if self.vignetting is None:
+            return
+        if self.physics is None or not self.is_counts or self.separator.n_resamplings:
+            why = "nothing is known of the solver's spectra" if self.physics is None else "the cube is no counts"
+            if self.separator.n_resamplings:
+                why = "photons drawn again (n_resamplings) are separated without it"
+            msg = (
+                f"the exposure differs with energy, which only a fit of physical parameters takes into account, but "
+                f"{why}; give one exposure map for all energies, or take what is in the way out."
+            )
+            raise ValueError(msg)
 
     def check_maps(self):
         """Say so, where there can be no maps, or not of these parameters."""
@@ -111,11 +127,12 @@ class Search:
         separator, cube, kept = self.separator, fit.cube, fit.forward.kept
         blocks = np.full(kept.shape, -1)
         blocks[kept] = separator.blocks(cube, large=True)
+        free = self.free and physical is not None
         data = SkyData(
             X, kept,
             exposure=None if cube.exposure is None else cube.relative_exposure,
-            background=fit.forward.background,
-            blur=None if self.blur is None else self._blur,
+            background=(self if free else fit).forward.background, free=free,
+            blur=None if self.blur is None else self._blur, vignetting=self.vignetting,
         )  # fmt: skip
         totals = fit.mixing.sum(axis=0)
         return replace(separator.sky, seed=separator.seed)(
@@ -156,7 +173,7 @@ class Search:
         X = drawn.matrix(dtype=np.float32)
         if solution.by_physics:
             physical = self.parameters(drawn, X, solution.physical.theta)
-            return as_factorization(physical).spectra, physical.background_amplitude
+            return as_factorization(physical).spectra, physical.background_amplitude.item()
         # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
         # come out the same each time. So the library's means are drawn again along with the photons.
         search = self if self.prior is None else replace(self, prior=self.prior.perturbed(rng))
@@ -178,12 +195,23 @@ class Search:
     def parameters(self, cube, X, start):
         """Fit the physical parameters to the counts of blocks."""
         counts, background = self._summed(cube, X, large=True)
-        return fit_parameters(counts, self.physics, start, background=background, free_background=self.free)
+        given = {"background": background, "free_background": [self.free]}
+        if self.vignetting is None:
+            return fit_parameters(counts, self.physics, start, **given)
+        labels, vignetting = self.separator.blocks(cube, large=True), self.vignetting.of_pixels(self.forward.kept)
+        for _ in range(2):  # of the spectra that are found
+            A = self.physics.spectra(start)
+            seen = vignetting.in_blocks(A, X.sum(axis=0, dtype=float), labels)[:, :, np.newaxis]
+            found = fit_parameters(
+                counts, self.physics, start, local=seen / (seen * A).sum(axis=1, keepdims=True), **given
+            )
+            start = found.theta
+        return found
 
     def amplitude(self, cube, X, spectra, physical=None):
         """Return what the background is best multiplied by, and the error of that; X is the cube's matrix."""
         if physical is not None:
-            return physical.background_amplitude, physical.background_error
+            return physical.background_amplitude.item(), physical.background_error.item()
         if not self.free:
             return 1.0, 0.0
         mask, exposure, n_smooth = cube.pixel_mask, cube.relative_exposure, self.separator.n_smooth

@@ -10,10 +10,12 @@ from astropy.utils.exceptions import AstropyUserWarning
 from .._notebook import card
 from ..cube import EventCube
 from ..forward import Fit, ForwardModel, LocalSpectra, check_data, count_blocks, demixing_matrix, expected_counts
+from ..instrument import Vignetting
 from ..separation import CountRefinement, Factorization, PhysicalFit, Refinement, SkyFit, SkyFitter
 from ..spectra import LibrarySpectra
 from ..transforms import detail_matrix, get_transform
 from ..trust import Errors, check_photons, least_squares_errors, posterior_errors, resample
+from .detected import in_counts, local_spectra
 from .search import CubeImages, Search, warn_of_negative_counts
 
 __all__ = ["Separator", "Solution"]
@@ -33,8 +35,9 @@ class Solution:
         How the spectra were found: rounds, and whether they converged.
     details : `~numpy.ndarray`, shape (m, t)
         What the solver was given.
-    amplitude, amplitude_error : float
+    amplitude, amplitude_error : float, or `~numpy.ndarray`, shape (o,)
         What the background was found to be best multiplied by, and the error of that; 1 and 0 where it is not free.
+        Of several observations, those of each.
     physical : `~astro_lpalm.separation.PhysicalFit` or None
         The fit of the components' physical parameters, where they have such.
     by_physics : bool
@@ -43,18 +46,21 @@ class Solution:
         How they were found, to find them again.
     sky : `~astro_lpalm.separation.SkyFit` or None
         Smooth images, and maps of the parameters that vary.
+    pattern : `~numpy.ndarray`, shape (n, t), or float
+        What smooth images are to be multiplied by to be counts of the cube: they have its exposure, but not how the
+        energies' share in it differs from pixel to pixel.
     """
 
     fit: Fit
     factorization: Factorization
     details: np.ndarray
-    amplitude: float
-    amplitude_error: float
+    amplitude: float | np.ndarray
+    amplitude_error: float | np.ndarray
     physical: PhysicalFit | None
     by_physics: bool
     search: object
     sky: SkyFit | None = None
-    pattern = 1.0  # see `JointSolution`
+    pattern: object = 1.0
 
     @property
     def physics(self) -> object | None:
@@ -183,6 +189,7 @@ class Separator:
         *,
         free: bool = False,
         blur: object | None = None,
+        vignetting: Vignetting | None = None,
     ) -> Solution:
         """Separate an observation.
 
@@ -201,6 +208,8 @@ class Separator:
             ``blur(pitch, shape, margin)`` gives the terms of the point spread function (`PSF.terms
             <astro_lpalm.instrument.PSF.terms>`) on images of pixels that are so many times larger, and begin so many
             pixels before the cube's first.
+        vignetting : `~astro_lpalm.instrument.Vignetting`, optional
+            On the cube's images: how many times its exposure that of each energy is.
 
         Returns
         -------
@@ -220,8 +229,9 @@ class Separator:
             warn_of_negative_counts(X)
         if self.maps and physics is None and prior is not None:
             physics = LibrarySpectra(prior, solver.component_names)
-        search = Search(self, solver, prior, physics, forward, free, is_counts, blur)
+        search = Search(self, solver, prior, physics, forward, free, is_counts, blur, vignetting)
         search.check_maps()
+        search.check_vignetting()
         found, details, physical, by_physics = search.spectra(cube, X)
         check_data(X, found.spectra)  # whatever a solver may give
         log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
@@ -229,9 +239,18 @@ class Separator:
         forward = forward.with_amplitude(max(best, 0.0))
         fit = _by_least_squares(cube, X, forward, found.spectra)
         sky = search.sky(fit, X, physical if by_physics else None) if self.smooth and is_counts else None
-        if sky is not None and sky.fields:
-            physical, fit = sky.physical, _by_local_spectra(fit, X, sky)
-        return Solution(fit, found, details, best, error, physical, by_physics, search, sky)
+        pattern = 1.0
+        if sky is not None and (sky.fields or sky.detected):
+            physical = sky.physical
+            best, error = search.amplitude(cube, X, physical.spectra, physical)
+            fit = _by_local_spectra(replace(fit, forward=search.forward.with_amplitude(best)), X, sky)
+        elif vignetting is not None:
+            even = np.ones(fit.images.shape), np.arange(len(fit.images))
+            seen = vignetting.of_pixels(forward.kept).expanded(physical.common_spectra, *even)
+            fit = _with_local_spectra(fit, X, physical.spectra, local_spectra([seen]))
+        if sky is not None and vignetting is not None:
+            sky, pattern = in_counts(sky, fit, vignetting.of_pixels(forward.kept).transmission(physical.common_spectra))
+        return Solution(fit, found, details, best, error, physical, by_physics, search, sky, pattern)
 
     def errors(self, solution: Solution, *, progress: bool = True) -> Errors:
         """Find the errors of a solution.
@@ -333,7 +352,14 @@ def _by_least_squares(cube, X, forward, spectra):
 
 def _by_local_spectra(fit, X, sky):
     """Make the same where spectra differ from pixel to pixel."""
-    local = LocalSpectra(sky.basis, sky.coefficients[:, fit.forward.kept], sky.owners)
+    if sky.detected:
+        local = local_spectra(sky.detected)
+    else:
+        local = LocalSpectra(sky.basis, sky.coefficients[:, fit.forward.kept], sky.owners)
+    return _with_local_spectra(fit, X, sky.physical.spectra, local)
+
+
+def _with_local_spectra(fit, X, spectra, local):
     counts = local.least_squares(fit.forward.net(X), fit.variance)
-    mixing = sky.physical.spectra / np.linalg.norm(sky.physical.spectra, axis=0)
+    mixing = spectra / np.linalg.norm(spectra, axis=0)
     return Fit(fit.cube, fit.forward, mixing, counts / mixing.sum(axis=0)[:, np.newaxis], local)

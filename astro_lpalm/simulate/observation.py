@@ -9,7 +9,7 @@ from .._names import check_component_names
 from ..cube import EventCube
 from ..forward import BackgroundCounts, ForwardModel
 from ..grid.energies import as_energy_edges
-from ..instrument import Instrument
+from ..instrument import ExposureMaps, Instrument
 from .event_list import SKY_PIXEL, event_list, snap_to_channels
 from .given import (
     check_images_and_spectra,
@@ -51,9 +51,10 @@ class Observation:
         Angle that a pixel of the images subtends.
     exposure : `~astropy.units.Quantity`
         Exposure time. Images in counts are left as they are.
-    exposure_map : array_like or `~astropy.units.Quantity`, shape (ny, nx), optional
+    exposure_map : array_like or `~astropy.units.Quantity`, shape (ny, nx), or ExposureMaps, optional
         Exposure of each pixel relative to the full one, 10 at most. A map in units of time is divided by ``exposure``,
-        one in other units (cm2 s) by its largest value.
+        one in other units (cm2 s) by its largest value. Where it differs with energy,
+        `~astro_lpalm.instrument.ExposureMaps`.
     psf : `~astro_lpalm.instrument.PSF`, `~astropy.units.Quantity`, array_like, str or path, optional
         Point spread function; or the full width at half maximum of a Gaussian, an image of it in pixels of
         ``pixel_scale`` with sides of an odd number of pixels, or the name of a FITS file. Photons that it takes beyond
@@ -118,6 +119,10 @@ class Observation:
         self.energy_edges = snap_to_channels(edges.to_value(u.eV)) / 1e3 * u.keV
         check_images_and_spectra(images, spectra, ("energy_edges", len(edges)))
         self.psf = instrument.psf
+        self.images = images
+        self._maps = exposure_map if isinstance(exposure_map, ExposureMaps) else None
+        if self._maps is not None:
+            exposure_map = self._maps.exposures_on(self.wcs, images.shape[1:]).mean(axis=0)
         self.exposure_map = relative_exposure(exposure_map, images.shape[1:], self.exposure)
         names = component_names or [f"component_{k + 1}" for k in range(len(images))]
         if len(names) != len(images):
@@ -140,7 +145,8 @@ class Observation:
             background = BackgroundCounts.separable(spectra[:, -1], self.images[-1].ravel())
         kept = np.ones(self.images.shape[1:], dtype=bool)
         terms = () if self.psf is None else self.psf.terms(self.wcs, kept.shape, energy_edges, axis=self.center)
-        return ForwardModel(kept, self.exposure_map, terms, background=background)
+        vignetting = None if self._maps is None else self._maps.on(self.wcs, kept.shape, energy_edges)[1]
+        return ForwardModel(kept, self.exposure_map, terms, background=background, vignetting=vignetting)
 
     def _sky(self):
         return self.images[: self.n_sources].reshape(self.n_sources, -1)

@@ -50,10 +50,9 @@ def draw_events(images, spectra, edges, *, forward, n_sources, scale, exposure, 
         If more than 1e9 events are expected.
     """
     rng = np.random.default_rng(seed)
-    exposure_map = forward.exposure
-    most = 1.0 if exposure_map is None else exposure_map.max()
+    most = _largest_exposure(forward)
     expected = images.copy()
-    expected[:n_sources] *= most  # and each photon is kept with the chance exposure_map / most
+    expected[:n_sources] *= most  # and each photon is kept with the chance exposure / most
     if not expected.sum() < _MOST:
         msg = f"{expected.sum():.3g} events are expected, more than {_MOST:g}; check units, exposure and brightness."
         raise ValueError(msg)
@@ -66,11 +65,12 @@ def draw_events(images, spectra, edges, *, forward, n_sources, scale, exposure, 
         component, pixel = np.divmod(cells[start : start + _CHUNK], n_pixels)
         y, x = (index + rng.random(len(index)) for index in np.divmod(pixel, nx))
         energy = draw_energies(component, rng)
-        if forward.blur_terms or exposure_map is not None:
+        if forward.blur_terms or forward.exposure is not None:
             is_source = component < n_sources
             if forward.blur_terms:
                 y, x = _displaced(y, x, energy, is_source, forward.blur_terms, edges, rng)
-            y, x, kept = _land(y, x, is_source, (ny, nx), exposure_map, rng)
+            energy_bin = np.searchsorted(edges, energy, side="right") - 1
+            y, x, kept = _land(y, x, energy_bin, is_source, forward, most, rng)
             y, x, energy = y[kept], x[kept], energy[kept]
         chunk = rows[n_kept : n_kept + len(x)]
         chunk["x"] = SKY_CENTER + scale * (x - nx / 2)
@@ -130,12 +130,26 @@ def _displaced(y, x, energy, is_source, terms, edges, rng):
     return y, x
 
 
-def _land(y, x, is_source, shape, exposure_map, rng):
+def _largest_exposure(forward):
+    """Of all pixels and energies, relative to the full one."""
+    if forward.exposure is None:
+        return 1.0
+    if forward.vignetting is None:
+        return forward.exposure.max()
+    energies, places = forward.vignetting.energies, forward.vignetting.places
+    return max(np.max(forward.exposure * np.tensordot(each, places, 1)) for each in energies)
+
+
+def _land(y, x, energy_bin, is_source, forward, most, rng):
     """Where photons land, and which of them are counted."""
-    kept = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
-    if exposure_map is not None:
+    ny, nx = forward.kept.shape
+    kept = (y >= 0) & (y < ny) & (x >= 0) & (x < nx)
+    if forward.exposure is not None:
         row, column = (np.where(kept, position, 0).astype(np.intp) for position in (y, x))
-        chance = exposure_map[row, column] / exposure_map.max()
+        chance = forward.exposure[row, column] / most
+        if forward.vignetting is not None:
+            energies, places = forward.vignetting.energies[energy_bin], forward.vignetting.places[:, row, column]
+            chance *= np.einsum("ir,ri->i", energies, places)
         kept &= ~is_source | (rng.random(len(y)) < chance)
     return y, x, kept
 

@@ -42,13 +42,13 @@ class Errors:
         Standard deviation of the counts of each component in each unmasked pixel, summed over the energies.
     covariance : `~numpy.ndarray`, shape (n, m, m)
         Of the counts of each component in the energy bins, summed over the field.
-    amplitude : float
-        Standard deviation of the background's amplitude.
+    amplitude : float, or `~numpy.ndarray`, shape (o,)
+        Standard deviation of the background's amplitude; of several observations, of each.
     """
 
     images: np.ndarray
     covariance: np.ndarray
-    amplitude: float = 0.0
+    amplitude: float | np.ndarray = 0.0
 
     @property
     def spectra(self):
@@ -73,7 +73,7 @@ def posterior_errors(fit, posterior, amplitude=0.0):
     posterior : object
         With ``directions`` (q, m, n) and ``counts_covariance`` (n, m, m), such as a
         `~astro_lpalm.separation.PhysicalFit` or `~astro_lpalm.separation.LibraryErrors`.
-    amplitude : float
+    amplitude : float or `~numpy.ndarray`
         Standard deviation of the background's amplitude.
 
     Returns

@@ -308,7 +308,7 @@ def test_help(capsys):
                      "--exposure-map --background --correlation --seed"),
         ("train", "--output --overwrite --n-samples --n-pixels --snr-db --n-layers --epochs --batch-size "
                   "--learning-rate --checkpoint --seed --device"),
-        ("separate", "--output --overwrite --transform --no-refine --device"),
+        ("separate", "--output --overwrite --transform --exposure --no-refine --device"),
         ("plot", "--output --overwrite"),
         ("spectra", "--output --overwrite --arf --rmf --region --table"),
         ("info", ""),

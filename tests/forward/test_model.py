@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
 from astro_lpalm.forward import BackgroundCounts, ExpectedBackground, ForwardModel
-from astro_lpalm.instrument import PSF, BlurTerm, Instrument, Response
+from astro_lpalm.instrument import PSF, BlurTerm, ExposureMaps, Instrument, Response
 
 SHAPE, M, N = (7, 9), 5, 2
 KEPT = np.ones(SHAPE, dtype=bool)
@@ -191,6 +191,31 @@ def test_a_psf_that_changes_is_applied_by_energy_and_place(rng, psf):
     assert_allclose(model.expected(A, S), expected, rtol=1e-5)
     assert_allclose(np.stack(list(model.rows(A, S))), model.expected(A, S))
     assert_allclose(model.thinned(0.3).expected(A, S), 0.3 * model.expected(A, S))
+
+
+@pytest.mark.parametrize("psf", [None, 3 * u.arcsec, CHANGING["energy"]], ids=["none", "one", "by energy"])
+def test_exposure_that_differs_with_energy(rng, psf):
+    maps = rng.uniform(0.5, 1, (2, *SHAPE))
+    instrument = Instrument(psf=psf, exposure=ExposureMaps(maps * 30 * u.ks, [1, 6] * u.keV))
+    model = ForwardModel.of(cube(), instrument, ExpectedBackground(np.arange(1.0, M + 1)))
+    A, S = rng.random((M, N)), 100 * rng.random((N, T))
+    energy = np.arange(M) + 1.5
+    exposure = np.stack([(6 - e) / 5 * maps[0] + (e - 1) / 5 * maps[1] for e in energy])[:, KEPT]
+    exposure /= maps.mean(axis=0)[KEPT].max()
+    even = ForwardModel.of(cube(), Instrument(psf=psf))
+    expected = exposure * even.expected(A, S) + model.background.matrix()
+    assert_allclose(model.expected(A, S), expected, rtol=1e-5)
+    # seen from the other side
+    Y, more = rng.random((M, T)), model.background.matrix()
+    assert_allclose(np.vdot(model.adjoint(A, Y), S), np.vdot(Y, expected - more), rtol=1e-5)
+    assert_allclose(np.vdot(model.adjoint_spectra(S, Y), A), np.vdot(Y, expected - more), rtol=1e-5)
+    alone = model.expected(A, S * [[1], [0]]) - more
+    assert_allclose(model.detected(S, A)[0], alone.sum(axis=0) / A[:, 0].sum())
+    if psf is None:
+        whole = np.zeros((M, T))
+        for tile in model.tiles(3):
+            whole[:, tile.pixels[tile.core]] = tile.model.expected(A, S[:, tile.pixels])[:, tile.core]
+        assert_allclose(whole, model.expected(A, S))
 
 
 @pytest.mark.parametrize("side", [2, 3, 20])

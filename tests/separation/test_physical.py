@@ -147,6 +147,33 @@ def test_free_background_is_found(rng):
     assert np.all(fixed.flux_errors < fit.flux_errors)
 
 
+def test_free_backgrounds_of_several_observations(rng):
+    class Twice(Toy):  # two observations by the same instrument
+        def spectra(self, theta):
+            return 0.5 * np.concatenate([super().spectra(theta)] * 2, axis=-2)
+
+    Y, S = draw(rng, model=Twice())
+    background = np.outer(np.tile(np.linspace(0.1, 1, 20), 2), np.linspace(200, 400, 8))
+    true = np.repeat([0.7, 1.5], 20)[:, np.newaxis] * background
+    Y = Y + rng.poisson(true)
+    fit = fit_parameters(Y, Twice(), background=background, free_background=[True, True])
+    assert np.all(np.abs(fit.background_amplitude - [0.7, 1.5]) < 4 * fit.background_error)
+    assert np.all(fit.background_error < 0.1)
+    assert np.all(np.abs(fit.fluxes - S.sum(axis=1)) < 4 * fit.flux_errors)
+    np.testing.assert_allclose(fit.background_draws.std(axis=0), fit.background_error, rtol=0.2)
+    np.testing.assert_allclose(np.sum(fit.background_directions**2, axis=0), fit.background_error**2)
+    ways = np.einsum("qik,qjk->kij", fit.directions, fit.directions)
+    np.testing.assert_allclose(ways, fit.spectra_covariance, atol=1e-12)
+    known = np.concatenate([0.7 * background[:20], background[20:]])
+    one = fit_parameters(Y, Twice(), background=known, free_background=[False, True])
+    assert one.background_amplitude[0] == 1
+    assert one.background_error[0] == 0
+    assert abs(one.background_amplitude[1] - 1.5) < 4 * one.background_error[1]
+    assert np.all(one.background_draws[:, 0] == 1)
+    with pytest.raises(ValueError, match="free_background is of 3 observations, but counts has 40 rows"):
+        fit_parameters(Y, Twice(), background=background, free_background=[True] * 3)
+
+
 def test_block_without_counts_has_no_sources(rng):
     Y, _ = draw(rng)
     fit = fit_parameters(np.column_stack([Y, np.zeros(20)]), Toy())

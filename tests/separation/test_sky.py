@@ -7,6 +7,7 @@ from astro_lpalm import load_model
 from astro_lpalm.forward import BackgroundCounts, block_sums, count_blocks, least_squares
 from astro_lpalm.instrument import BlurTerm
 from astro_lpalm.instrument.blur import GaussianBlur
+from astro_lpalm.results import parameter_table
 from astro_lpalm.separation import ImageBlur, SkyData, SkyFitter, fit_parameters
 from astro_lpalm.separation.sky_data import SkyLevel
 
@@ -64,11 +65,11 @@ class Sky:
         background = None if self.background is None else self.background.of_pixels(np.flatnonzero(self.kept))
         return SkyData(counts, self.kept, self.exposure, background, self.blur)
 
-    def fit(self, fitter=None, **settings):
-        data = self.data()
+    def fit(self, fitter=None, data=None, **settings):
+        data = data or self.data()
         floor = None if data.background is None else data.background.sums(self.blocks[self.kept])
         sums = block_sums(data.counts, self.blocks[self.kept])
-        physical = fit_parameters(sums, self.physics, background=floor)
+        physical = fit_parameters(sums, self.physics, background=floor, free_background=[data.free])
         given = {"physics": self.physics, "physical": physical} | settings
         return physical, (fitter or SkyFitter())([data], physical.spectra, physical.fluxes, self.blocks, **given)
 
@@ -150,6 +151,32 @@ def test_what_varies_is_found_and_fluxes_are_right_again(uneven):
     )
 
 
+def test_amplitudes_follow_the_maps(uneven, even, physics):
+    sky, _, fit = uneven
+    theta = sky.theta.reshape(-1, sky.theta.shape[-1])
+    amplitudes = sky.images[1].ravel() / physics.rates(theta)[..., 1].sum(axis=1)
+    truth = np.array([amplitudes.sum(), amplitudes @ physics.energy_flux(theta)[:, 1]])
+    # of the maps as they are in truth
+    mean = np.average(sky.theta[..., KT], weights=sky.images[1])
+    known = dataclasses.replace(fit.physical, theta=np.where(np.arange(theta.shape[1]) == KT, mean, 0.5))
+    true = dataclasses.replace(fit, physical=known, images=sky.images, maps=sky.theta[np.newaxis, ..., KT])
+    by_means = (
+        sky.fluxes[1] / physics.rates(known.theta)[:, 1].sum() * np.array([1, physics.energy_flux(known.theta)[1]])
+    )
+    factors = true.local_brightness(physics, sky.kept)
+    np.testing.assert_array_equal(factors[:, 0], 1)
+    np.testing.assert_allclose(by_means * factors[:, 1], truth, rtol=5e-3)
+    assert np.all(by_means < 0.9 * truth)
+    # and of those that were found
+    table = parameter_table(fit.physical, physics, np.ones(2), fit.local_brightness(physics, sky.kept))[-2:]
+    assert table["parameter"].tolist() == ["amplitude", "flux"]
+    errors = 0.5 * (table["error_low"] + table["error_high"])
+    assert np.all(np.abs(table["value"] - truth) < 3 * errors)
+    assert np.all(errors < 0.1 * truth)
+    _, _, constant = even
+    np.testing.assert_array_equal(constant.local_brightness(physics, sky.kept), 1)
+
+
 def test_named_parameters_vary(uneven, physics):
     sky, _, found = uneven
     _, fit = sky.fit(vary={KT: 0.25}, n_samples=2)
@@ -218,6 +245,25 @@ def test_exposure_mask_background_and_blur_are_taken_into_account(physics):
     assert np.all(distance(blurred.images, sky.images) > 1.5 * distance(fit.images, sky.images))
 
 
+def test_amplitude_of_the_background_follows_the_maps(physics):
+    sky = Sky(physics, -0.4, total=4e5, background=1e5)
+    data = sky.data()
+    data = dataclasses.replace(data, background=data.background.scaled(1 / 1.2))
+    physical, free = sky.fit(data=dataclasses.replace(data, free=True), vary={KT: 0.25}, n_samples=2)
+    _, fixed = sky.fit(data=data, vary={KT: 0.25}, n_samples=2)
+    (amplitude,), (error,) = free.physical.background_amplitude, free.physical.background_error
+    assert abs(amplitude - 1.2) < 3 * error < 0.1
+    assert abs(physical.background_amplitude[0] - 1.2) > 2 * abs(amplitude - 1.2)  # by one spectrum for all places
+    off = [(fit.physical.fluxes - sky.fluxes) / fit.physical.flux_errors for fit in (free, fixed)]
+    assert np.all(np.abs(off[0]) < 3)
+    assert np.max(np.abs(off[1])) > 5
+    assert np.all(distance(free.images, sky.images) < 0.5 * distance(fixed.images, sky.images).max())
+    np.testing.assert_allclose(free.images.sum(axis=(1, 2)), sky.fluxes, rtol=0.02)
+    dark = sky.images[0] < 0.3 * sky.images[0].mean()  # where the background is most of it
+    assert free.image_errors[0][dark].mean() > 1.02 * fixed.image_errors[0][dark].mean()
+    assert np.isfinite(free.samples[0]).all()
+
+
 def test_two_observations_that_do_not_see_the_same_blocks(physics):
     first, second = Sky(physics, total=3e5), Sky(physics, total=3e5, seed=1)
     second.kept[:, 20:] = False
@@ -268,8 +314,9 @@ def test_blocks_of_coarse_pixels_are_those_of_most_of_their_pixels(physics):
     level = SkyLevel([data], blocks, 2, None)
     assert level.blocks[0].tolist() == [0, 1, 2, 3, 3, 3]
     assert level.n_blocks == 4
-    assert level.seen(np.ones((2, 1)))[0].counts[0].tolist() == [4, 4, 2, 2, 2, 1]
-    assert level.seen(np.ones((2, 1)))[0].exposure.tolist() == [1, 1, 0.5, 0.5, 0.5, 0.25]
+    (seen,) = level.seen(np.ones((2, 1)), [1.0])
+    assert seen.counts[0].tolist() == [4, 4, 2, 2, 2, 1]
+    assert seen.exposure.tolist() == [1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def test_wrong_input_is_told(even, physics):

@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from scipy import ndimage, stats
 
 from astro_lpalm import EventCube
-from astro_lpalm.instrument import PHA, PSF, Response
+from astro_lpalm.instrument import PHA, PSF, ExposureMaps, Response
 from astro_lpalm.simulate import Observation, ParticleBackground
 from astro_lpalm.spectra import EmissionLine, Synchrotron, integrate
 
@@ -76,6 +76,7 @@ OPTIONS = {
         ),
         "exposure_map": vignetting(),
     },
+    "exposure by energy": {"exposure_map": ExposureMaps([vignetting(), vignetting() ** 4], [1.2, 5] * u.keV)},
     "background": {"background": ParticleBackground(0.05 * u.count / u.s)},
     "all": {"exposure_map": vignetting(), "psf": 4 * u.arcsec, "background": ParticleBackground(0.05)},
 }
@@ -104,7 +105,8 @@ def test_binned_events_follow_the_expected_cube(door, options):
 
 
 @pytest.mark.parametrize(
-    "options", ["exposure map", "gaussian", "kernel", "background", "by energy", "by energy and place"]
+    "options",
+    ["exposure map", "gaussian", "kernel", "background", "by energy", "by energy and place", "exposure by energy"],
 )
 def test_the_test_above_would_notice(options):
     with_it, without = observation("counts", **OPTIONS[options]), observation("counts")
