@@ -35,6 +35,7 @@ def separate(
     seed=0,
     device=None,
     progress=True,
+    client=None,
 ):
     """Separate an observation into component images and spectra.
 
@@ -101,6 +102,9 @@ def separate(
         Where a model's network runs, and smooth images and maps are made; by default on the CPU.
     progress : bool
         Whether to show the progress of the resampling on a terminal.
+    client : ``dask.distributed.Client``, optional
+        A Dask cluster, whose workers do the resamplings; the errors are the same. Of many observations see
+        `astro_lpalm.separate_many`.
 
     Returns
     -------
@@ -145,7 +149,7 @@ def separate(
         errors, known = joint_errors(solution), solution.known
     else:
         solution = separator.find(cube, own, forward, free=free, blur=observed[0].blur)
-        errors, known = separator.errors(solution, progress=progress), own
+        errors, known = separator.errors(solution, progress=progress, client=client), own
     names = getattr(known, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
     columns, figures, messages = _judge(solution, known, names)
     columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
@@ -282,7 +286,7 @@ def _history(cube, instrument, background, *, of_several):
     lines = []
     if of_several:
         cards = [f"{key} {cube.meta[key]}" for key in ("OBS_ID", "EXPOSURE") if key in cube.meta]
-        lines.append(f"together with others: {', '.join([*cards, f'{cube.data.sum(dtype=float):.10g} counts'])}")
+        lines.append(f"together with others: {', '.join([*cards, f'{cube.image().sum():.10g} counts'])}")
     if instrument is not None:
         lines.append(f"observed with {instrument!r}")
     if background is not None:

@@ -37,7 +37,7 @@ def draw_composite(separation, axes, *, outer, size, images=None):
     images = images or separation.images
     counts = separation.diagnostics["counts"].value
     chosen = sorted(np.argsort(counts)[::-1][:3])
-    rgb = np.zeros((*separation.cube.data.shape[1:], 3))
+    rgb = np.zeros((*separation.cube.shape[1:], 3))
     for index in chosen:
         values = np.nan_to_num(images[separation.names[index]].data)
         norm = stretch(values[~separation.cube.pixel_mask])
