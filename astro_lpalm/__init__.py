@@ -21,6 +21,7 @@ _ROOMS = {
     "compare_models": "selection",
     "load_model": "model",
     "separate": "pipeline",
+    "separate_many": "many",
     "simulate": "simulate",
     "train": "training",
 }

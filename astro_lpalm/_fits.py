@@ -275,7 +275,11 @@ def _check_read(hdulist, hdus, headers_only):
         if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
             hdu.columns.dtype.newbyteorder()
         if isinstance(hdu, fits.CompImageHDU) and not headers_only:
-            hdu.data  # noqa: B018
+            if hdu.header["NAXIS"] == 3:  # which may be mostly empty, and large
+                for plane in range(hdu.header["NAXIS3"]):
+                    hdu.section[plane]
+            else:
+                hdu.data  # noqa: B018
 
 
 def _is_ours(header):

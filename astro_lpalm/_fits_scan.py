@@ -321,7 +321,9 @@ def _check_tiles(header, title, size):
     if 0 in tiles or math.prod(-(-n // tile) for n, tile in zip(shape, tiles)) != header["NAXIS2"]:
         text = f"{title}: an image of {shape} in tiles of {tiles} is not one of {header['NAXIS2']} tiles (NAXIS2)"
         raise ValueError(text)
-    if width * math.prod(shape) > largest_size(size):
+    # A cube of compressed planes is read one after the other, and only its photons are kept.
+    at_once = shape[:2] if len(shape) == 3 and math.prod(tiles) == math.prod(shape[:2]) else shape
+    if width * math.prod(at_once) > largest_size(size):
         text = (
             f"{title}: an image of {shape} would have {LARGEST_RATIO} times the size of the file, and more; if it is "
             "what it should be, unpack it first, with 'funpack'"

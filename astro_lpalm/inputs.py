@@ -260,7 +260,7 @@ def on_common_bins(cube, solver, instrument=None):
     """
     instrument, edges = instrument or Instrument(), getattr(solver, "energy_edges", None)
     if instrument.exposure is not None:
-        cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.data.shape[1:]))
+        cube = cube.with_exposure(instrument.exposure_on(cube.wcs, cube.shape[1:]))
     through = getattr(solver, "through", None)
     if edges is not None:
         differs = difference(edges.to_value(u.keV), cube.energy_edges.to_value(u.keV))
@@ -296,7 +296,7 @@ def warn_of_empty_bins(cube):
     `~astro_lpalm.trust.SeparationWarning`
         If there are so many of them that it is no matter of chance.
     """
-    empty = describe_empty_bins([plane[~cube.pixel_mask].sum(dtype=float) for plane in cube.data])
+    empty = describe_empty_bins(cube.counts.spectrum())
     if empty:
         msg = (
             f"{empty} The model expects counts there, so that residuals and distances from the library will be large; "
@@ -324,7 +324,7 @@ def vignetting_of(instrument, cube):
     >>> from astro_lpalm.inputs import vignetting_of
     >>> vignetting_of(None, cube=None)
     """
-    return None if instrument is None else instrument.vignetting_on(cube.wcs, cube.data.shape[1:], cube.energy_edges)
+    return None if instrument is None else instrument.vignetting_on(cube.wcs, cube.shape[1:], cube.energy_edges)
 
 
 def blur_of(instrument, cube):
@@ -377,5 +377,5 @@ def blur_of(instrument, cube):
             pixels = pixels[::pitch, ::pitch]
         return psf.terms(pixels, shape, cube.energy_edges, axis=axis)
 
-    blur(1, cube.data.shape[1:])  # an error now, not when all is computed
+    blur(1, cube.shape[1:])  # an error now, not when all is computed
     return blur

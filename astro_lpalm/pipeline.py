@@ -44,6 +44,7 @@ def separate(
     seed=0,
     device=None,
     progress=True,
+    client=None,
 ):
     """Separate an observation into component images and spectra.
 
@@ -110,6 +111,9 @@ def separate(
         Where a model's network runs, and smooth images and maps are made; by default on the CPU.
     progress : bool
         Whether to show the progress of the resampling on a terminal.
+    client : ``dask.distributed.Client``, optional
+        A Dask cluster, whose workers do the resamplings; the errors are the same. Of many observations see
+        `astro_lpalm.separate_many`.
 
     Returns
     -------
@@ -155,7 +159,7 @@ def separate(
         errors, known = joint_errors(solution), solution.known
     else:
         solution = separator.find(cube, own, forward, free=free, blur=seen[0], vignetting=seen[1])
-        errors, known = separator.errors(solution, progress=progress), own
+        errors, known = separator.errors(solution, progress=progress, client=client), own
     names = getattr(known, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
     columns, figures, messages = _judge(solution, known, names)
     columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
@@ -314,7 +318,7 @@ def _history(cube, instrument, background, *, of_several):
     lines = []
     if of_several:
         cards = [f"{key} {cube.meta[key]}" for key in ("OBS_ID", "EXPOSURE") if key in cube.meta]
-        lines.append(f"together with others: {', '.join([*cards, f'{cube.data.sum(dtype=float):.10g} counts'])}")
+        lines.append(f"together with others: {', '.join([*cards, f'{cube.image().sum():.10g} counts'])}")
     if instrument is not None:
         lines.append(f"observed with {instrument!r}")
     if background is not None:

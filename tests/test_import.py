@@ -56,6 +56,7 @@ ROOMS = {
     "compare_models": "selection",
     "load_model": "model",
     "separate": "pipeline",
+    "separate_many": "many",
     "simulate": "simulate",
     "train": "training",
 }

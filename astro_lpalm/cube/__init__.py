@@ -1,8 +1,10 @@
 """Event lists and cubes of counts: `EventCube`, and on to the (energy x pixel) matrix."""
 
 from . import region_registry
+from .counts import Counts, LaidOutCounts, PhotonCounts, counts_of
 from .cube import EventCube
+from .photons import Photons
 
-__all__ = ["EventCube"]
+__all__ = ["Counts", "EventCube", "LaidOutCounts", "PhotonCounts", "Photons", "counts_of"]
 
 region_registry.register()

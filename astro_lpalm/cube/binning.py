@@ -12,6 +12,7 @@ from .._files import naming
 from .._headers import exposure_time, header_number, header_text
 from ..grid.sky import celestial_wcs, image_cards, is_wcs_card, sky_cards, sky_of_image
 from .counting import count_events
+from .counts import counts_of
 from .event_checks import warn_of_bins
 from .events import read_events
 from .observations import field_of, move_events, say_where
@@ -39,7 +40,7 @@ def is_several(events):
     return isinstance(events, list | tuple) and not isinstance(events, fits.HDUList)
 
 
-def bin_events(events, energy_edges, where, region=None, exposure=None, like=None, channels=None):
+def bin_events(events, energy_edges, where, region=None, exposure=None, like=None, channels=None, sparse=None):
     """Count the events of each list on common pixels.
 
     Parameters
@@ -51,10 +52,12 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
         What of ``bin_factor``, ``pixel_scale``, ``bounds``, ``center`` and ``size`` was given.
     channels : dict, optional
         What of ``ebounds`` and ``channel_energy`` was given.
+    sparse : bool, optional
+        Whether the photons are kept rather than an array.
 
     Yields
     ------
-    counts : `~numpy.ndarray` of int32, shape (n, ny, nx)
+    counts : `~numpy.ndarray` of int32, or `Photons`, shape (n, ny, nx)
     mask : `~numpy.ndarray` of bool, shape (ny, nx), or None
         True outside the region.
     header : `~astropy.io.fits.Header`
@@ -99,13 +102,14 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
     image = _field_of_image(grid, sky_wcs)
     for each, field, of_this in zip(listed, fields, exposures):
         apart = say_where(field, image, "the image")
-        counts, header = count_events(each, grid, energy_edges, outside, apart), _kept_cards(each.header, each.where)
+        counts = count_events(each, grid, energy_edges, outside, apart, sparse)
+        header = _kept_cards(each.header, each.where)
         apart = say_where(field, fields[0], "those of the first list", _LARGEST_GAP)
         if apart:
             msg = f"{each.where}: {apart}"
             warnings.warn(msg, AstropyUserWarning, stacklevel=2)
         warn_of_stripes(each, grid, sky_wcs)
-        warn_of_bins(each, counts.sum(axis=(1, 2), dtype=np.int64), energy_edges)
+        warn_of_bins(each, counts_of(counts).spectrum().astype(np.int64), energy_edges)
         header.extend(place)
         yield counts, outside, header, of_this
 
@@ -124,7 +128,7 @@ def _pixels_of(cube, where):
         msg = f"give either like, whose pixels are taken, or {', '.join(given)}, not both."
         raise ValueError(msg)
     cards = cube.celestial_header()
-    sky_wcs, grid, _ = sky_of_image(cards, cube.wcs, cube.data.shape[1:])
+    sky_wcs, grid, _ = sky_of_image(cards, cube.wcs, cube.shape[1:])
     return sky_wcs, grid, fits.Header([card for card in cards.cards if is_wcs_card(card.keyword)])
 
 

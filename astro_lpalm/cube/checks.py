@@ -86,7 +86,7 @@ def nested_edges(new, old):
 
 def warn_of_lost_counts(cube, exposure):
     """Warn where many of a cube's counts lie in pixels that an exposure map would mask."""
-    counts = cube.data.sum(axis=0, dtype=float)
+    counts = cube.image()
     counts[cube.pixel_mask] = 0
     lost = counts[unexposed(exposure)].sum() / counts.sum()
     if lost > _SUSPICIOUS:

@@ -40,7 +40,7 @@ def _header_wcs(meta):
 def full_wcs(cube):
     """Make the three-dimensional WCS of a cube; see `EventCube.wcs3d`."""
     edges = cube.energy_edges
-    joules, shape = edges.to_value(u.J), cube.data.shape  # wcslib would convert keV with fewer digits
+    joules, shape = edges.to_value(u.J), cube.shape  # wcslib would convert keV with fewer digits
     header, tables = cube.celestial_header(), None
     header["CTYPE3"], header["CUNIT3"], header["CRPIX3"] = "ENER", "J", 0.5
     header["CRVAL3"], header["CDELT3"] = joules[0], (joules[-1] - joules[0]) / cube.n_energy

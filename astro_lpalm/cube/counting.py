@@ -3,16 +3,22 @@
 import logging
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from .._memory import physical_memory
 from ..grid.energies import describe_grid
+from .photons import Photons
 
 __all__ = ["count_events"]
 
 logger = logging.getLogger(__name__)
 
+_LARGE = 1 << 24  # cells, from which on it matters what a cube takes
+_IMAGES = 10  # of double precision, that there should be room for
+_FEW = 0.05  # events a cell: photons take up to 12 bytes each, a cell 4
 
-def count_events(events, grid, energy_edges, mask=None, place=""):
+
+def count_events(events, grid, energy_edges, mask=None, place="", sparse=None):
     """Count events into a cube, each at most once.
 
     Parameters
@@ -27,10 +33,12 @@ def count_events(events, grid, energy_edges, mask=None, place=""):
         Pixels to leave empty, True = excluded.
     place : str
         Where the events lie, for messages, if they are far from the image.
+    sparse : bool, optional
+        Whether the photons are kept rather than an array; by default in cubes that are large and mostly empty.
 
     Returns
     -------
-    cube : `~numpy.ndarray` of int32, shape (n, ny, nx)
+    cube : `~numpy.ndarray` of int32, or `Photons`, shape (n, ny, nx)
 
     Raises
     ------
@@ -40,9 +48,12 @@ def count_events(events, grid, energy_edges, mask=None, place=""):
     # Rounded so that an edge of 1.2 keV is 1200 eV, not 1200.0000000000002.
     edges = np.round(energy_edges.to_value(events.energy_unit), 9)
     shape = (edges.size - 1, grid.ny, grid.nx)
-    flat = _empty_cells(shape, place)
-    one = np.int32(1)  # of the cells' own type: add.at is ten times slower when it has to convert
-    index_type = np.int32 if flat.size < 2**31 else np.intp
+    n_cells = int(np.prod(shape, dtype=object))
+    if sparse is None:
+        sparse = n_cells >= _LARGE and len(events.x) < _FEW * n_cells
+    sparse = sparse and _IMAGES * 8 * shape[1] * shape[2] < physical_memory()
+    cells = _Listed(n_cells) if sparse else _LaidOut(shape, place)
+    index_type = np.int32 if n_cells < 2**31 - 1 else np.int64
     bin_of = _energy_bins(edges)
     has_nan = np.isnan(events.x.min()) or np.isnan(events.y.min())
     n_missing = np.count_nonzero(np.isnan(events.energy)) if np.isnan(events.energy.min()) else 0
@@ -67,17 +78,16 @@ def count_events(events, grid, energy_edges, mask=None, place=""):
                 index += values.astype(index_type)
             if has_nan:
                 n_nowhere += np.count_nonzero(np.isnan(position[1] + position[2]) & inside[0])
-        np.copyto(index, flat.size - 1, where=left_out)
-        np.add.at(flat, index, one)
+        np.copyto(index, n_cells, where=left_out)
+        cells.add(index)
         n_energy += left_out.size - np.count_nonzero(inside[0])
         n_overflow += np.count_nonzero((events.energy[part] >= events.overflow_energy) & ~inside[0])
-    n_left_out = int(flat[-1])
-    cube = flat[:-1].reshape(shape)
-    n_region = 0
-    if mask is not None:
-        for plane in cube:
-            n_region += int(plane[mask].sum())
-            plane[mask] = 0
+    cube, n_left_out, n_region = cells.cube(shape, mask)
+    if sparse:
+        logger.info(
+            "%d events in %d cells: the cube keeps photons, not an array (sparse=False lays one out)",
+            len(events.x), n_cells,
+        )  # fmt: skip
     reasons = {
         f"in the overflow channel PI {events.overflow_channel}": n_overflow,
         "without an energy (TNULL)": n_missing,
@@ -121,17 +131,57 @@ def _energy_bins(edges):
     return bin_of
 
 
-def _empty_cells(shape, place):
-    """Make the cells of a cube, and a last one for events that are left out."""
-    n_cells = int(np.prod(shape, dtype=object))
-    msg = (
-        f"a cube of {shape[0]} energies and {shape[2]} x {shape[1]} pixels takes {4 * n_cells / 2**30:.3g} GiB, more "
-        "than there is memory; use a larger bin_factor or pixel_scale, smaller bounds or size, or fewer energies."
-        f"{' ' * bool(place)}{place}"
-    )
-    if 4 * n_cells > physical_memory():
-        raise ValueError(msg)
-    try:
-        return np.zeros(n_cells + 1, dtype=np.int32)
-    except (MemoryError, ValueError) as error:
-        raise ValueError(msg) from error
+class _LaidOut:
+    """Cells of an array, and a last one for events that are left out."""
+
+    def __init__(self, shape, place):
+        n_cells = int(np.prod(shape, dtype=object))
+        msg = (
+            f"a cube of {shape[0]} energies and {shape[2]} x {shape[1]} pixels takes {4 * n_cells / 2**30:.3g} GiB, "
+            "more than there is memory; use a larger bin_factor or pixel_scale, smaller bounds or size, or fewer "
+            f"energies.{' ' * bool(place)}{place}"
+        )
+        if 4 * n_cells > physical_memory():
+            raise ValueError(msg)
+        try:
+            self._cells = np.zeros(n_cells + 1, dtype=np.int32)
+        except (MemoryError, ValueError) as error:
+            raise ValueError(msg) from error
+        self._one = np.int32(1)  # of the cells' own type: add.at is ten times slower when it has to convert
+
+    def add(self, index):
+        np.add.at(self._cells, index, self._one)
+
+    def cube(self, shape, mask):
+        """Give the counts, and how many events are left out and masked."""
+        cube, n_masked = self._cells[:-1].reshape(shape), 0
+        if mask is not None:
+            for plane in cube:
+                n_masked += int(plane[mask].sum())
+                plane[mask] = 0
+        return cube, int(self._cells[-1]), n_masked
+
+
+class _Listed:
+    """Cells of photons."""
+
+    def __init__(self, n_cells):
+        self._n_cells, self._found, self._n_left_out = n_cells, [], 0
+
+    def add(self, index):
+        inside = index < self._n_cells
+        self._found.append(index[inside])
+        self._n_left_out += index.size - self._found[-1].size
+
+    def cube(self, shape, mask):
+        """Give the photons, and how many events are left out and masked."""
+        cells, counts = np.unique(np.concatenate(self._found), return_counts=True)
+        self._found.clear()
+        n_pixels = shape[1] * shape[2]
+        ends = np.searchsorted(cells, np.arange(shape[0] + 1, dtype=np.int64) * n_pixels)
+        matrix = csr_array((counts.astype(np.int32), (cells % n_pixels).astype(np.int32), ends), (shape[0], n_pixels))
+        photons, n_masked = Photons(matrix, shape), 0
+        if mask is not None:
+            photons = photons.without(mask)
+            n_masked = int(matrix.data.sum() - photons.matrix.data.sum())
+        return photons, self._n_left_out, n_masked

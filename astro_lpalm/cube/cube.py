@@ -12,9 +12,11 @@ from ..grid.energies import as_energy_edges, describe_grid
 from ..instrument.exposure import checked_exposure, read_exposure
 from .checks import check_values, checked_mask, checked_wcs, native, nested_edges, warn_of_lost_counts
 from .coordinates import celestial_header, full_wcs, moved_coordinates, whole_slices
+from .counts import counts_of
 from .exports import to_ndcube
 from .io import CubeIO
 from .masking import read_mask
+from .photons import Photons
 
 __all__ = ["EventCube"]
 
@@ -24,10 +26,11 @@ class EventCube(CubeIO, NDData):
 
     Parameters
     ----------
-    data : array_like, shape (n_energy, ny, nx)
+    data : array_like or Photons, shape (n_energy, ny, nx)
         Counts. Integers and floating-point numbers keep their type. An array is not copied where its byte order is
         the machine's, nor by methods that leave the counts as they are (`with_mask`, `with_exposure`): cubes are large.
-        No method changes it; who changes it in place, changes it in all of these.
+        No method changes it; who changes it in place, changes it in all of these. `~astro_lpalm.cube.Photons` stay as
+        they are: a cube that is mostly empty then takes no more memory than its photons.
     energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,)
         Edges of the energy bins.
     wcs : `~astropy.wcs.WCS`
@@ -43,6 +46,7 @@ class EventCube(CubeIO, NDData):
     Attributes
     ----------
     data : `~numpy.ndarray`, shape (n_energy, ny, nx)
+        Of photons, an array that is laid out each time it is asked for: `counts`, `image` and `shape` need none.
     mask : `~numpy.ndarray` of bool, shape (ny, nx), or None
         It holds at all energies: it broadcasts against ``data``.
     wcs : `~astropy.wcs.WCS`
@@ -92,7 +96,8 @@ class EventCube(CubeIO, NDData):
     """
 
     def __init__(self, data, *, energy_edges, wcs, mask=None, meta=None, exposure=None):
-        data = native(data.to_value(u.count) if isinstance(data, u.Quantity) else data)
+        if not isinstance(data, Photons):
+            data = native(data.to_value(u.count) if isinstance(data, u.Quantity) else data)
         edges = as_energy_edges(energy_edges)
         if data.ndim != 3:
             msg = f"a cube has three dimensions, (energy, y, x), but the data have shape {data.shape}."
@@ -144,12 +149,60 @@ class EventCube(CubeIO, NDData):
         """
         return to_ndcube(self)
 
+    @property
+    def data(self):
+        """Counts, `~numpy.ndarray` of shape (n_energy, ny, nx); of photons, a new one each time."""
+        return np.asarray(self._data)
+
+    @property
+    def is_sparse(self):
+        """Whether the counts are kept as photons."""
+        return isinstance(self._data, Photons)
+
+    @property
+    def photons(self):
+        """Counts as `~astro_lpalm.cube.Photons`, which are made of an array of whole numbers where it has to be."""
+        return self._data if self.is_sparse else Photons.of(self._data)
+
+    @property
+    def shape(self):
+        """Numbers of energies and pixels, (n_energy, ny, nx)."""
+        return self._data.shape
+
+    @property
+    def counts(self):
+        """Counts of the unmasked pixels, `~astro_lpalm.cube.Counts`: what `matrix` lays out, without its memory."""
+        return counts_of(self._data, self.mask)
+
+    def image(self):
+        """Sum the counts over the energies: `~numpy.ndarray` of shape (ny, nx), masked pixels included."""
+        return counts_of(self._data).image().reshape(self.shape[1:])
+
+    def planes(self, energies):
+        """Lay out the counts of a slice of energies, (k, ny, nx)."""
+        return np.asarray(self._data[energies])
+
+    def redrawn(self, rng):
+        """Draw all counts again, from Poisson distributions about those of this cube.
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+
+        Returns
+        -------
+        cube : EventCube
+        """
+        if self.is_sparse:
+            return self._with(data=self._data.drawn(rng))
+        return self.with_matrix(rng.poisson(self.matrix(dtype=np.float32)))
+
     def __getitem__(self, item):
-        slices = whole_slices(item, self.data.shape)
+        slices = whole_slices(item, self.shape)
         energies, sky = slices[0], slices[1:]
         wcs, meta = moved_coordinates(self, slices)
         cube = self._with(
-            data=self.data[slices],
+            data=self._data[slices],
             energy_edges=self._energy_edges[energies.start : energies.stop + 1],
             wcs=wcs,
             mask=None if self.mask is None else self.mask[sky],
@@ -171,8 +224,8 @@ class EventCube(CubeIO, NDData):
 
     @mask.setter
     def mask(self, value):
-        mask = checked_mask(value, self.data.shape, self._exposure)
-        check_values(self.data, mask)
+        mask = checked_mask(value, self.shape, self._exposure)
+        check_values(self._data, mask)
         self._mask = mask
 
     @property
@@ -183,12 +236,12 @@ class EventCube(CubeIO, NDData):
     @property
     def n_energy(self):
         """Number of energy bins."""
-        return len(self.data)
+        return self.shape[0]
 
     @property
     def pixel_mask(self):
         """Excluded pixels: `~numpy.ndarray` of bool, shape (ny, nx), all false without a mask."""
-        return np.zeros(self.data.shape[1:], dtype=bool) if self.mask is None else self.mask.copy()
+        return np.zeros(self.shape[1:], dtype=bool) if self.mask is None else self.mask.copy()
 
     @property
     def exposure(self):
@@ -199,7 +252,7 @@ class EventCube(CubeIO, NDData):
     def relative_exposure(self):
         """Exposure divided by its largest value, shape (ny, nx): 1 in masked pixels, and where it is unknown."""
         if self._exposure is None:
-            return np.ones(self.data.shape[1:])
+            return np.ones(self.shape[1:])
         kept = ~self.pixel_mask
         return np.where(kept, self._exposure.value / self._exposure.value[kept].max(), 1.0)
 
@@ -231,7 +284,7 @@ class EventCube(CubeIO, NDData):
             If more than 1 % of the counts lie where there is no exposure: it may belong to another observation.
         """
         with naming(exposure):
-            exposure = read_exposure(exposure, self.wcs, self.data.shape[1:])
+            exposure = read_exposure(exposure, self.wcs, self.shape[1:])
             cube = self._with(exposure=exposure)
         warn_of_lost_counts(self, exposure)
         return cube
@@ -273,7 +326,7 @@ class EventCube(CubeIO, NDData):
             "meta": self.meta,
             "exposure": self._exposure,
         }
-        return type(self)(changed.pop("data", self.data), **kept | changed)
+        return type(self)(changed.pop("data", self._data), **kept | changed)
 
     def matrix(self, dtype=np.float64):
         """Lay the unmasked pixels out as the matrix X that solvers take.
@@ -288,8 +341,7 @@ class EventCube(CubeIO, NDData):
         X : `~numpy.ndarray`, shape (n_energy, n_pixels)
             A copy. The pixels are in C order: x varies fastest.
         """
-        values = self.data.reshape(self.n_energy, -1) if self.mask is None else self.data[:, ~self.mask]
-        return np.array(values, dtype=dtype, order="C")
+        return self.counts.matrix(dtype)
 
     def with_matrix(self, X):
         """Give the same cube with other counts, the inverse of `matrix`.
@@ -305,7 +357,7 @@ class EventCube(CubeIO, NDData):
         """
         X = np.asarray(X)
         dtype = np.float32 if np.issubdtype(X.dtype, np.integer) else np.result_type(X.dtype, np.float32)
-        data = np.zeros(self.data.shape, dtype=dtype)
+        data = np.zeros(self.shape, dtype=dtype)
         data[:, ~self.pixel_mask] = X
         return self._with(data=data)
 
@@ -363,24 +415,25 @@ class EventCube(CubeIO, NDData):
         nearest = nested_edges(as_energy_edges(energy_edges), old)
         if nearest.size == old.size:
             return self._with()  # the very same bins: a copy of the counts would only take memory
+        if self.is_sparse:
+            return self._with(data=self._data.rebinned(nearest), energy_edges=old[nearest])
         # Narrow integers could overflow; floating-point numbers keep their type.
         dtype = self.data.dtype if self.data.dtype.kind == "f" else np.result_type(self.data.dtype, np.int32)
         data = np.add.reduceat(self.data[: nearest[-1]], nearest[:-1], axis=0, dtype=dtype)
         return self._with(data=data, energy_edges=old[nearest])
 
     def __repr__(self):
-        ny, nx = self.data.shape[1:]
+        ny, nx = self.shape[1:]
         scale = (proj_plane_pixel_scales(self.wcs) * u.deg).to_value(u.arcsec)
         middle = self.wcs.pixel_to_world((nx - 1) / 2, (ny - 1) / 2)
-        kept = ~self.pixel_mask
-        total = np.sum(self.data, axis=0, dtype=np.float64)[kept].sum()
+        kept, total = ~self.pixel_mask, self.counts.spectrum().sum()
         masked = "" if self.mask is None else f", {kept.size - np.count_nonzero(kept)} of {kept.size} pixels masked"
         if self._exposure is not None:
             masked += f", exposure up to {self._exposure.max():.4g}"
         return (
             f"<{type(self).__name__}: {describe_grid(self._energy_edges)}; {nx} x {ny} pixels of "
             f"{scale[0]:.4g} x {scale[1]:.4g} arcsec around {middle.to_string(precision=4)} ({middle.frame.name}); "
-            f"{total:.10g} counts{masked}>"
+            f"{total:.10g} counts{masked}{', kept as photons' if self.is_sparse else ''}>"
         )
 
     __str__ = __repr__

@@ -18,8 +18,9 @@ from ..grid.energies import (
 )
 from ..grid.resample import image_unit
 from ..grid.sky import celestial_cards, celestial_wcs, is_structural, is_wcs_card
+from .compressed import photons_hdu, read_photons
 
-__all__ = ["cube_hdulist", "exposure_hdu", "read_image"]
+__all__ = ["cube_hdulist", "exposure_hdu", "image_header", "read_image"]
 
 # What programs call a count in BUNIT; without it, the numbers are taken for counts.
 _COUNTS = {"", "count", "counts", "ct", "cts", "photon", "photons", "ph", "event", "events"}
@@ -39,7 +40,7 @@ def read_image(hdu, energy_edges=None):
 
     Returns
     -------
-    data : `~numpy.ndarray`, shape (n, ny, nx)
+    data : `~numpy.ndarray` or `Photons`, shape (n, ny, nx)
     header : `~astropy.io.fits.Header`
     wcs : `~astropy.wcs.WCS`
         Celestial, of the images.
@@ -56,7 +57,8 @@ def read_image(hdu, energy_edges=None):
         or the file is that of a separation.
     """
     if isinstance(hdu, fits.HDUList):
-        if {"MIXING", "RESIDUAL"} <= {other.name for other in hdu}:
+        names = {other.name for other in hdu}
+        if "MIXING" in names and names & {"RESIDUAL", "COUNTS"}:
             msg = "it holds the components of a cube that was separated; Separation.read(...).cube is that cube."
             raise ValueError(msg)
         image, others = _first_cube(hdu), hdu
@@ -70,7 +72,10 @@ def read_image(hdu, energy_edges=None):
     if len(edges) != shape[0] + 1:
         msg = f"the cube has {shape[0]} energies (shape {shape}), but its energy grid has {describe_grid(edges)}."
         raise ValueError(msg)
-    data = np.asarray(image.data).reshape(shape)
+    if isinstance(image, fits.CompImageHDU) and image.header["NAXIS"] == 3 and _is_whole(image.header):
+        data = read_photons(image)
+    else:
+        data = np.asarray(image.data).reshape(shape)
     if edges[-1] < edges[0]:  # as wavelengths rise
         data, edges = data[::-1], edges[::-1]
     mask, exposure = (_find_image(others, name, shape) for name in ("MASK", "EXPOSURE"))
@@ -83,6 +88,11 @@ def read_image(hdu, energy_edges=None):
         msg = f"the cube is in {unit!r}, but is taken as counts."
         warnings.warn(msg, AstropyUserWarning, stacklevel=3)
     return data, header, wcs, edges, mask, exposure
+
+
+def _is_whole(header):
+    """Whether an image holds whole numbers as they are."""
+    return header["BITPIX"] > 0 and "BZERO" not in header and "BSCALE" not in header and "BLANK" not in header
 
 
 def _sky_of(header):
@@ -138,8 +148,8 @@ def _find_image(others, name, shape):
     return image
 
 
-def cube_hdulist(cube):
-    """Lay a cube out as FITS; see `EventCube.to_hdulist`."""
+def image_header(cube):
+    """Make the header of a cube's image."""
     header = fits.Header()
     for card in fits.Header(cube.meta).cards if cube.meta else []:
         key = card.keyword
@@ -150,7 +160,17 @@ def cube_hdulist(cube):
     header["BUNIT"] = ("count", "events per pixel and energy bin")
     for keyword, value, comment in linear_axis_cards(cube.energy_edges, matrix="CD" if "CD1_1" in header else "PC"):
         header[keyword] = (value, comment)
-    hdulist = fits.HDUList([fits.PrimaryHDU(cube.data, header), ebounds_hdu(cube.energy_edges)])
+    return header
+
+
+def cube_hdulist(cube):
+    """Lay a cube out as FITS; see `EventCube.to_hdulist`."""
+    header, celestial = image_header(cube), cube.celestial_header()
+    if cube.is_sparse:
+        images = [fits.PrimaryHDU(), photons_hdu(cube.photons, header, "COUNTS")]
+    else:
+        images = [fits.PrimaryHDU(cube.data, header)]
+    hdulist = fits.HDUList([*images, ebounds_hdu(cube.energy_edges)])
     if cube.mask is not None:
         hdulist.append(fits.ImageHDU(cube.mask.astype(np.uint8), celestial, name="MASK"))
     if cube.exposure is not None:

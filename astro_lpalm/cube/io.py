@@ -37,6 +37,7 @@ class CubeIO:
         model=None,
         ebounds=None,
         channel_energy=None,
+        sparse=None,
     ):
         """Count the events of a list, or of several, into a cube.
 
@@ -88,6 +89,9 @@ class CubeIO:
         channel_energy : `~astropy.units.Quantity`, optional
             The same as a scale: width of a channel, channel 0 beginning at 0; or where channel 0 begins, and the
             width.
+        sparse : bool, optional
+            Whether the cube keeps its photons (`~astro_lpalm.cube.Photons`) rather than an array. If not given, it
+            does where it has 16 million cells or more, and less than one event in 20 of them; the log says so.
 
         Returns
         -------
@@ -153,7 +157,9 @@ class CubeIO:
         where = {"bin_factor": bin_factor, "pixel_scale": pixel_scale, "bounds": bounds, "center": center, "size": size}
 
         def cubes():
-            for counts, outside, header, of_this in bin_events(events, edges, where, region, exposure, like, channels):
+            for counts, outside, header, of_this in bin_events(
+                events, edges, where, region, exposure, like, channels, sparse
+            ):
                 wcs = celestial_wcs(celestial_cards(header))
                 cube = cls(counts, energy_edges=edges, wcs=wcs, mask=outside, meta=header)
                 yield cube if of_this is None else cube.with_exposure(of_this)
@@ -296,8 +302,8 @@ class CubeIO:
         Returns
         -------
         hdulist : `~astropy.io.fits.HDUList`
-            The counts as a 3-D primary image, the EBOUNDS table and, where there are any, a MASK image
-            (1 = excluded) and an EXPOSURE image.
+            The counts as a 3-D primary image, or, of a cube of photons, as the compressed image COUNTS; the EBOUNDS
+            table and, where there are any, a MASK image (1 = excluded) and an EXPOSURE image.
         """
         return cube_hdulist(self)
 

@@ -31,7 +31,7 @@ def read_mask(mask, cube, *, is_mask=True):
     -------
     excluded : `~numpy.ndarray` of bool, shape (ny, nx)
     """
-    shape = cube.data.shape[1:]
+    shape = cube.shape[1:]
     if isinstance(mask, list | tuple) and mask and not isinstance(mask[0], Region):
         mask = np.asarray(mask)
     if isinstance(mask, np.ndarray):

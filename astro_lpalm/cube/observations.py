@@ -15,6 +15,7 @@ from .._headers import exposure_time, header_number, header_text
 from ..grid.energies import describe_grid
 from ..grid.nesting import difference
 from ..grid.sky import is_wcs_card
+from .photons import Photons
 
 __all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_grid", "say_where"]
 
@@ -202,11 +203,7 @@ def add_up(cubes):
             exposure[excluded] = 0
         if first is None:
             first, total, mask = cube, exposure, excluded
-            # Narrow integers could overflow; floating-point numbers keep their type.
-            wide = cube.data.dtype.kind == "f" or cube.data.dtype.itemsize > 4
-            data = np.array(cube.data, dtype=cube.data.dtype if wide else np.int32)
-            if exposure is not None:
-                data[:, excluded] = 0
+            data = _own(cube, None if exposure is None else excluded)
             continue
         _check_same(first, cube, len(headers))
         if (total is None) != (exposure is None):
@@ -215,13 +212,16 @@ def add_up(cubes):
                 "give all of them one, or none."
             )
             raise ValueError(msg)
-        if data.dtype != np.result_type(data, cube.data):
-            data = data.astype(np.result_type(data, cube.data))
+        more = _own(cube, None if exposure is None else excluded)
+        if isinstance(data, Photons) != isinstance(more, Photons):
+            data, more = np.asarray(data), np.asarray(more)
+        if not isinstance(data, Photons) and data.dtype == np.result_type(data, more):
+            data += more
+        else:
+            data = data + more
         if exposure is None:
-            data += cube.data
             mask |= excluded
         else:
-            data += np.where(excluded, cube.data.dtype.type(0), cube.data)
             total = _add_exposures(total, exposure, len(headers))
             mask &= excluded
     if first is None:
@@ -230,11 +230,24 @@ def add_up(cubes):
     return data, total, mask, headers, first
 
 
+def _own(cube, excluded):
+    """Give counts of a cube that may be changed, none in excluded pixels: an array or photons."""
+    if cube.is_sparse:
+        photons = cube.photons
+        return photons if excluded is None else photons.without(excluded)
+    # Narrow integers could overflow; floating-point numbers keep their type.
+    wide = cube.data.dtype.kind == "f" or cube.data.dtype.itemsize > 4
+    data = np.array(cube.data, dtype=cube.data.dtype if wide else np.int32)
+    if excluded is not None:
+        data[:, excluded] = 0
+    return data
+
+
 def _warn_if_seen(seen, header, cube, number):
     """Warn of an observation that is there twice, with as many counts each time."""
     if not header_text(header, "OBS_ID", f"cube {number}"):
         return
-    counts = int(cube.data.sum(dtype=float))
+    counts = int(cube.image().sum())
     identity = (*(header_text(header, key, f"cube {number}") for key in _IDENTITY), counts)
     before = seen.setdefault(identity, number)
     if before != number:
@@ -288,8 +301,8 @@ def _check_same(first, cube, number):
 
 def same_grid(cube, other):
     """Tell whether two cubes have the same pixels, to a millionth of a pixel."""
-    ny, nx = cube.data.shape[1:]
-    if other.data.shape[1:] != (ny, nx):
+    ny, nx = cube.shape[1:]
+    if other.shape[1:] != (ny, nx):
         return False
     corners = np.array(np.meshgrid([0.0, nx - 1.0], [0.0, ny - 1.0])).reshape(2, -1)
     found = np.array(pixel_to_pixel(cube.wcs, other.wcs, *corners))

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..cube import Counts, LaidOutCounts
 from .counts import BackgroundCounts
 from .least_squares import demixing_matrix, expected_counts, floored
 from .matrices import check_data
@@ -30,8 +31,7 @@ def background_amplitude(
 
     Parameters
     ----------
-    X : array_like, shape (m, t)
-        Counts.
+    X : `~astro_lpalm.cube.Counts` or array_like, shape (m, t)
     spectra : array_like, shape (m, n)
         Mixing matrix A.
     background : `BackgroundCounts` or array_like, shape (m, t)
@@ -61,8 +61,10 @@ def background_amplitude(
     >>> round(amplitude, 9)
     3.0
     """
-    X, spectra = check_data(X, spectra)
-    background, expected = BackgroundCounts.of(background), np.asarray(expected, dtype=float)
+    if not isinstance(X, Counts):
+        X = LaidOutCounts(check_data(X, spectra)[0])
+    spectra, background = np.asarray(spectra, dtype=float), BackgroundCounts.of(background)
+    expected = np.asarray(expected, dtype=float)
     if background.shape != X.shape or expected.shape != X.shape[1:] or not (expected > 0).all():
         msg = (
             f"background has shape {background.shape} and expected {expected.shape}; they must be {X.shape} and "
@@ -87,5 +89,4 @@ def _summed(X, background, expected):
     # Sums over pixels of like expectation, which weigh as their own expectation says.
     group = np.floor(np.log(expected / expected.min()) / np.log(_ALIKE)).astype(int)
     group = np.unique(group, return_inverse=True)[1]
-    X = np.stack([np.bincount(group, row) for row in X])
-    return X, background.sums(group), np.bincount(group, expected)
+    return X.sums(group), background.sums(group), np.bincount(group, expected)

@@ -71,7 +71,8 @@ class ExpectedBackground:
             if energy_edges is not None:
                 msg = "energy_edges belong to a spectrum; a background cube has its own."
                 raise ValueError(msg)
-            self.energy_edges, values = counts.energy_edges, counts.matrix()
+            self.energy_edges, values = counts.energy_edges, counts.counts.spectrum()
+            is_negative = counts.counts.n_negative() > 0
         else:
             if isinstance(counts, u.Quantity):
                 counts = counts.to_value(u.count)
@@ -85,7 +86,8 @@ class ExpectedBackground:
             if values.ndim != 1 or (energy_edges is not None and len(self.energy_edges) != values.size + 1):
                 msg = f"the background's spectrum has shape {values.shape}; expected {expected}, a value for each bin."
                 raise ValueError(msg)
-        if not np.isfinite(values).all() or values.min() < 0 or not values.any():
+            is_negative = values.min() < 0
+        if not np.isfinite(values).all() or is_negative or not values.any():
             msg = "the background must be finite, not negative, and not zero everywhere: it is expected counts."
             raise ValueError(msg)
 

@@ -44,23 +44,33 @@ def count_blocks(
     """
     counts = np.asarray(counts, dtype=float)
     kept = np.ones(counts.shape, dtype=bool) if mask is None else ~np.asarray(mask, dtype=bool)
-    places, weight = np.array(np.nonzero(kept)), counts[kept]
-    total = weight.sum()
+    counts = np.where(kept, counts, 0.0)
+    total = counts.sum()
     n_cuts = int(np.log2(np.clip(total / max(fewest, per_root * np.sqrt(total)), 1, n_most)))
-    blocks = [np.arange(weight.size)]
+    blocks = [_shrunk(kept, (slice(0, counts.shape[0]), slice(0, counts.shape[1])))]
     for _ in range(n_cuts):
-        blocks = [half for block in blocks for half in _halves(block, places[:, block], weight[block])]
-    labels = np.empty(weight.size, dtype=int)
+        blocks = [half for block in blocks for half in _halves(block, counts, kept)]
+    labels = np.zeros(counts.shape, dtype=np.int32)
     for number, block in enumerate(blocks):
         labels[block] = number
-    return labels
+    return labels[kept].astype(int)
 
 
-def _halves(block, places, weight):
-    places = places - places.min(axis=1, keepdims=True)
-    place = places[np.argmax(places.max(axis=1))]
-    if not place.any():
+def _shrunk(kept, block):
+    """Shrink a rectangle to the pixels in it."""
+    ends = []
+    for axis, side in enumerate(block):
+        found = np.flatnonzero(kept[block].any(axis=1 - axis))
+        ends.append(slice(side.start + int(found[0]), side.start + int(found[-1]) + 1))
+    return tuple(ends)
+
+
+def _halves(block, counts, kept):
+    lengths = [side.stop - side.start for side in block]
+    axis = int(np.argmax(lengths))
+    if lengths[axis] == 1:
         return [block]
-    before = np.cumsum(np.bincount(place, weights=weight))[:-1]
-    first = place <= np.argmin(np.abs(before - weight.sum() / 2))
-    return [block[first], block[~first]]
+    before = np.cumsum(counts[block].sum(axis=1 - axis))
+    cut = block[axis].start + int(np.argmin(np.abs(before[:-1] - before[-1] / 2))) + 1
+    parts = slice(block[axis].start, cut), slice(cut, block[axis].stop)
+    return [_shrunk(kept, (part, block[1]) if axis == 0 else (block[0], part)) for part in parts]

@@ -5,7 +5,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csr_array
+
+from ..cube.counts import LaidOutCounts, block_sums
 
 __all__ = ["BackgroundCounts", "block_sums"]
 
@@ -96,17 +97,15 @@ class BackgroundCounts:
         total = self.amplitude * self.values.sum(axis=0, dtype=float)
         return total if self.shares is None else total * self.shares
 
+    def merged(self, labels: ArrayLike, n: int = 0) -> Self:
+        """Merge pixels: that of each is given, (t,), from zero to ``n``."""
+        if self.shares is not None:
+            return replace(self, shares=np.bincount(np.asarray(labels), self.shares, n))
+        return replace(self, values=LaidOutCounts(self.values).merged(labels, n or None).matrix())
+
     def sums(self, blocks: ArrayLike) -> np.ndarray:
         """Sum the counts at each energy in blocks of pixels, (m, number of blocks)."""
         blocks = np.asarray(blocks)
         if self.shares is not None:
             return self.amplitude * self.values * np.bincount(blocks, self.shares)
         return self.amplitude * block_sums(self.values, blocks)
-
-
-def block_sums(X: np.ndarray, blocks: ArrayLike) -> np.ndarray:
-    """Sum the columns of a matrix, (m, t), over blocks of pixels: shape (m, number of blocks), in its precision."""
-    blocks = np.asarray(blocks)
-    dtype = np.result_type(X.dtype, np.float32)
-    members = csr_array((np.ones(len(blocks), dtype=dtype), (blocks, np.arange(len(blocks)))))
-    return np.stack([members @ row for row in X])  # row by row: a product with all of X would copy it first

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from ..cube import EventCube
+from ..cube import EventCube, LaidOutCounts
 from .counts import BackgroundCounts
 from .least_squares import demixing_matrix, expected_counts
 from .local import LocalSpectra
@@ -59,8 +59,22 @@ class Fit:
             rows = ForwardModel(self.forward.kept, background=background).rows(self.mixing, self.images)
         else:
             rows = self.local.expected_rows(self.component_counts, background)
-        for plane, expected in zip(self.cube.data, rows):
-            yield plane[self.forward.kept], expected
+        counts = self.cube.counts
+        for energy, expected in enumerate(rows):
+            yield counts[energy], expected
+
+    def residual_squares(self) -> float:
+        """Sum the squares of what is left of the counts."""
+        background = self.forward.background
+        if self.local is not None or (background is not None and background.shares is None):
+            return float(sum(np.vdot(data - expected, data - expected) for data, expected in self.rows()))
+        A, S = self.mixing.astype(float), self.images
+        if background is not None:  # a component as any other
+            A = np.column_stack([A, background.amplitude * background.values[:, 0]])
+            S = np.vstack([S, background.shares])
+        with_data, with_each_other = self.cube.counts.moments(S), LaidOutCounts(S).moments(S)
+        squares = self.cube.counts.squares() - 2 * np.vdot(A, with_data) + np.vdot(A.T @ A, with_each_other)
+        return max(float(squares), 0.0)
 
     def expected(self) -> np.ndarray:
         """Lay out the expected counts, (m, t)."""
@@ -87,7 +101,7 @@ class Fit:
     @cached_property
     def counts(self) -> np.ndarray:
         """Counts of each energy, (m,)."""
-        return np.array([plane[self.forward.kept].sum(dtype=float) for plane in self.cube.data])
+        return self.cube.counts.spectrum()
 
     @cached_property
     def variance(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..cube import EventCube
+from ..cube import Counts, EventCube
 from ..grid.sky import pointing
 from ..instrument import BlurTerm, Instrument, Vignetting
 from .background import ExpectedBackground
@@ -118,7 +118,7 @@ class ForwardModel:
         array([[11.1, 44.1, 11.1],
                [22.1, 88.1, 22.1]])
         """
-        shape = cube.data.shape[1:]
+        shape = cube.shape[1:]
         if instrument is not None and instrument.exposure is not None:
             cube = cube.with_exposure(instrument.exposure_on(cube.wcs, shape))
         if isinstance(background, ExpectedBackground):
@@ -224,8 +224,9 @@ class ForwardModel:
 
     def rows(self, A: ArrayLike, S: ArrayLike) -> Iterator[np.ndarray]:
         """Walk through the expected counts energy by energy, (t,) each, so that a large cube's are not laid out."""
-        S = self._seen(S)
-        for energy, spectrum in enumerate(self._mixing(A)):
+        S, A = self._seen(S), self._mixing(A)
+        S = np.asarray(S, dtype=np.result_type(S, A))  # once, not for each energy
+        for energy, spectrum in enumerate(A):
             row = spectrum @ S
             yield row if self.background is None else row + self.background[energy]
 
@@ -272,6 +273,11 @@ class ForwardModel:
             for energy, row in enumerate(net):
                 row -= self.background[energy].astype(dtype)
         return net
+
+    def project(self, rows: np.ndarray, X: Counts) -> np.ndarray:
+        """Multiply a matrix, (k, m), with counts without background: shape (k, t), in its precision."""
+        found = X.project(rows)
+        return found if self.background is None else found - self.background.project(rows)
 
     def with_amplitude(self, factor: float) -> Self:
         """Give the same model with as many times the background."""

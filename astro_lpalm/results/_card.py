@@ -16,7 +16,7 @@ def separation_card(separation):
     images = separation.images if separation.smooth is None else separation.smooth_images
     meta, header = separation.cube.meta or {}, separation.header
     rows = {name: str(meta[key]) for key, name in (("OBJECT", "object"), ("OBS_ID", "observation")) if key in meta}
-    rows["counts"] = f"{separation.cube.matrix().sum():,.0f} in {separation.sources.shape[1]:,} pixels"
+    rows["counts"] = f"{separation.cube.counts.spectrum().sum():,.0f} in {separation.sources.shape[1]:,} pixels"
     rows |= {"model": str(header["MODEL"])} if "MODEL" in header else {}
     figures = separation.diagnostics.meta
     fit = [

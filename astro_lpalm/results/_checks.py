@@ -10,7 +10,9 @@ __all__ = ["valid_background", "valid_deviations", "valid_local", "valid_matrix"
 
 
 def valid_matrix(what, values, shape, meaning):
-    values = np.array(values, dtype=float)
+    # images may be large, and have no more than seven digits
+    single = isinstance(values, np.ndarray) and values.dtype == np.float32 and what not in ("mixing", "covariance")
+    values = np.array(values, dtype=np.float32 if single else float)
     if values.shape != shape:
         msg = f"{what} has shape {values.shape}; expected {shape}, {meaning}."
         raise ValueError(msg)

@@ -10,8 +10,9 @@ from astropy.table import QTable, Table
 from .. import __version__
 from .._files import open_fits, write_fits
 from ..cube import EventCube
-from ..cube.images import exposure_hdu
-from ..forward import LocalSpectra
+from ..cube.compressed import photons_hdu
+from ..cube.images import exposure_hdu, image_header
+from ..forward import BackgroundCounts, LocalSpectra
 from ..grid import ebounds_hdu
 from ._parameters import with_formats
 from .maps import ParameterMap
@@ -56,6 +57,7 @@ OBSERVATION_KEYWORDS = (
     "BACKFILE",
 )
 _PLAIN_TABLES = ("SPECTRA", "MIXING", "DIAGNOSTICS")
+_OF_PHOTONS = ("COUNTS", "EBOUNDS", "MASK", "EXPOSURE")
 
 
 def write_separation(separation, path, *, overwrite=False):
@@ -93,12 +95,7 @@ def _to_hdulist(separation):
             images.append(_image_hdu(f"{name}_FLUX", image.data, celestial, image.unit))
         images.append(exposure_hdu(separation.cube))
     images += _smooth_hdus(separation, celestial) + _map_hdus(separation, celestial)
-    spectral = separation.cube.to_hdulist()[0].header
-    cubes = [_image_hdu("RESIDUAL", separation.residuals.data, spectral)]
-    if separation.background is not None:
-        background = separation.cube.image_of(separation.background.matrix(np.float32))
-        cubes.append(_image_hdu("BACKGROUND_MODEL", background, spectral))
-
+    cubes = _cube_hdus(separation, celestial)
     mixing = Table(separation.mixing, names=separation.names)
     diagnostics = fits.table_to_hdu(_without_meta(separation.diagnostics))
     for key, value in separation.diagnostics.meta.items():
@@ -129,6 +126,24 @@ def _to_hdulist(separation):
             *(tables[name] for name in ("PARAMETERS", "DIAGNOSTICS") if name in tables),
         ]
     )
+
+
+def _cube_hdus(separation, celestial):
+    """Make what has energies: residuals, which would be no more than noise of what is mostly empty, or photons."""
+    cube, background, spectral = separation.cube, separation.background, image_header(separation.cube)
+    if cube.is_sparse:
+        hdus = [photons_hdu(cube.photons, spectral, "COUNTS")]
+        if cube.mask is not None:
+            hdus.append(fits.ImageHDU(cube.mask.astype(np.uint8), celestial, name="MASK"))
+    else:
+        hdus = [_image_hdu("RESIDUAL", separation.residual_planes(np.float32), spectral)]
+    if background is not None and cube.is_sparse and background.shares is not None:
+        hdus.append(_image_hdu("BACKGROUND_IMAGE", cube.image_of(background.image()), celestial))
+        hdus.append(fits.table_to_hdu(Table({"COUNTS": background.spectrum()})))
+        hdus[-1].name = "BACKGROUND_SPECTRUM"
+    elif background is not None:
+        hdus.append(_image_hdu("BACKGROUND_MODEL", cube.image_of(background.matrix(np.float32)), spectral))
+    return hdus
 
 
 def _smooth_hdus(separation, celestial):
@@ -173,7 +188,7 @@ def _without_meta(table):
 
 
 def _image_hdu(name, data, header, unit=u.count):
-    hdu = fits.ImageHDU(data.astype(np.float32), header=header, name=name)
+    hdu = fits.ImageHDU(data.astype(np.float32, copy=False), header=header, name=name)
     hdu.header["BUNIT"] = unit.to_string("fits")
     return hdu
 
@@ -189,7 +204,7 @@ def read_separation(path):
     with open_fits(path) as hdulist:
         tables = {hdu.name for hdu in hdulist if isinstance(hdu, fits.BinTableHDU)}
         missing = [name for name in (*_PLAIN_TABLES, "EBOUNDS") if name not in tables]
-        missing += [] if "RESIDUAL" in hdulist else ["RESIDUAL"]
+        missing += [] if "RESIDUAL" in hdulist or "COUNTS" in hdulist else ["RESIDUAL"]
         if missing:
             msg = (
                 f"'{path}' is not a file written by Separation.write: it has no extension {', '.join(missing)}; give "
@@ -208,29 +223,21 @@ def _from_hdulist(hdulist):
     names = mixing.colnames
     mixing = np.column_stack([np.asarray(mixing[name], dtype=float) for name in names])
     images = np.array([hdulist[name].data for name in names], dtype=float)
-    residual = np.array(hdulist["RESIDUAL"].data, dtype=float)
-    mask = np.isnan(residual).all(axis=0)
+    is_sparse = "RESIDUAL" not in hdulist
+    if is_sparse:
+        mask = np.isnan(images).any(axis=0)
+        cube = EventCube.from_hdu(fits.HDUList([hdu for hdu in hdulist if hdu.name in _OF_PHOTONS]))
+    else:
+        residual = np.array(hdulist["RESIDUAL"].data, dtype=float)
+        mask = np.isnan(residual).all(axis=0)
 
     # An image is its source times the sum of its spectrum; a spectrum of zeros leaves nothing to divide.
     sums = mixing.sum(axis=0)
     sources = images[:, ~mask] / np.where(sums == 0, 1, sums)[:, np.newaxis]
-    local = _read_local(hdulist, names, mask)
-    data = np.zeros(residual.shape)
-    data[:, ~mask] = mixing @ sources if local is None else local.expected(images[:, ~mask])
-    data[:, ~mask] += residual[:, ~mask]
-    background = None
-    if "BACKGROUND_MODEL" in hdulist:
-        background = np.array(hdulist["BACKGROUND_MODEL"].data, dtype=float)[:, ~mask]
-        data[:, ~mask] += background
-
-    # A cube file takes its coordinates from its image, its energies from EBOUNDS and its mask from MASK.
-    image = fits.ImageHDU(data, hdulist["RESIDUAL"].header, name="CUBE")
-    parts = fits.HDUList([fits.PrimaryHDU(), image, hdulist["EBOUNDS"]])
-    if mask.any():
-        parts.append(fits.ImageHDU(mask.astype(np.uint8), name="MASK"))
-    if "EXPOSURE" in hdulist:
-        parts.append(hdulist["EXPOSURE"])
-    cube = EventCube.from_hdu(parts)
+    local, background = _read_local(hdulist, names, mask), _read_background(hdulist, mask)
+    if not is_sparse:
+        expected = mixing @ sources if local is None else local.expected(images[:, ~mask])
+        cube = _read_cube(hdulist, residual, expected if background is None else expected + background, mask)
     header = hdulist["PRIMARY"].header.copy(strip=True)
     for keyword in (*observation_cards(cube.meta), "CHECKSUM", "DATASUM"):
         header.remove(keyword, ignore_missing=True)
@@ -249,6 +256,30 @@ def _from_hdulist(hdulist):
         "samples": _read_samples(hdulist, names, mask),
         **_read_uncertainty(hdulist, names, mask),
     }
+
+
+def _read_background(hdulist, mask):
+    if "BACKGROUND_MODEL" in hdulist:
+        return np.array(hdulist["BACKGROUND_MODEL"].data, dtype=float)[:, ~mask]
+    if "BACKGROUND_IMAGE" not in hdulist:
+        return None
+    image = np.array(hdulist["BACKGROUND_IMAGE"].data, dtype=float)[~mask]
+    shares = image / image.sum() if image.any() else np.full(image.size, 1.0 / image.size)  # of none at all
+    return BackgroundCounts.separable(hdulist["BACKGROUND_SPECTRUM"].data["COUNTS"], shares)
+
+
+def _read_cube(hdulist, residual, expected, mask):
+    """Make the data of residuals and what is expected, (m, t)."""
+    data = np.zeros(residual.shape)
+    data[:, ~mask] = expected + residual[:, ~mask]
+    # A cube file takes its coordinates from its image, its energies from EBOUNDS and its mask from MASK.
+    image = fits.ImageHDU(data, hdulist["RESIDUAL"].header, name="CUBE")
+    parts = fits.HDUList([fits.PrimaryHDU(), image, hdulist["EBOUNDS"]])
+    if mask.any():
+        parts.append(fits.ImageHDU(mask.astype(np.uint8), name="MASK"))
+    if "EXPOSURE" in hdulist:
+        parts.append(hdulist["EXPOSURE"])
+    return EventCube.from_hdu(parts)
 
 
 def _read_local(hdulist, names, mask):

@@ -22,7 +22,7 @@ def plot_separation(separation, figure=None, panels=None, width=180 * u.mm):
     sky = _sky_panels(separation, panels)
     width = checked_width(width) if figure is None else figure.get_size_inches()[0]
     inner = width - LEFT - RIGHT
-    grid = SkyGrid.of([1] * len(sky), separation.cube.data.shape[1] / separation.cube.data.shape[2], inner, _SHAPE)
+    grid = SkyGrid.of([1] * len(sky), separation.cube.shape[1] / separation.cube.shape[2], inner, _SHAPE)
     rows_of_legend = legend_rows(separation.names, inner)
     spectra = rows_of_legend * _LEGEND_ROW + 0.06 + _SPECTRUM + _RESIDUAL + BOTTOM if "spectra" in panels else 0
     with_parameters = "parameters" in panels and separation.parameters is not None

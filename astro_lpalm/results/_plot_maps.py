@@ -32,7 +32,7 @@ def plot_maps(separation, figure=None, width=None):
         msg = "there are neither smooth images nor maps to draw: separate with maps=True, or take kind='summary'."
         raise ValueError(msg)
     width = checked_width(width) if figure is None else figure.get_size_inches()[0]
-    aspect = separation.cube.data.shape[1] / separation.cube.data.shape[2]
+    aspect = separation.cube.shape[1] / separation.cube.shape[2]
     grid, panels = _placed(_panels(separation), aspect, width - LEFT - RIGHT)
     page = Page(width, TOP + grid.height + SKY_LABELS)
     figure = figure or ShownFigure(figsize=(page.width, page.height))

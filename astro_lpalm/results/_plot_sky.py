@@ -66,7 +66,7 @@ def composite_colors(separation, images=None):
     images = images or separation.images
     counts = separation.diagnostics["counts"].value
     chosen = sorted(np.argsort(counts)[::-1][:3])
-    rgb = np.zeros((*separation.cube.data.shape[1:], 3))
+    rgb = np.zeros((*separation.cube.shape[1:], 3))
     for index in chosen:
         values = np.nan_to_num(images[separation.names[index]].data)
         norm = stretch(values[~separation.cube.pixel_mask])

@@ -26,7 +26,7 @@ def draw_spectra(separation, axes, lower, rows_of_legend):
     """Draw the spectra of the field over the data's, and what is left of these."""
     edges = separation.cube.energy_edges.to_value("keV")
     widths = np.diff(edges)
-    counts = separation.cube.matrix().sum(axis=1)
+    counts = separation.cube.counts.spectrum()
     model = separation.fit.expected_spectrum()
     errors = separation.spectra_uncertainty
     errors = spectrum_errors(separation.fit) if errors is None else errors

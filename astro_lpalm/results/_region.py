@@ -43,7 +43,7 @@ def region_table(separation, region):
     inside, cube = region_pixels(separation, region), separation.cube
     counts = separation.fit.component_spectra(inside)
     errors = region_errors(separation.fit, inside, separation.spectra_uncertainty)
-    data = cube.data[:, ~cube.pixel_mask][:, inside].sum(axis=1, dtype=float)
+    data = cube.counts.of_pixels(np.flatnonzero(inside)).spectrum()
     table = QTable({"energy_lo": cube.energy_edges[:-1], "energy_hi": cube.energy_edges[1:], "data": data * u.count})
     for name, column, error in zip(separation.names, counts.T, errors.T):
         table[name], table[f"{name}_err"] = column * u.count, error * u.count

@@ -24,7 +24,8 @@ class SeparationIO:
         image COVARIANCE (component, energy, energy) has the errors of the spectra, in double precision, and the table
         PARAMETERS the physical parameters, where there are such. Where
         there is an exposure map, it is there as EXPOSURE, and `flux_images` are, named after the components and _FLUX;
-        a background as BACKGROUND_MODEL (energy, y, x).
+        a background as BACKGROUND_MODEL (energy, y, x). Of a cube of photons, the compressed image COUNTS has these in
+        place of RESIDUAL, and BACKGROUND_IMAGE and BACKGROUND_SPECTRUM have a background that is their product.
         Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.
 
         Smooth images are named after the components and _SMOOTH, their errors _SMOOTH_ERR. A map of a parameter is

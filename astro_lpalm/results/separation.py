@@ -66,7 +66,7 @@ class Separation(SeparationIO):
     ----------
     cube : `~astro_lpalm.cube.EventCube`
     mixing, sources : `~numpy.ndarray`
-        As given, in float64 and read-only.
+        As given, read-only: in float64, or images in float32 where they were that.
     background : `~numpy.ndarray`, shape (m, t), or None
         The same.
     names : tuple of str
@@ -390,7 +390,7 @@ class Separation(SeparationIO):
             and mask of ``cube``, in float32 if the data are float32 and float64 if they have more digits; excluded
             pixels are zero.
         """
-        dtype = np.result_type(self.cube.data, np.float32)
+        dtype = np.result_type(self.cube.planes(np.s_[:1]), np.float32)
         return self.cube.with_matrix(self.fit.expected().astype(dtype, copy=False))
 
     @property
@@ -399,9 +399,16 @@ class Separation(SeparationIO):
 
         Excluded pixels are masked and NaN. Computed when asked for, and not kept.
         """
-        residual = self.cube.image_of(self.cube.matrix() - self.fit.expected())
+        residual = self.residual_planes()
         mask = np.broadcast_to(self.cube.pixel_mask, residual.shape).copy()
         return NDData(residual, unit=u.count, wcs=self.cube.wcs, mask=mask)
+
+    def residual_planes(self, dtype=float):
+        """Lay out data minus model, energy by energy: `~numpy.ndarray` of a type, shape (m, ny, nx)."""
+        found = np.full(self.cube.shape, np.nan, dtype=dtype)
+        for plane, (data, expected) in zip(found, self.fit.rows()):
+            plane[self.fit.forward.kept] = data - expected
+        return found
 
     def __repr__(self):
         edges, unit = self.cube.energy_edges.value, self.cube.energy_edges.unit
@@ -411,7 +418,7 @@ class Separation(SeparationIO):
             for row in self.diagnostics
         ]
         title = (
-            f"<Separation of {self.cube.matrix().sum():,.0f} counts, cube {self.cube.data.shape}, "
+            f"<Separation of {self.cube.counts.spectrum().sum():,.0f} counts, cube {self.cube.shape}, "
             f"{edges[0]:g} to {edges[-1]:g} {unit}, components:"
         )
         maps = [f"{each.component} {each.parameter}" for each in self.maps]

@@ -93,7 +93,7 @@ def find_jointly(separator, observations):
     _check(separator, observations)
     seconds = np.array([_seconds(each.cube, number) for number, each in enumerate(observations, start=1)])
     joint = JointSpectra([each.solver.physics for each in observations], seconds)
-    number = int(np.argmax([each.cube.data[:, each.forward.kept].sum(dtype=float) for each in observations]))
+    number = int(np.argmax([each.cube.counts.spectrum().sum() for each in observations]))
     first = observations[number]
     search = Search(
         separator, first.solver, getattr(first.solver, "prior", None), joint, first.forward, False, True, None
@@ -156,7 +156,7 @@ def _check(separator, observations):
                 "model that has such, or separate the sum of the cubes, EventCube.merge."
             )
             raise ValueError(msg)
-        if np.min(each.cube.data[:, each.forward.kept]) < 0:
+        if each.cube.counts.n_negative():
             msg = (
                 f"the cube of observation {number} has negative values, so it is no counts; take the cube that nothing "
                 "was subtracted from, and give the background separately."

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
-from ..forward import ForwardModel, background_amplitude, block_sums
+from .._memory import physical_memory
+from ..forward import ForwardModel, background_amplitude
 from ..separation import (
     Factorization,
     ImageBlur,
@@ -24,6 +25,8 @@ __all__ = ["CubeImages", "Search", "as_factorization", "warn_of_negative_counts"
 
 log = logging.getLogger(__name__)
 
+_LAID_OUT = 6  # cubes of single precision that smooth images take
+_FEW_DRAWS = 1000  # of parameters, whose mean spectra are all that is asked for
 _MAP_WIDTH = 0.15  # of a range: how much a parameter varies of which a map is asked for, to begin with
 
 
@@ -42,7 +45,7 @@ class Search:
     vignetting: object | None = None  # of the whole images
 
     def spectra(self, cube, X):
-        """Find them in details, then in the counts of blocks; X is the cube's matrix.
+        """Find them in details, then in the counts of blocks; X is the cube's counts.
 
         Returned are the details, the fit of physical parameters, and whether the spectra are those of it, too.
         """
@@ -101,6 +104,16 @@ class Search:
         if maps is not True:
             self._places()
 
+    def check_smooth(self, cube):
+        """Say so, where smooth images of photons would take more memory than there is."""
+        n_bytes = _LAID_OUT * 4 * int(np.prod(cube.shape, dtype=object))
+        if self.separator.smooth and self.is_counts and cube.is_sparse and n_bytes > physical_memory():
+            msg = (
+                f"smooth images lay the cube of {cube.shape} out, which takes {n_bytes / 2**30:.3g} GiB, more than "
+                "there is memory; give smooth=False, larger pixels, or a part of the field."
+            )
+            raise ValueError(msg)
+
     def _places(self):
         """Give the parameters that maps names, with widths to begin with."""
         own = {
@@ -129,7 +142,7 @@ class Search:
         blocks[kept] = separator.blocks(cube, large=True)
         free = self.free and physical is not None
         data = SkyData(
-            X, kept,
+            X.matrix(np.float32), kept,
             exposure=None if cube.exposure is None else cube.relative_exposure,
             background=(self if free else fit).forward.background, free=free,
             blur=None if self.blur is None else self._blur, vignetting=self.vignetting,
@@ -160,27 +173,39 @@ class Search:
         if spectra is not None:
             forward = forward.with_amplitude(max(self.amplitude(cube, X, spectra)[0], 0.0))
         background = forward.blocks(blocks).background
-        return block_sums(X, blocks), None if background is None else background.matrix()
+        return X.sums(blocks), None if background is None else background.matrix()
 
     def library_errors(self, solution):
         """Find the errors of spectra that the library and the counts of large blocks leave."""
-        X = solution.fit.cube.matrix(dtype=np.float32)
+        X = solution.fit.cube.counts
         counts, background = self._summed(solution.fit.cube, X, solution.fit.mixing, large=True)
         return library_errors(counts, solution.fit.mixing, self.prior, background=background)
 
     def again(self, drawn, rng, solution):
         """Find spectra and background's amplitude in photons that were drawn about those of a solution."""
-        X = drawn.matrix(dtype=np.float32)
-        if solution.by_physics:
-            physical = self.parameters(drawn, X, solution.physical.theta)
-            return as_factorization(physical).spectra, physical.background_amplitude.item()
-        # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
-        # come out the same each time. So the library's means are drawn again along with the photons.
-        search = self if self.prior is None else replace(self, prior=self.prior.perturbed(rng))
-        found, *_ = search.spectra(drawn, X)
+        found, *_ = self.spectra(drawn, drawn.counts)
         if not hasattr(self.solver, "component_names"):  # whose order is open
             found = align(found, solution.fit.mixing)
-        return found.spectra, max(search.amplitude(drawn, X, found.spectra)[0], 0.0)
+        return found.spectra, max(self.amplitude(drawn, drawn.counts, found.spectra)[0], 0.0)
+
+    def redraw(self, solution):
+        """Give the blocks whose counts decide the spectra, and what finds these anew: see `Redraw`.
+
+        None twice where the spectra are found in the pixels.
+        """
+        if not solution.by_counts or (self.free and not solution.by_physics):
+            return None, None
+        blocks = self.separator.blocks(solution.fit.cube, large=solution.by_physics)
+        forward = self.forward if self.free else solution.fit.forward
+        background = forward.blocks(blocks).background
+        return blocks, Redraw(
+            self.separator.count_refinement,
+            self.physics if solution.by_physics else None,
+            self.prior,
+            solution.physical.theta if solution.by_physics else solution.fit.mixing,
+            None if background is None else background.matrix(),
+            self.free,
+        )
 
     def _refined(self, details, found):
         try:
@@ -201,7 +226,7 @@ class Search:
         labels, vignetting = self.separator.blocks(cube, large=True), self.vignetting.of_pixels(self.forward.kept)
         for _ in range(2):  # of the spectra that are found
             A = self.physics.spectra(start)
-            seen = vignetting.in_blocks(A, X.sum(axis=0, dtype=float), labels)[:, :, np.newaxis]
+            seen = vignetting.in_blocks(A, X.image(), labels)[:, :, np.newaxis]
             found = fit_parameters(
                 counts, self.physics, start, local=seen / (seen * A).sum(axis=1, keepdims=True), **given
             )
@@ -209,17 +234,44 @@ class Search:
         return found
 
     def amplitude(self, cube, X, spectra, physical=None):
-        """Return what the background is best multiplied by, and the error of that; X is the cube's matrix."""
+        """Return what the background is best multiplied by, and the error of that; X is the cube's counts."""
         if physical is not None:
             return physical.background_amplitude.item(), physical.background_error.item()
         if not self.free:
             return 1.0, 0.0
         mask, exposure, n_smooth = cube.pixel_mask, cube.relative_exposure, self.separator.n_smooth
         scales = Starlet(min(n_smooth, Starlet().largest_n_scales(min(mask.shape))))
-        _, smooth = scales.forward(cube.data.sum(axis=0, dtype=float) / exposure, mask)
+        _, smooth = scales.forward(cube.image() / exposure, mask)
         background = self.forward.background
         counts = np.maximum((exposure * smooth)[~mask], background.image().mean())
         return background_amplitude(X, spectra, background, counts)
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """What finds spectra in counts of blocks that were drawn about those observed, from where the search has ended.
+
+    ``start`` are the parameters of ``physics``, or, where there is none, spectra.
+    """
+
+    refinement: object
+    physics: object | None
+    prior: object | None
+    start: np.ndarray
+    background: np.ndarray | None
+    free: bool
+
+    def __call__(self, counts, rng):
+        if self.physics is not None:
+            physical = fit_parameters(
+                counts, self.physics, self.start, background=self.background, free_background=[self.free],
+                n_draws=_FEW_DRAWS,
+            )  # fmt: skip
+            return as_factorization(physical).spectra, physical.background_amplitude.item()
+        # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
+        # come out the same each time. So the library's means are drawn again along with the photons.
+        prior, start = self.prior.perturbed(rng), Factorization(self.start, None)
+        return self.refinement(counts, start, prior, background=self.background).spectra, 1.0
 
 
 @dataclass(frozen=True)
@@ -233,17 +285,38 @@ class CubeImages:
     @property
     def shape(self):
         """That of the cube."""
-        return self.cube.data.shape
+        return self.cube.shape
 
     def __len__(self):
-        return len(self.cube.data)
+        return self.cube.n_energy
 
     def __getitem__(self, energies):
-        images = self.cube.data[energies]
+        images = self.cube.planes(energies)
         if self.forward.background is not None:
             images = images.astype(float)
             images[:, self.forward.kept] -= self.forward.background[energies]
         return images if self.exposure is None else images / self.exposure
+
+    def thinned(self, transform, energies, stride, mask):
+        """Give the thinned details of some energies; of photons without laying them out."""
+        shape = self.shape[1:]
+        if not self.cube.is_sparse:
+            return transform.thinned(self[energies], shape, stride, mask)
+        photons = self.cube.photons.matrix[energies].astype(float)
+        if self.exposure is not None:
+            photons.data /= self.exposure.ravel()[photons.indices]
+        details, background = transform.thinned(photons, shape, stride, mask), self.forward.background
+        if background is None:
+            return details
+        if background.shares is None:
+            below = background[energies]
+        else:
+            below = background.shares[np.newaxis] * background.amplitude
+        images = np.zeros((len(below), *shape))
+        images[:, self.forward.kept] = below
+        below = transform.thinned(images if self.exposure is None else images / self.exposure, shape, stride, mask)
+        factor = 1.0 if background.shares is None else background.values[energies][:, :, np.newaxis]
+        return [detail - factor * each for detail, each in zip(details, below)]
 
 
 def as_factorization(physical):
@@ -254,9 +327,9 @@ def as_factorization(physical):
 
 
 def warn_of_negative_counts(X):
-    """Warn that a cube, (m, t), is no counts."""
+    """Warn that the counts of a cube are none."""
     msg = (
-        f"the cube has {np.count_nonzero(X < 0)} negative values, so it is no counts: the spectra are refined on the "
+        f"the cube has {X.n_negative()} negative values, so it is no counts: the spectra are refined on the "
         "details only. Take the cube that nothing was subtracted from, and give the background separately."
     )
     warnings.warn(msg, AstropyUserWarning, stacklevel=5)

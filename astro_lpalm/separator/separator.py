@@ -220,10 +220,10 @@ class Separator:
         ValueError
             If the data cannot be separated.
         """
-        X = cube.matrix(dtype=np.float32)
+        X = cube.counts
         if self.n_resamplings:  # an error now, not when all is computed
             check_photons(X, self.n_resamplings)
-        is_counts = bool(X.min() >= 0)
+        is_counts = X.n_negative() == 0
         prior, physics = (getattr(solver, name, None) if self.refine else None for name in ("prior", "physics"))
         if not is_counts and (prior is not None or physics is not None):
             warn_of_negative_counts(X)
@@ -232,8 +232,9 @@ class Separator:
         search = Search(self, solver, prior, physics, forward, free, is_counts, blur, vignetting)
         search.check_maps()
         search.check_vignetting()
+        search.check_smooth(cube)
         found, details, physical, by_physics = search.spectra(cube, X)
-        check_data(X, found.spectra)  # whatever a solver may give
+        check_data(X.spectrum()[:, np.newaxis], found.spectra)  # whatever a solver may give
         log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
         best, error = search.amplitude(cube, X, found.spectra, physical if by_physics else None)
         forward = forward.with_amplitude(max(best, 0.0))
@@ -252,7 +253,7 @@ class Separator:
             sky, pattern = in_counts(sky, fit, vignetting.of_pixels(forward.kept).transmission(physical.common_spectra))
         return Solution(fit, found, details, best, error, physical, by_physics, search, sky, pattern)
 
-    def errors(self, solution: Solution, *, progress: bool = True) -> Errors:
+    def errors(self, solution: Solution, *, progress: bool = True, client: object | None = None) -> Errors:
         """Find the errors of a solution.
 
         From photons that are drawn again, where ``n_resamplings`` says so; otherwise from the curvature of the
@@ -264,20 +265,22 @@ class Separator:
         solution : Solution
         progress : bool
             Whether to show the progress of resampling on a terminal.
+        client : ``dask.distributed.Client``, optional
+            Whose workers do the resamplings.
 
         Returns
         -------
         `~astro_lpalm.trust.Errors`
         """
         if self.n_resamplings:
-            return self.resample(solution, progress=progress)
+            return self.resample(solution, progress=progress, client=client)
         if solution.by_physics:
             return posterior_errors(solution.fit, solution.physical, solution.amplitude_error)
         if solution.by_counts:
             return posterior_errors(solution.fit, solution.search.library_errors(solution), solution.amplitude_error)
         return replace(least_squares_errors(solution.fit), amplitude=solution.amplitude_error)
 
-    def resample(self, solution: Solution, *, progress: bool = True) -> Errors:
+    def resample(self, solution: Solution, *, progress: bool = True, client: object | None = None) -> Errors:
         """Find the errors of a solution by drawing the photons again.
 
         Parameters
@@ -285,6 +288,8 @@ class Separator:
         solution : Solution
         progress : bool
             Whether to show progress on a terminal.
+        client : ``dask.distributed.Client``, optional
+            Whose workers find the spectra.
 
         Returns
         -------
@@ -292,11 +297,13 @@ class Separator:
             See `astro_lpalm.trust.resample`.
         """
         search = solution.search
+        blocks, find = search.redraw(solution)
+        find = find or (lambda drawn, rng: search.again(drawn, rng, solution))
         with warnings.catch_warnings():  # what the refinement had to say was said of the observation itself
             warnings.simplefilter("ignore", AstropyUserWarning)
             return resample(
-                solution.fit, lambda drawn, rng: search.again(drawn, rng, solution), self.n_resamplings,
-                search.forward.background, max(solution.amplitude, 0.0), seed=self.seed, progress=progress,
+                solution.fit, find, self.n_resamplings, search.forward.background, max(solution.amplitude, 0.0),
+                blocks=blocks, seed=self.seed, progress=progress, client=client,
             )  # fmt: skip
 
     def blocks(self, cube: EventCube, *, large: bool) -> np.ndarray:
@@ -304,11 +311,11 @@ class Separator:
         n_most, fewest = self.n_blocks, self.counts_in_block
         if large:
             n_most, fewest = self.n_large_blocks, self.counts_in_large_block
-        return count_blocks(cube.data.sum(axis=0, dtype=float), cube.pixel_mask, n_most=n_most, fewest=fewest)
+        return count_blocks(cube.image(), cube.pixel_mask, n_most=n_most, fewest=fewest)
 
     def transform_of(self, cube: EventCube) -> object:
         """Give the transform that the images of a cube go through."""
-        return get_transform(self.transform, self.n_scales, side=min(cube.data.shape[1:]))
+        return get_transform(self.transform, self.n_scales, side=min(cube.shape[1:]))
 
     def details(self, cube: EventCube, forward: ForwardModel) -> np.ndarray:
         """Give the details of all energies, in units of their noise, as the solver gets them.
@@ -329,15 +336,20 @@ class Separator:
         transform = self.transform_of(cube)
         mask = cube.pixel_mask if cube.pixel_mask.any() else None
         exposure = cube.relative_exposure
-        # Counts over exposure have that many times the variance of as many counts.
-        noise = transform.photon_noise(cube.data.sum(axis=0, dtype=float) / exposure, mask)
-        if cube.exposure is not None:
-            # Only details that lie on the pixels have noise that differs between them.
-            noise = [level / np.sqrt(exposure) if np.ndim(level) else level for level in noise]
         n_pixels, stride = np.count_nonzero(~cube.pixel_mask), 1
         # A stride of s leaves 1 / s^2 of the details, four times as many of the finest.
         while n_pixels * (transform.n_scales + 3) / (2 * stride) ** 2 >= self.n_details:
             stride *= 2
+        # Counts over exposure have that many times the variance of as many counts.
+        is_thin = hasattr(transform, "thinned")
+        noise = transform.photon_noise(cube.image() / exposure, mask, **({"stride": stride} if is_thin else {}))
+        if cube.exposure is not None:
+            # Only details that lie on the pixels have noise that differs between them.
+            steps = [max(stride // 2, 1), *[stride] * len(noise)] if is_thin else [1] * len(noise)
+            noise = [
+                level / np.sqrt(exposure[::step, ::step]) if np.ndim(level) else level
+                for level, step in zip(noise, steps)
+            ]
         images = CubeImages(cube, forward, None if cube.exposure is None else exposure)
         return detail_matrix(transform, images, mask, noise, stride=stride, dtype=np.float32)
 
@@ -345,8 +357,8 @@ class Separator:
 def _by_least_squares(cube, X, forward, spectra):
     """Make images by weighted least squares."""
     below = 0.0 if forward.background is None else forward.background.spectrum()
-    variance = expected_counts(spectra, X.sum(axis=1, dtype=float), below)
-    images = demixing_matrix(spectra, variance).astype(np.float32) @ forward.net(X)
+    variance = expected_counts(spectra, X.spectrum(), below)
+    images = forward.project(demixing_matrix(spectra, variance).astype(np.float32), X)
     return Fit(cube, forward, spectra, images)
 
 

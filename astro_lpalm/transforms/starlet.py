@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import as_float_images, check_coefficients, check_n_scales, check_size, is_tensor
+from .lattice import Lattice
 
 __all__ = ["Starlet"]
 
@@ -100,6 +101,44 @@ class Starlet:
         weights = None if mask is None else _mask_weights(mask, images.shape[-2:], self.n_scales)
         return forward(images, self.n_scales, weights)
 
+    def thinned(self, images, shape, stride, mask=None):
+        """Details of every so manieth pixel along both axes, and twice as many of the finest scale.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray`, shape (k, ny, nx), or `~scipy.sparse.csr_array`, shape (k, ny * nx)
+        shape : tuple of int
+            (ny, nx).
+        stride : int
+            A power of two, larger than 1.
+        mask : array_like of bool, shape (ny, nx), optional
+            True for pixels to leave out.
+
+        Returns
+        -------
+        list of `~numpy.ndarray`, each of shape (k, ny / step, nx / step)
+            Those of `forward` to rounding, finest scale first; 0 in masked pixels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astro_lpalm.transforms import Starlet
+        >>> images = np.random.default_rng(0).normal(size=(3, 32, 40))
+        >>> whole, few = Starlet(2).forward(images)[0], Starlet(2).thinned(images, (32, 40), 4)
+        >>> bool(np.allclose(few[0], whole[0][:, ::2, ::2]) and np.allclose(few[1], whole[1][:, ::4, ::4]))
+        True
+        """
+        check_size(self, shape, largest=self.largest_n_scales)
+        steps = [max(stride // 2, 1), *[stride] * (self.n_scales - 1)]
+        lattice = Lattice(shape, self.n_scales, steps, mask)
+        details, finer = [], None
+        for scale, smooth in enumerate(lattice.smooth(images)):
+            if scale > 0:
+                step = steps[scale - 1]
+                details.append(lattice.taken(finer, scale - 1, step) - lattice.taken(smooth, scale, step))
+            finer = smooth
+        return details
+
     def inverse(self, details, coarse):
         """Images from their details and coarse image.
 
@@ -126,7 +165,7 @@ class Starlet:
             images += detail
         return images
 
-    def photon_noise(self, counts, mask=None):
+    def photon_noise(self, counts, mask=None, stride=1):
         """Estimate the photon noise in the details of an image of counts.
 
         Counts have the variance of their mean, which the image smoothed over the extent of the details stands for.
@@ -137,10 +176,12 @@ class Starlet:
             Image of counts.
         mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
             True where a pixel is excluded.
+        stride : int
+            As that of `thinned`, for the noise of those details; 1 for all.
 
         Returns
         -------
-        list of `~numpy.ndarray`, shape (ny, nx)
+        list of `~numpy.ndarray`, shape (ny, nx), or as thinned details have it
             A map of the standard deviation at each scale, positive everywhere.
 
         Examples
@@ -152,6 +193,17 @@ class Starlet:
         >>> [bool(np.allclose(each, 5 * level)) for each, level in zip(maps, transform.noise)]
         [True, True]
         """
+        if stride > 1:
+            check_size(self, counts.shape, largest=self.largest_n_scales)
+            step = stride // 2
+            lattice = Lattice(counts.shape, self.n_scales, [step] * self.n_scales, mask)
+            smooth = lattice.smooth(np.asarray(counts, dtype=float)[np.newaxis])
+            levels = [lattice.taken(each, scale, step)[0] for scale, each in enumerate(smooth)][1:]
+            maps = [
+                level * np.sqrt(np.maximum(coarser, _LEAST_COUNTS * level**2))
+                for level, coarser in zip(self.noise, [*levels[1:], levels[-1]])
+            ]
+            return [maps[0], *(each[::2, ::2] for each in maps[1:])]
         details, smooth = self.forward(np.asarray(counts, dtype=float), mask)
         maps = []
         # Details extend over twice their scale's smoothing: they go with the next coarser image, if there is one.

@@ -3,6 +3,7 @@
 Figures are given in any case; a warning where one is far outside what good data give.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -73,11 +74,11 @@ def diagnose(
         What is far from what good data give, in one line each.
     """
     columns, figures, messages, fit = {}, {}, [], fit.about_means()
-    finest = _block_sums(fit, _BLOCK_SIZES[0])
-    where = _judge_residuals(_residuals(*finest, fit.mixing), fit.cube.wcs, figures)
+    finest = _SquareBlocks.of(fit, _BLOCK_SIZES[0])
+    where = _judge_residuals(_residuals(finest, fit.mixing), fit.cube.wcs, figures)
     causes = []
-    if all((plane[fit.forward.kept] >= 0).all() for plane in fit.cube.data):  # the statistics are those of counts
-        figures["reduced_cstat"] = _reduced_cstat(*(_blocks(each, 2) for each in finest), fit.mixing)
+    if fit.cube.counts.n_negative() == 0:  # the statistics are those of counts
+        figures["reduced_cstat"] = _reduced_cstat(finest.twice_as_large(), fit.mixing)
         if by_counts:  # spectra that were not fitted to the counts need no fault to disagree with them
             causes = find_causes(fit, names, physical=physical, physics=physics, prior=prior, settings=settings)
             messages += _judge_causes(causes, settings or CauseSettings(), figures)
@@ -138,68 +139,99 @@ def block_chi_square(fit, size):
     :math:`2 m^2 / \mathrm{tr} R`, and :math:`\sum_i R_{ii}^4 \lambda_i / \sigma_i^4` for what Poisson noise has more
     of large values than normal noise.
     """
-    X, S, B = _block_sums(fit, size)
-    return _excess(X, S, B, fit.mixing, _residual_operator(fit.mixing, X, B))
+    blocks = _SquareBlocks.of(fit, size)
+    return _excess(blocks, fit.mixing, _residual_operator(fit.mixing, blocks))
 
 
-def _block_sums(fit, size):
-    # Of data (m, ...), images (n, ...) and background (m, ...), or a row of zeros; masked pixels are zero.
-    kept, background = fit.forward.kept, fit.forward.background
-    X = _blocks((np.where(kept, plane, 0) for plane in fit.cube.data), size)
-    S = _blocks(_images(fit.images, ~kept), size)
-    rows = np.zeros((1, fit.images.shape[1])) if background is None else (background[i] for i in range(len(X)))
-    return X, S, _blocks(_images(rows, ~kept), size)
+@dataclass(frozen=True)
+class _SquareBlocks:
+    """Sums over square blocks of pixels, b of them, those at the far edges with what is left for them.
+
+    ``counts`` are those of the data, ``images`` (n, b), ``background`` `BackgroundCounts` or None.
+    """
+
+    shape: tuple
+    counts: object
+    images: np.ndarray
+    background: object
+
+    @classmethod
+    def of(cls, fit, size):
+        y, x = (np.arange(side) // size for side in fit.forward.kept.shape)
+        labels = (y[:, np.newaxis] * (x[-1] + 1) + x)[fit.forward.kept]
+        found = cls(fit.forward.kept.shape, fit.cube.counts, fit.images, fit.forward.background)
+        return found._merged(labels, (int(y[-1]) + 1, int(x[-1]) + 1))
+
+    def _merged(self, labels, shape):
+        n = shape[0] * shape[1]
+        background = None if self.background is None else self.background.merged(labels, n)
+        images = np.stack([np.bincount(labels, row, n) for row in self.images])
+        return _SquareBlocks(shape, self.counts.merged(labels, n), images, background)
+
+    def twice_as_large(self, factor=2):
+        """Give blocks that are so many times larger."""
+        y, x = (np.arange(side) // factor for side in self.shape)
+        shape = int(y[-1]) + 1, int(x[-1]) + 1
+        return self._merged((y[:, np.newaxis] * shape[1] + x).ravel(), shape)
+
+    def whole(self):
+        """Give one block of all."""
+        return self._merged(np.zeros(self.images.shape[1], dtype=int), (1, 1))
+
+    def below(self):
+        """Give the background at each energy, (m,), or zeros."""
+        return np.zeros(self.counts.shape[0]) if self.background is None else self.background.spectrum()
+
+    def totals(self, A):
+        """Give what is expected in each block, at all energies together, (b,)."""
+        total = A.sum(axis=0) @ self.images
+        return total if self.background is None else total + self.background.image()
+
+    def expected(self, A, blocks):
+        """Lay out what is expected in some blocks, (m, k)."""
+        found = A @ self.images[:, blocks]
+        return found if self.background is None else found + self.background.of_pixels(blocks).matrix()
 
 
-def _images(rows, mask):
-    for row in rows:
-        image = np.zeros(mask.shape)
-        image[~mask] = row
-        yield image
+def _blocks(plane, size):
+    # Sums over square blocks, those at the far edges with what is left for them.
+    rows, columns = (np.arange(0, length, size) for length in plane.shape)
+    return np.add.reduceat(np.add.reduceat(plane, rows, axis=0, dtype=np.float64), columns, axis=1)
 
 
-def _blocks(planes, size):
-    # Sums over square blocks, those at the far edges with what is left for them; plane by plane, as cubes are large.
-    def block(plane):
-        rows, columns = (np.arange(0, length, size) for length in plane.shape)
-        return np.add.reduceat(np.add.reduceat(plane, rows, axis=0, dtype=np.float64), columns, axis=1)
-
-    return np.stack([block(plane) for plane in planes])
-
-
-def _residual_operator(A, X, B):
-    variance = expected_counts(A, X.sum(axis=(1, 2)), B.sum(axis=(1, 2)))
+def _residual_operator(A, blocks):
+    variance = expected_counts(A, blocks.counts.spectrum(), blocks.below())
     return np.eye(len(A)) - A @ demixing_matrix(A, variance)
 
 
-def _residuals(X, S, B, A):
+def _residuals(blocks, A):
     # Excess of chi square in blocks of each size, from the sums over the smallest, and over the whole field.
-    R = _residual_operator(A, X, B)
-    yield _BLOCK_SIZES[0], _excess(X, S, B, A, R)
+    R = _residual_operator(A, blocks)
+    yield _BLOCK_SIZES[0], _excess(blocks, A, R)
     for smaller, size in pairwise(_BLOCK_SIZES):
-        X, S, B = (_blocks(each, size // smaller) for each in (X, S, B))
-        yield size, _excess(X, S, B, A, R)
-    yield None, _excess(*(each.sum(axis=(1, 2), keepdims=True) for each in (X, S, B)), A, R)
+        blocks = blocks.twice_as_large(size // smaller)
+        yield size, _excess(blocks, A, R)
+    yield None, _excess(blocks.whole(), A, R)
 
 
-def _excess(X, S, B, A, R):
-    m = len(A)
-    expected = np.tensordot(A, S, 1) + B
-    residual = X - expected
-    total = np.maximum(expected.sum(axis=0), 0.0)
-    mean = np.maximum(expected.sum(axis=(1, 2)), 0.0)
+def _excess(blocks, A, R):
+    m, total = len(A), np.maximum(blocks.totals(A), 0.0)
+    mean = np.maximum(A @ blocks.images.sum(axis=1) + blocks.below(), 0.0)
     mean = mean / max(mean.sum(), np.finfo(float).tiny)
-    expected = np.maximum(expected, np.maximum(_FLOOR * mean[:, np.newaxis, np.newaxis] * total, _LEAST_EXPECTED))
-    expected = expected.reshape(m, -1)
-    variance = R**2 @ expected + (_LIBRARY_ERROR * expected) ** 2
-    enough = (total.ravel() >= _FEWEST_COUNTS) & (variance > 0).all(axis=0)
-    excess = np.full(total.size, np.nan)
-    residual, expected, variance = (each.reshape(m, -1)[:, enough] for each in (residual, expected, variance))
-    # The residuals of a model with as many components as energies are zero.
-    freedom = max(np.trace(R), 1.0)
-    spread = 2 * m**2 / freedom + (np.diag(R)[:, np.newaxis] ** 4 * expected / variance**2).sum(axis=0)
-    excess[enough] = ((residual**2 / variance).sum(axis=0) - m) / np.sqrt(spread)
-    return excess.reshape(total.shape)
+    excess, enough = np.full(total.size, np.nan), np.flatnonzero(total >= _FEWEST_COUNTS)
+    if enough.size:
+        expected = blocks.expected(A, enough)
+        residual = blocks.counts.of_pixels(enough).matrix() - expected
+        least = np.maximum(_FLOOR * mean[:, np.newaxis] * total[enough], _LEAST_EXPECTED)
+        expected = np.maximum(expected, least)
+        variance = R**2 @ expected + (_LIBRARY_ERROR * expected) ** 2
+        known = (variance > 0).all(axis=0)
+        residual, expected, variance, enough = residual[:, known], expected[:, known], variance[:, known], enough[known]
+        # The residuals of a model with as many components as energies are zero.
+        freedom = max(np.trace(R), 1.0)
+        spread = 2 * m**2 / freedom + (np.diag(R)[:, np.newaxis] ** 4 * expected / variance**2).sum(axis=0)
+        excess[enough] = ((residual**2 / variance).sum(axis=0) - m) / np.sqrt(spread)
+    return excess.reshape(blocks.shape)
 
 
 def _judge_residuals(residuals, wcs, figures):
@@ -252,13 +284,14 @@ def _judge_split(physical, names, settings, figures):
     ]
 
 
-def _reduced_cstat(x, s, b, A):
-    mean = np.tensordot(A, s, 1) + b
-    used = (x.sum(axis=0) >= _FEWEST_COUNTS) & (mean > 0).all(axis=0)
-    if not used.any():
-        x, mean, used = (each.sum(axis=(1, 2))[:, np.newaxis] for each in (x, mean, used[np.newaxis] | True))
-        mean, used = np.maximum(mean, np.finfo(float).tiny), np.ones(1, dtype=bool)
-    x, mean = x[:, used], mean[:, used]
+def _reduced_cstat(blocks, A):
+    used = np.flatnonzero(blocks.counts.image() >= _FEWEST_COUNTS)
+    x, mean = blocks.counts.of_pixels(used).matrix(), blocks.expected(A, used)
+    known = (mean > 0).all(axis=0)
+    x, mean = x[:, known], mean[:, known]
+    if not known.any():
+        whole = blocks.whole()
+        x, mean = whole.counts.matrix(), np.maximum(whole.expected(A, np.arange(1)), np.finfo(float).tiny)
     statistic = 2 * (mean - x + xlogy(x, x) - xlogy(x, mean)).sum()
     freedom = max(1.0 - A.shape[1] / len(A), 1.0 / len(A))
     return float(statistic / (freedom * _expected_c(mean).sum()))
@@ -276,10 +309,10 @@ def _expected_c(mean):
 
 def _structure(cube):
     # Chi square of the blocks' counts against a field that is as bright everywhere, given the exposure.
-    image = np.where(cube.pixel_mask, 0.0, cube.data.sum(axis=0, dtype=float))
+    image = np.where(cube.pixel_mask, 0.0, cube.image())
     expected = np.where(cube.pixel_mask, 0.0, cube.relative_exposure)
     size = max(1, min(_BLOCK_SIZES[1], min(image.shape) // 4))  # small images have some blocks, too
-    counts, expected = (_blocks(each[np.newaxis], size)[0] for each in (image, expected))
+    counts, expected = (_blocks(each, size) for each in (image, expected))
     expected *= counts.sum() / expected.sum()
     used = expected > 1
     freedom = max(np.count_nonzero(used) - 1, 1)

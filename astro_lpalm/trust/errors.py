@@ -11,6 +11,7 @@ from ..transforms import Starlet
 
 __all__ = [
     "Errors",
+    "by_spectra",
     "image_rows",
     "least_squares_errors",
     "photon_noise",
@@ -86,15 +87,32 @@ def posterior_errors(fit, posterior, amplitude=0.0):
     totals = fit.mixing.sum(axis=0)  # directions are of spectra of unit sum
     moved = [_rows_of(fit, fit.mixing + totals * direction) - rows for direction in posterior.directions]
     noise = photon_noise(fit)
-    X, background = fit.cube.matrix(dtype=np.float32), fit.forward.background
-    for k, moves in enumerate(np.swapaxes(moved, 0, 1)):
-        # Few combinations of the energies hold nearly all of how the image can move.
-        _, sizes, axes = np.linalg.svd(moves, full_matrices=False)
-        kept = sizes**2 > _LEAST_SHARE * np.sum(sizes**2)
-        axes = (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32)
-        by_spectra = axes @ X if background is None else axes @ X - background.project(axes)
-        noise[k] += np.sum(by_spectra**2, axis=0)
+    for own, moves in zip(noise, np.swapaxes(moved, 0, 1)):
+        own += by_spectra(moves, lambda axes: fit.forward.project(axes, fit.cube.counts))
     return Errors(np.sqrt(noise), posterior.counts_covariance, amplitude)
+
+
+def by_spectra(moves, project):
+    """Find the variance of an image that moves together with the spectra.
+
+    Parameters
+    ----------
+    moves : `~numpy.ndarray`, shape (q, m)
+        Independent ways in which what makes the image of the data moves.
+    project : callable
+        Makes images, (k, t), by such rows, (k, m).
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (t,)
+    """
+    # Few combinations of the energies hold nearly all of how the image can move.
+    _, sizes, axes = np.linalg.svd(moves, full_matrices=False)
+    kept = sizes**2 > _LEAST_SHARE * np.sum(sizes**2)
+    variance = 0.0
+    for axis in (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32):  # one at a time: images may be large
+        variance = variance + project(axis[np.newaxis])[0] ** 2
+    return variance
 
 
 def least_squares_errors(fit):
@@ -147,9 +165,11 @@ def photon_noise(fit):
     if fit.local is not None:
         return _local_noise(fit, sources * fit.mixing.sum(axis=0)[:, np.newaxis], least)
     weights = image_rows(fit.mixing, fit.demixing) ** 2
-    noise = np.zeros(sources.shape, dtype=np.float32)
-    for weight, spectrum, floor in zip(weights.T, fit.mixing.astype(np.float32), least.astype(np.float32)):
-        noise += weight[:, np.newaxis] * np.maximum(spectrum @ sources, floor)
+    noise, mixing = np.empty(sources.shape, dtype=np.float32), fit.mixing.astype(np.float32)
+    least = least.astype(np.float32)[:, np.newaxis]
+    for start in range(0, sources.shape[1], _AT_A_TIME):
+        pixels = np.s_[start : start + _AT_A_TIME]
+        noise[:, pixels] = weights @ np.maximum(mixing @ sources[:, pixels], least)
     return noise if background is None else noise + background.project(weights)
 
 
@@ -172,18 +192,33 @@ def _local_counts(fit, counts, least=-np.inf):
 
 def _smoothed(fit):
     """Smooth the images, (n, t), in each pixel over as few others as hold enough counts."""
-    sources, cube = fit.images.astype(np.float32, copy=False), fit.cube
-    mask, totals = cube.pixel_mask, fit.mixing.sum(axis=0).astype(np.float32)
-    masked, planes = mask if mask.any() else None, np.nan_to_num(cube.image_of(sources))
-    levels = [sources]
-    for k in range(1, 1 + min(len(_PIXELS) - 1, Starlet().largest_n_scales(min(mask.shape)))):
-        levels.append(Starlet(k).forward(planes, masked)[1][:, ~mask].astype(np.float32))
-    found = levels.pop()
+    sources, kept = fit.images.astype(np.float32, copy=False), fit.forward.kept
+    masked, n_scales = None if kept.all() else ~kept, min(len(_PIXELS) - 1, Starlet().largest_n_scales(min(kept.shape)))
+
+    def levels(values):
+        """Yield smoother and smoother ones, from the coarsest to the image itself."""
+        plane = np.zeros(kept.shape, dtype=np.float32)
+        plane[kept] = values
+        if n_scales:
+            details, smooth = Starlet(n_scales).forward(plane, masked)
+            while details:
+                yield smooth[kept]
+                smooth += details.pop()
+        yield values
+
     # The next smoother image says which pixels have enough: by their own noise the brighter ones would be chosen.
-    for finer, pixels in reversed([*zip(levels, _PIXELS)]):
-        enough = totals @ found * pixels >= _COUNTS_TO_TELL
-        found = np.where(enough, finer, found)
-    return found
+    level, pixels, found = np.zeros(sources.shape[1], dtype=np.int8), _PIXELS[n_scales::-1], None
+    for number, values in enumerate(levels(fit.mixing.sum(axis=0).astype(np.float32) @ sources)):
+        if number:
+            enough = found * pixels[number] >= _COUNTS_TO_TELL
+            level[enough] = number
+            values = np.where(enough, values, found)
+        found = values
+    chosen = np.empty_like(sources)
+    for row, out in zip(sources, chosen):
+        for number, values in enumerate(levels(row)):
+            np.copyto(out, values, where=level == number)
+    return chosen
 
 
 def prior_errors(fit, noise, smooth):
@@ -339,7 +374,7 @@ def reduced_chi_square(fit):
     float or None
         None where as many spectra as energies fit anything, so that nothing is left to compare.
     """
-    squares = sum(np.vdot(data - expected, data - expected) for data, expected in fit.rows())
+    squares = fit.residual_squares()
     if fit.local is None:
         expected = residual_share(fit.mixing, fit.variance) @ fit.expected_spectrum()
     else:

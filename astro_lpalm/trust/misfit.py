@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from ..forward import block_sums, count_blocks
+from ..forward import count_blocks
 
 __all__ = ["BlockCounts", "Misfit", "refit"]
 
@@ -48,8 +48,8 @@ class BlockCounts:
     def of(cls, fit, n_most=_N_BLOCKS, fewest=_COUNTS_IN_BLOCK):
         """Sum the counts of a fit over blocks."""
         cube, kept, background = fit.cube, fit.forward.kept, fit.forward.background
-        labels = count_blocks(cube.data.sum(axis=0, dtype=float), ~kept, n_most=n_most, fewest=fewest)
-        counts = block_sums(cube.matrix(dtype=np.float32), labels).astype(float)
+        labels = count_blocks(cube.image(), ~kept, n_most=n_most, fewest=fewest)
+        counts = cube.counts.sums(labels)
         size = np.bincount(labels)
         y, x = (np.bincount(labels, at) / size for at in np.nonzero(kept))
         return cls(

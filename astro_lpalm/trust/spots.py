@@ -1,6 +1,7 @@
 """Misfit pixel by pixel: of a point source, and of a point spread function that changes with energy."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -15,6 +16,7 @@ _N_BANDS = 10
 _WIDTHS = 0.6, 1.0  # of point sources, pixels, standard deviation
 _BLURS = (0.7, 1.5), (1.5, 3.0)
 _LEAST_SHARE = 0.1  # of the counts, of a component in which a blur is looked for
+_MOST_PIXELS = 1 << 21
 _REACH = 3.0  # standard deviations of the widest blur
 _SAME = 1e-6
 _DISTINCT = 0.05
@@ -24,12 +26,16 @@ _DISTINCT = 0.05
 class _Whitened:
     """Counts in units of the noise that the field's mean spectrum has, along spectra that no component can take up."""
 
-    data: np.ndarray
+    data: object
     counts: np.ndarray
     scale: np.ndarray
     share: np.ndarray
     basis: np.ndarray
     fit: object
+    kept: np.ndarray
+    images: np.ndarray
+    background: object
+    pitch: int
 
     def away(self, spectra):
         """Whiten spectra (q, m), and take the components out of them."""
@@ -38,30 +44,46 @@ class _Whitened:
 
     def project(self, T):
         """Give the residuals, (q, t), along what `away` made, in which the components have no part."""
-        rows, background = (T * self.scale).astype(np.float32), self.fit.forward.background
-        found = rows @ self.data
-        return found if background is None else found - background.project(rows)
+        rows = (T * self.scale).astype(np.float32)
+        found = self.data.project(rows)
+        return found if self.background is None else found - self.background.project(rows)
 
     def image(self, values):
         """Lay pixels (t,) out as an image; what is masked is zero."""
-        image = np.zeros(self.fit.forward.kept.shape, dtype=np.float32)
-        image[self.fit.forward.kept] = values
+        image = np.zeros(self.kept.shape, dtype=np.float32)
+        image[self.kept] = values
         return image
 
     def smooth(self, values):
         """Average pixels (t,) over their neighbours, as far as these are observed."""
-        seen = np.maximum(gaussian_filter(self.fit.forward.kept.astype(np.float32), _SMOOTH), 1e-3)
-        return (gaussian_filter(self.image(values), _SMOOTH) / seen)[self.fit.forward.kept]
+        return (gaussian_filter(self.image(values), _SMOOTH) / self.seen)[self.kept]
+
+    @cached_property
+    def seen(self):
+        """How much of a pixel's neighbours is observed."""
+        return np.maximum(gaussian_filter(self.kept.astype(np.float32), _SMOOTH), 1e-3)
 
 
 def whitened(fit):
-    """Whiten the counts of a fit."""
+    """Whiten the counts of a fit; of images of many pixels, these are merged, two by two, four by four ..."""
+    kept, pitch = fit.forward.kept, 1
+    while kept.size > _MOST_PIXELS * pitch**2:
+        pitch *= 2
+    data, images, background = fit.cube.counts, fit.images, fit.forward.background
+    if pitch > 1:
+        y, x = (np.arange(side) // pitch for side in kept.shape)
+        labels = (y[:, np.newaxis] * (x[-1] + 1) + x)[kept]
+        seen = np.bincount(labels, minlength=(y[-1] + 1) * (x[-1] + 1)) > 0
+        place = (np.cumsum(seen) - 1)[labels]
+        data, images = data.merged(place), np.stack([np.bincount(place, image) for image in images])
+        kept = seen.reshape(y[-1] + 1, x[-1] + 1)
+        background = None if background is None else background.merged(place)
     share = floored(fit.variance)
     share = share / share.sum()
     scale = 1.0 / np.sqrt(share)
     basis = np.linalg.qr(fit.mixing * scale[:, np.newaxis])[0]
-    white = _Whitened(fit.cube.matrix(dtype=np.float32), None, scale, share, basis.astype(float), fit)
-    return replace(white, counts=np.maximum(white.smooth(white.data.sum(axis=0)), _LEAST_COUNTS))
+    white = _Whitened(data, None, scale, share, basis.astype(float), fit, kept, images, background, pitch)
+    return replace(white, counts=np.maximum(white.smooth(data.image()), _LEAST_COUNTS))
 
 
 @dataclass(frozen=True)
@@ -77,7 +99,9 @@ class Spot:
     y, x : int
         Pixel.
     width : float
-        Standard deviation of the source, pixels.
+        Standard deviation of the source, in pixels that may be merged ones.
+    pitch : int
+        How many pixels were merged along each side.
     """
 
     drop: float
@@ -85,6 +109,7 @@ class Spot:
     y: int
     x: int
     width: float
+    pitch: int = 1
 
 
 def brightest_spot(white):
@@ -96,29 +121,28 @@ def brightest_spot(white):
     _, sizes, T = np.linalg.svd(T, full_matrices=False)
     T = T[sizes > _DISTINCT * sizes[0]]
     inverse, scaled = 1.0 / white.counts, ((T * white.scale) ** 2).astype(np.float32)
-    planes = [white.image(row * inverse) for row in white.project(T)]
-    around = [np.maximum(white.smooth(row), white.counts) for row in scaled @ white.data]
-    # a pixel may be brighter than its neighbours, and its spectrum not the field's: its own noise decides what is found
-    careful = [np.maximum(row, near) for row, near in zip(scaled @ white.data, around)]
-    best = None
-    for width in _WIDTHS:
-        signal = [gaussian_filter(plane, width, mode="constant") ** 2 for plane in planes]
-        drop = _drop(white, signal, careful, width)
-        y, x = np.unravel_index(np.argmax(drop), drop.shape)
-        if best is None or drop[y, x] - len(T) > best.drop:
-            gain = _drop(white, signal, around, width)[y, x]
-            best = Spot(float(drop[y, x]) - len(T), float(gain) - len(T), int(y), int(x), width)
-    return best
+    drops, gains = (np.zeros((len(_WIDTHS), *white.kept.shape), dtype=np.float32) for _ in range(2))
+    for residual, row in zip(T, scaled):
+        plane = white.image(white.project(residual[np.newaxis])[0] * inverse)
+        own = white.data.project(row[np.newaxis])[0]
+        around = np.maximum(white.smooth(own), white.counts)
+        for k, width in enumerate(_WIDTHS):
+            signal = gaussian_filter(plane, width, mode="constant") ** 2
+            # a pixel may be brighter than its neighbours, and its spectrum not the field's: its own noise decides
+            drops[k] += _drop(white, signal, np.maximum(own, around), width)
+            gains[k] += _drop(white, signal, around, width)
+    k, y, x = np.unravel_index(np.argmax(drops), drops.shape)
+    drop, gain = (float(each[k, y, x]) - len(T) for each in (drops, gains))
+    middle, sides = white.pitch // 2, white.fit.forward.kept.shape
+    y, x = (min(int(at) * white.pitch + middle, side - 1) for at, side in zip((y, x), sides))
+    return Spot(drop, gain, y, x, _WIDTHS[k], white.pitch)
 
 
-def _drop(white, signal, noise, width):
-    """Sum the squares of a spot's amplitudes, over their variance, in each pixel."""
-    drop = 0.0
-    for squares, variance in zip(signal, noise):
-        # of a Gaussian, the square is a narrower one
-        power = gaussian_filter(white.image(variance / white.counts**2), width / np.sqrt(2), mode="constant")
-        drop = drop + squares / np.maximum(power / (4 * np.pi * width**2), 1e-12)
-    return np.where(white.fit.forward.kept, drop, 0.0)
+def _drop(white, signal, variance, width):
+    """Give the squares of a spot's amplitudes, over their variance, in each pixel."""
+    # of a Gaussian, the square is a narrower one
+    power = gaussian_filter(white.image(variance / white.counts**2), width / np.sqrt(2), mode="constant")
+    return np.where(white.kept, signal / np.maximum(power / (4 * np.pi * width**2), 1e-12), 0.0)
 
 
 def blurred(white, spot=None):
@@ -138,18 +162,18 @@ def blurred(white, spot=None):
     sharper : bool
         Whether bright places are sharper at high energies than at low ones.
     """
-    fit, shape = white.fit, white.fit.forward.kept.shape
-    used = fit.forward.kept.copy()
+    fit, shape = white.fit, white.kept.shape
+    used = white.kept.copy()
     if spot is not None:
         y, x = np.indices(shape)
-        used &= np.hypot(y - spot.y, x - spot.x) > _REACH * _BLURS[-1][-1]
+        used &= np.hypot(y - spot.y // white.pitch, x - spot.x // white.pitch) > _REACH * _BLURS[-1][-1]
     spectra = fit.mixing / fit.mixing.sum(axis=0)
-    images = fit.images * fit.mixing.sum(axis=0)[:, np.newaxis]
+    images = white.images * fit.mixing.sum(axis=0)[:, np.newaxis]
     totals = images.sum(axis=1)
     energy = np.linspace(0, 1, len(spectra))
-    used = used[fit.forward.kept]
+    used = used[white.kept]
     weight = np.where(used, 1.0 / white.counts, 0.0)
-    own = white.data @ weight.astype(np.float32)
+    own = white.data.moments(weight[np.newaxis])[:, 0]
     rows = fit.demixing * fit.mixing.sum(axis=0)[:, np.newaxis]
     # spectra that are wrong everywhere leave residuals like the images themselves, which no blur is blamed for
     like_images = np.linalg.pinv((images * weight) @ images.T, hermitian=True) @ (images * weight)
@@ -159,7 +183,7 @@ def blurred(white, spot=None):
         for narrow, wide in _BLURS:
             centre = np.zeros(shape)
             centre[shape[0] // 2, shape[1] // 2] = 1
-            pattern = (gaussian_filter(image, wide) - gaussian_filter(image, narrow))[fit.forward.kept]
+            pattern = (gaussian_filter(image, wide) - gaussian_filter(image, narrow))[white.kept]
             alike = like_images @ pattern
             at_centre = (gaussian_filter(centre, wide) - gaussian_filter(centre, narrow)).min()
             # a pixel's residual and its own part of the pattern have noise in common: what that makes is taken away

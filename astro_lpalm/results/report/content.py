@@ -90,13 +90,13 @@ def contents(separation):
 def _summary(separation):
     cube, meta = separation.cube, separation.cube.meta or {}
     rows = [[name, str(meta[key])] for key, name in _OBSERVATION.items() if str(meta.get(key, "")).strip()]
-    center = cube.wcs.pixel_to_world(*((size - 1) / 2 for size in cube.data.shape[:0:-1]))
-    height, width = (size * scale for size, scale in zip(cube.data.shape[1:], _pixel_scale(cube)[::-1]))
+    center = cube.wcs.pixel_to_world(*((size - 1) / 2 for size in cube.shape[:0:-1]))
+    height, width = (size * scale for size, scale in zip(cube.shape[1:], _pixel_scale(cube)[::-1]))
     rows += [
         ["middle", f"{center.to_string('hmsdms', precision=1)} ({center.frame.name})"],
-        ["field", f"{width:.4g} x {height:.4g} arcmin, {cube.data.shape[2]} x {cube.data.shape[1]} pixels"],
+        ["field", f"{width:.4g} x {height:.4g} arcmin, {cube.shape[2]} x {cube.shape[1]} pixels"],
         ["energies", f"{cube.energy_edges[0].value:g} to {cube.energy_edges[-1]:g}, {cube.n_energy} bins"],
-        ["counts", f"{cube.matrix().sum():,.0f} in {np.sum(~cube.pixel_mask):,} pixels"],
+        ["counts", f"{cube.counts.spectrum().sum():,.0f} in {np.sum(~cube.pixel_mask):,} pixels"],
     ]
     rows += [["model", str(separation.header["MODEL"])]] if "MODEL" in separation.header else []
     composite = together(separation)

@@ -39,10 +39,10 @@ def make_page(separation):
     sections = contents(separation)
     panels = [panel for section in sections for panel in section.panels]
     numbers = {id(panel): number for number, panel in enumerate(panels)}
-    block = -(-max(separation.cube.data.shape[1:]) // _MOST_VALUES)
+    block = -(-max(separation.cube.shape[1:]) // _MOST_VALUES)
     spectra, boxes = _spectra(separation)
     data = {
-        "size": separation.cube.data.shape[:0:-1],
+        "size": separation.cube.shape[:0:-1],
         "block": block,
         "sky": _sky(separation.cube),
         "panels": [_packed_panel(panel, block) for panel in panels],
@@ -169,7 +169,7 @@ def _range(parameter):
 
 
 def _panel(panel, number, separation):
-    shape, name = separation.cube.data.shape, f"<b>{escape(panel.name)}</b>"
+    shape, name = separation.cube.shape, f"<b>{escape(panel.name)}</b>"
     if panel.norm is not None:
         places = [(100 * float(panel.norm(tick)), f"{tick:g}") for tick in panel.ticks]
         marks = "".join(f'<i style="left: {at:.1f}%">{text}</i>' for at, text in places)
@@ -242,7 +242,7 @@ def _packed(plane, block):
 
 def _sky(cube):
     """Give directions on a lattice over the image, from its upper left corner, and how they are written."""
-    ny, nx = cube.data.shape[1:]
+    ny, nx = cube.shape[1:]
     x, y = np.meshgrid(np.linspace(-0.5, nx - 0.5, _LATTICE), np.linspace(ny - 0.5, -0.5, _LATTICE))
     wcs = cube.wcs
     longitude, latitude = (np.deg2rad(wcs.wcs_pix2world(x, y, 0)[k]) for k in (wcs.wcs.lng, wcs.wcs.lat))
@@ -279,7 +279,7 @@ def _spectra(separation):
 
 def _spectra_values(separation, boxes):
     table = separation.spectra
-    rows = [["data", _short(separation.cube.matrix().sum(axis=1)), None]]
+    rows = [["data", _short(separation.cube.counts.spectrum()), None]]
     for name in separation.names:
         errors = _short(table[f"{name}_err"].value) if f"{name}_err" in table.colnames else None
         rows.append([name, _short(table[name].value), errors])

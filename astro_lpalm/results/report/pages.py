@@ -159,7 +159,7 @@ class _Pages:
 
 def _parts(panels, separation):
     """Part panels into those that a page has room for, each with its grid."""
-    aspect, inner = separation.cube.data.shape[1] / separation.cube.data.shape[2], _INNER - LEFT - RIGHT
+    aspect, inner = separation.cube.shape[1] / separation.cube.shape[2], _INNER - LEFT - RIGHT
     whole = SkyGrid.of([1] * len(panels), aspect, inner, _SHAPE)
     columns = 1 + max(column for _, column in whole.places)
     rows = max(1, min(_MOST_ROWS, int((_HEIGHT - 2 * _MARGIN - 1.6) / (whole.height / whole.n_rows))))

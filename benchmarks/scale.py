@@ -1,0 +1,186 @@
+"""Time and memory of large fields, from event list to written components, stage by stage.
+
+    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--photons N] [--resample] [--json PATH]
+
+Squares are a remnant of 65 energies, with 55 photons a pixel on average; --tile is one of eROSITA's sky, 3240 x 3240
+pixels and 70,000 photons; --photons N puts so many into 2061 x 2061 pixels; --resample times 50 resamplings of
+346 x 346 pixels.
+
+Every line runs in a process of its own, on one thread, after a small separation, which imports and tabulates what all
+need. Seconds are of the processor, so that other programs do not count; memory is the highest resident size of that
+process, and above what it has before it reads the list. "exponent" is the slope of the logarithm of the time of
+`separate` against that of the number of pixels, from one size to the next.
+"""
+
+import argparse
+import cProfile
+import json
+import multiprocessing
+import os
+import pstats
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from bin_events import ROW
+from remnants import SHARES, cube_of, remnant_sources
+
+PHOTONS = 3.2e6 / 240**2  # a pixel, as the demo has them
+SCALE = 4.0  # arcsec
+STAGES = {
+    "details": ("separator.py", "details"),
+    "start": ("search.py", "start"),
+    "parameters": ("search.py", "parameters"),
+    "images": ("separator.py", "_by_least_squares"),
+    "smooth": ("search.py", "sky"),
+    "errors": ("separator.py", "errors"),
+    "diagnostics": ("diagnostics.py", "diagnose"),
+    "causes": ("causes.py", "find_causes"),
+    "result": ("separation.py", "__init__"),
+}
+
+
+def write_list(path, positions, energies, side):
+    """Write an event list; positions (y, x) are in pixels of the image, from 0 to ``side``, energies in eV."""
+    n_events = len(energies)
+    template = fits.BinTableHDU(np.zeros(1, ROW), name="EVENTS")
+    header = template.header
+    header["NAXIS2"] = n_events
+    for axis, kind, value, step in (("x", "RA---TAN", 150.0, -1), ("y", "DEC--TAN", 2.0, 1)):
+        number = ROW.names.index(axis) + 1
+        header[f"TLMIN{number}"], header[f"TLMAX{number}"] = 0.5, side + 0.5
+        header[f"TCTYP{number}"], header[f"TCRVL{number}"], header[f"TCUNI{number}"] = kind, value, "deg"
+        header[f"TCRPX{number}"], header[f"TCDLT{number}"] = side / 2, step * SCALE / 3600
+    header[f"TUNIT{ROW.names.index('energy') + 1}"] = "eV"
+    with open(path, "wb") as file:
+        file.write(fits.PrimaryHDU().header.tostring().encode())
+        file.write(header.tostring().encode())
+        for start in range(0, n_events, 1_000_000):
+            part = slice(start, start + 1_000_000)
+            rows = np.zeros(len(energies[part]), ROW)
+            rows["y"], rows["x"] = (values[part] + 0.5 for values in positions)
+            rows["energy"] = energies[part]
+            file.write(rows.tobytes())
+        file.write(b"\0" * (-file.tell() % 2880))
+
+
+def make_list(path, side, n_photons, flat, name, seed=0):
+    """Write the list of a remnant with spectra of a model's, a part of its photons spread evenly over the field."""
+    from astro_lpalm import load_model
+    from astro_lpalm.demo import remnant_images
+
+    rng, model = np.random.default_rng(seed), load_model(name)
+    edges, names = 1e3 * model.energy_edges.value, model.component_names
+    spectra = model.physics.spectra(np.full(len(model.physics.parameters), 0.5))
+    images = remnant_images(min(side, 346), seed)
+    shares = np.array([SHARES[each] for each in names])
+    y, x, energies = [], [], []
+    for share, each, spectrum in zip(shares / shares.sum(), names, spectra.T):
+        n = rng.poisson(share * n_photons)
+        image = np.maximum(images[each], 0)
+        cell = rng.choice(image.size, n, p=(image / image.sum()).ravel()).astype(np.int32)
+        row, column = np.divmod(cell, image.shape[1])
+        even = rng.random(n) < flat
+        for values, places in ((y, row), (x, column)):
+            at = (places + rng.random(n, dtype=np.float32)) * np.float32(side / len(image))
+            values.append(np.where(even, rng.random(n, dtype=np.float32) * np.float32(side), at))
+        bins = rng.choice(len(spectrum), n, p=spectrum / spectrum.sum())
+        energies.append((edges[bins] + rng.random(n) * np.diff(edges)[bins]).astype(np.float32))
+    write_list(path, (np.concatenate(y), np.concatenate(x)), np.concatenate(energies), side)
+
+
+def megabytes(key="VmHWM"):
+    """Read the highest resident size of this process."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(key)) / 1024
+
+
+def journey(path, side, name, options):
+    """Go from an event list to written components, and time the stages."""
+    import torch
+
+    torch.set_num_threads(1)
+
+    from astro_lpalm import EventCube, load_model, separate
+
+    model = load_model(name)  # once for what is imported, tabulated and planned
+    few = np.random.default_rng(0).poisson(np.tensordot(model.prior.mean.T, remnant_sources(SHARES, 64, 10, 0), 1))
+    separate(cube_of(few, model.energy_edges), model, progress=False, smooth=options["smooth"])
+    before, marks = megabytes(), {}
+    bounds = (0.5, side + 0.5, 0.5, side + 0.5)
+    start = time.process_time()
+    cube = EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds)
+    marks["bin"], marks["MB to bin"] = time.process_time() - start, megabytes()
+    profile = cProfile.Profile(time.process_time)
+    start = time.process_time()
+    result = profile.runcall(separate, cube, name, progress=False, **options)
+    marks["separate"], marks["MB to separate"] = time.process_time() - start, megabytes()
+    stats = pstats.Stats(profile).stats
+    for stage, (file, function) in STAGES.items():
+        marks[stage] = sum(
+            row[3] for (where, _, called), row in stats.items() if called == function and where.endswith("/" + file)
+        )
+    start = time.process_time()
+    result.write(Path(path).with_suffix(".out.fits"), overwrite=True)
+    marks["write"], marks["MB"], marks["MB before"] = time.process_time() - start, megabytes(), before
+    marks["file MB"] = os.path.getsize(Path(path).with_suffix(".out.fits")) / 2**20
+    marks["counts"] = {each: float(value) for each, value in zip(result.names, result.diagnostics["counts"].value)}
+    return marks
+
+
+def in_process(call, *arguments):
+    """Run something in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(call, arguments)
+
+
+def show(title, marks, pixels, last):
+    """Print one line of figures, and the exponent since the line before."""
+    stages = "  ".join(f"{stage} {marks[stage]:.2f}" for stage in STAGES if marks[stage] > 0.005)
+    exponent = ""
+    if last is not None:
+        exponent = f"  exponent {np.log(marks['separate'] / last[0]) / np.log(pixels / last[1]):.2f}"
+    print(
+        f"{title}: bin {marks['bin']:.2f} s, separate {marks['separate']:.2f} s, write {marks['write']:.2f} s; "
+        f"memory {marks['MB']:.0f} MB, {marks['MB'] - marks['MB before']:.0f} above the start "
+        f"(bin {marks['MB to bin']:.0f}, separate {marks['MB to separate']:.0f}); file {marks['file MB']:.0f} MB"
+        f"{exponent}\n    {stages}",
+        flush=True,
+    )
+
+
+def main():
+    """Print the figures, and write them as JSON where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sides", type=int, nargs="*", default=[346, 692, 1384], help="pixels (default %(default)s)")
+    parser.add_argument("--smooth", action="store_true", help="with smooth images")
+    parser.add_argument("--tile", action="store_true", help="a tile of eROSITA's sky")
+    parser.add_argument("--photons", type=float, help="so many in 2061 x 2061 pixels")
+    parser.add_argument("--resample", action="store_true", help="50 resamplings of 346 x 346 pixels")
+    parser.add_argument("--json", metavar="PATH", help="write the figures to this file too")
+    options = parser.parse_args()
+    cases = [(f"{side} x {side}", side, PHOTONS * side**2, 0.0) for side in options.sides]
+    if options.tile:
+        cases.append(("tile of 3240 x 3240", 3240, 7e4, 0.7))
+    if options.photons:
+        cases.append((f"2061 x 2061, {options.photons:.0f} photons", 2061, options.photons, 0.0))
+    if options.resample:
+        cases.append(("346 x 346, 50 resamplings", 346, PHOTONS * 346**2, 0.0))
+    rows, last = {}, None
+    with tempfile.TemporaryDirectory() as folder:
+        for title, side, n_photons, flat in cases:
+            path = str(Path(folder) / "events.fits")
+            in_process(make_list, path, side, n_photons, flat, "snr-acis")
+            how = {"smooth": options.smooth, "n_resamplings": 50 if "resamplings" in title else 0}
+            marks = rows[title] = in_process(journey, path, side, "snr-acis", how)
+            show(title, marks, side**2, last)
+            last = (marks["separate"], side**2) if side in options.sides else None
+    if options.json:
+        Path(options.json).write_text(json.dumps(rows, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
