@@ -42,7 +42,8 @@ def write_parametric(spectra):
     for k, (name, source) in enumerate(zip(spectra.component_names, spectra.sources), start=1):
         is_exact = isinstance(source, ExactSpectra)
         own = [fits.BinTableHDU(name=f"EMULATOR{k}")] if is_exact else source.to_hdus(f"EMULATOR{k}")
-        own[0].header["EXACT"] = (is_exact, "made of the components file, not tabulated")
+        if is_exact:
+            own[0].header["EXACT"] = (True, "made of the components file, not tabulated")
         own[0].header["COMPONEN"] = (name, "name of the component")
         own[0].header["AMPUNIT"] = (spectra.amplitude_units[k - 1], "unit of its amplitude")
         if isinstance(spectra.fluxes[k - 1], SpectrumEmulator):
