@@ -113,7 +113,7 @@ def separate(
         Whether to show the progress of the resampling on a terminal.
     client : ``dask.distributed.Client``, optional
         A Dask cluster, whose workers do the resamplings; the errors are the same. Of many observations see
-        `astro_lpalm.separate_many`.
+        `~astro_lpalm.many.separate_many`.
 
     Returns
     -------

@@ -27,6 +27,7 @@ nitpick_ignore_regex = [
     ),  # what only the extra "bridges" installs, which the documentation is built without
     ("py:class", r"astro_lpalm\.cube\.io\.CubeIO"),  # a part of EventCube, whose page shows what is in it
     ("py:class", r"astro_lpalm\.results\.io\.SeparationIO"),  # the same of Separation
+    ("py:class", r"astro_lpalm\.spectra\.(plasma\.Plasma|absorption\.InterstellarAbsorption)"),  # of their models
 ]
 automodapi_inheritance_diagram = False  # needs Graphviz, and there is little inheritance to show
 html_title = f"{project} {release}"

@@ -11,8 +11,8 @@ __all__ = ["Photons"]
 class Photons:
     """Counts of a cube, kept only where there are any.
 
-    In place of an array, (n_energy, ny, nx), for an `~astro_lpalm.EventCube` of mostly empty pixels. It is laid out
-    by ``numpy.asarray``; slices of it are photons again.
+    In place of an array, (n_energy, ny, nx), for an `~astro_lpalm.cube.EventCube` of mostly empty pixels. It is laid
+    out by ``numpy.asarray``; slices of it are photons again.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ class Workspace:
             then comes several times, with noise of its own each time: with fewer, a network learns the noise.
         perturbation : float, optional
             The largest standard deviation of Gaussian perturbations of the mean spectra, which then train in the place
-            of the spectra of section 3.1; see `perturb_spectra`.
+            of the spectra of section 3.1; see ``perturb_spectra``.
         **settings
             Of `~astro_lpalm.training.train`, in the place of those that did best on validation samples.
 

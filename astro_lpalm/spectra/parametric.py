@@ -270,12 +270,43 @@ class ParametricSpectra:
         return {(each.component, each.name): float(value) for each, value in values}
 
     def to_hdus(self):
-        """Keep it in extensions of a FITS file; see `write_parametric`."""
+        """Keep it in extensions of a FITS file.
+
+        Returns
+        -------
+        list of `~astropy.io.fits.BinTableHDU`
+            PARAMETERS, and for each component EMULATOR1 and so on, one or two tables, and EMULATOR1F, its energy flux.
+            A component that is not tabulated has no rows there: it is made again of the components file and RESPONSE.
+
+        Raises
+        ------
+        ValueError
+            If the spectra of a component are neither tabulated nor those of a components file that names no others: a
+            model's program cannot be kept in a file.
+        """
         return write_parametric(self)
 
     @classmethod
     def from_hdulist(cls, hdulist, text=""):
-        """Read what `to_hdus` made, of a components file; see `read_parametric`."""
+        """Read what `to_hdus` made.
+
+        Parameters
+        ----------
+        hdulist : `~astropy.io.fits.HDUList`
+        text : str, optional
+            The components file, for components that are not tabulated.
+
+        Returns
+        -------
+        ParametricSpectra
+
+        Raises
+        ------
+        KeyError
+            If there is no such extension.
+        ValueError
+            If a component takes parameters that are not there, or one that is not tabulated is not in the file.
+        """
         return cls(*read_parametric(hdulist, text))
 
     def __repr__(self):
