@@ -42,7 +42,7 @@ class NEI(Plasma):
     >>> from astro_lpalm.spectra import NEI, integrate
     >>> old, young = (integrate(NEI(kT=2.0, tau=tau), [1.8, 1.95, 2.05]) for tau in (1e13, 3e10))
     >>> print((old / old[0]).round(1), (young / young[0]).round(1))
-    [1.  1.3] [1.  0.2]
+    [1. 1.] [1.  0.1]
     """
 
     __init__ = Plasma.__init__  # astropy would make one that takes the parameters below only

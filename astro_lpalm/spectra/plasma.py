@@ -139,7 +139,7 @@ class Plasma(SpectralModel):
         >>> from astro_lpalm.spectra import NEI, integrate
         >>> iron = [6.5, 6.8]  # keV
         >>> print((integrate(NEI.relative_to("wilms")(kT=4.0), iron) / integrate(NEI(kT=4.0), iron)).round(2))
-        [0.66]
+        [0.65]
         """
         solar_abundances(solar)
         return type(cls)(cls.__name__, (cls,), {"solar": solar, "__doc__": cls.__doc__, "__module__": cls.__module__})
