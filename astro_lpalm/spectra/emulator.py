@@ -1,5 +1,7 @@
 """Spectra of a component, tabulated over its parameters so that they cost microseconds."""
 
+from functools import cache
+
 import numpy as np
 from astropy.io import fits
 from numpy.polynomial import chebyshev
@@ -374,6 +376,12 @@ def _coefficients(values, axis, knots):
     return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
 
 
+@cache
+def _derivatives(n):
+    """Chebyshev coefficients of the derivatives of n polynomials, (n - 1, n)."""
+    return chebyshev.chebder(np.eye(n)) if n > 1 else np.zeros((1, n))
+
+
 def _polynomials(x, n, knots, *, derivative=False):
     """Chebyshev polynomials of the piece that each x is in, (N, n), zero for those of the other pieces."""
     each = n // (len(knots) - 1)
@@ -381,8 +389,7 @@ def _polynomials(x, n, knots, *, derivative=False):
     scale = 2 / np.diff(knots)[piece]
     local = (x - knots[piece]) * scale - 1
     if derivative:
-        inner = chebyshev.chebder(np.eye(each)) if each > 1 else np.zeros((1, each))
-        values = (scale * chebyshev.chebval(local, inner)).T
+        values = (scale * chebyshev.chebval(local, _derivatives(each))).T
     else:
         values = chebyshev.chebvander(local, each - 1)
     if len(knots) == 2:
