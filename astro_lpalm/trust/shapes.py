@@ -16,6 +16,7 @@ _N_ROUNDS, _N_POWER, _N_EXTRA, _N_STEPS = 20, 8, 12, 60
 _WORST = 0.8  # blocks beyond this quantile of chi square begin the search for another spectrum
 _BEYOND = 1e-3
 _ANY_SPECTRUM = 20.0
+_SETTLED = 1e-3  # of what another spectrum gains, at least one
 _LEFT_OF_AGE, _MORE_OF_AGE = (
     25.0,
     2.5,
@@ -155,9 +156,12 @@ class Shapes:
             x, found, followed = refit(
                 self.blocks, self._model_with(spectrum), x, self.known.low, self.known.high, self.precision
             )
-            if best is None or found.deviance < best[0]:
+            gain = np.inf if best is None else best[0] - found.deviance
+            if gain > 0:
                 image = np.maximum(found.sources[:, -1], 0.0)
                 best = found.deviance, {"spectrum": spectrum, "image": image}, found, followed
+            if gain < _SETTLED * max(self.base.deviance - best[0], 1 / _SETTLED):
+                break
         deviance, detail, found, followed = best
         freed, A = found.freed(followed), found.spectra
         detail["ages"] = [freed.tested(found.along_spectra(ages.slopes(A)))[0] for ages in self.ages]
