@@ -227,7 +227,7 @@ class PhotonCounts(Counts):
 
 
 def counts_of(data: object, mask: np.ndarray | None = None) -> Counts:
-    """Give the counts of an array, (m, ny, nx), `Photons` or `Planes`, without the pixels that a mask, (ny, nx), excludes."""
+    """Give the counts of an array, (m, ny, nx), of `Photons` or `Planes`, without the pixels of a mask, (ny, nx)."""
     return data.counts(mask) if hasattr(data, "counts") else LaidOutCounts(data, mask)
 
 

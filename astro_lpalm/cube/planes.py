@@ -89,8 +89,8 @@ class Planes:
         dtype = np.dtype(array.dtype)
         if len(array.shape) != 3 or dtype.kind not in "iuf" or any(side != side for side in array.shape):
             msg = (
-                f"a cube has three dimensions, (energy, y, x), of integers or floating-point numbers, but the data have "
-                f"shape {tuple(array.shape)} and type {dtype}."
+                "a cube has three dimensions, (energy, y, x), of integers or floating-point numbers, but the data "
+                f"have shape {tuple(array.shape)} and type {dtype}."
             )
             raise ValueError(msg)
         chunks = getattr(array, "chunks", None) or (1,)  # those of Dask are tuples
@@ -357,7 +357,7 @@ def _of_file(path, stamp, offset, dtype, sides, start, stop):
 
 
 def _stamp(path):
-    """What changes with a file."""
+    """Give what changes with a file."""
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns
 

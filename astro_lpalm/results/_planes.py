@@ -1,4 +1,4 @@
-"""Planes of data and model that are computed a few at a time: functions of the first energy and the one after the last."""
+"""Planes of data and model that are computed a few at a time, from one energy to before another."""
 
 import numpy as np
 
