@@ -15,6 +15,7 @@ from astro_lpalm.results import Separation
 from astro_lpalm.results._plot_sky import misfit_plane
 from astro_lpalm.results.report.panels import residual_panels
 from astro_lpalm.separator import Separator, search
+from astro_lpalm.separator.joint import _check
 
 from . import toy
 from .cube.test_planes import Stored
@@ -87,6 +88,16 @@ def test_results_are_the_same_and_nothing_is_laid_out(options, given, tmp_path, 
         assert_allclose(np.asarray(again.residuals.data), expected.residuals.data, atol=1e-3)
 
 
+def test_what_a_separation_reads():
+    cube = pair(mask=MASK)[1]
+    result = separate(cube, toy.model())
+    source = cube._data.read.array
+    assert source.n_read <= 20 * len(cube.energy_edges[1:])  # docs/large_fields.rst
+    before = source.n_read
+    result.residuals.data[3]
+    assert source.n_read == before + 1
+
+
 def test_many_details_are_thinned_alike(monkeypatch):
     monkeypatch.setattr(planes, "physical_memory", lambda: FEW)
     details = [Separator(n_details=300).details(cube, SimpleNamespace(background=None)) for cube in pair(mask=MASK)]
@@ -122,6 +133,11 @@ def test_what_lays_the_cube_out_says_so(monkeypatch):
     monkeypatch.setattr(search, "physical_memory", lambda: 1000)
     with pytest.raises(ValueError, match=r"smooth images lay the cube of \(12, 28, 33\) out.*give smooth=False"):
         separate(cube, toy.model(), smooth=True)
+    monkeypatch.setattr(planes, "physical_memory", lambda: FEW)
+    with pytest.raises(ValueError, match=r"takes .* GiB, more than there is memory: give the spectrum of the blank"):
+        separate(cube, toy.model(), background=ExpectedBackground(cube, scale=1))
+    with pytest.raises(ValueError, match=r"more than there is memory: separate the sum of the cubes"):
+        _check(Separator(), [SimpleNamespace(cube=cube, solver=SimpleNamespace(physics=0))])
     own = search.Search(Separator(smooth=False), None, None, None, None, False, True, vignetting=object())
     with pytest.raises(
         ValueError, match=r"that differs with energy lay the cube .* out.*give one exposure map for all"

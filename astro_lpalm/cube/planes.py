@@ -17,6 +17,7 @@ __all__ = ["PlaneCounts", "Planes", "check_room", "is_stored"]
 _DEPTH = 4  # planes that are read at once, where nothing speaks for another number,
 _AT_ONCE = 1 << 28  # and bytes of these, if they are more than one
 _BLOCK = 1 << 15  # pixels that are multiplied at once
+_ADVICE = "take cube.planes(...), cube.image() or cube.counts, which need no array of all, or a slice of the cube, or rebin it"
 
 
 class Planes:
@@ -405,12 +406,9 @@ def is_stored(data):
     return is_array and hasattr(data, "shape") and hasattr(data, "__getitem__")
 
 
-def check_room(shape, dtype):
-    """Refuse to lay out what does not fit in memory."""
+def check_room(shape, dtype, advice=_ADVICE):
+    """Refuse to lay out what does not fit in memory, and say what to do."""
     n_bytes = dtype.itemsize * int(np.prod(shape, dtype=object))
     if n_bytes > physical_memory():
-        msg = (
-            f"an array of shape {tuple(shape)} takes {n_bytes / 2**30:.3g} GiB, more than there is memory: take "
-            "cube.planes(...), cube.image() or cube.counts, which need no array of all, or a slice of the cube."
-        )
+        msg = f"an array of shape {tuple(shape)} takes {n_bytes / 2**30:.3g} GiB, more than there is memory: {advice}."
         raise ValueError(msg)

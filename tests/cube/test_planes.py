@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import tracemalloc
+from functools import partial
 
 import astropy.units as u
 import numpy as np
@@ -244,6 +246,24 @@ def test_files_that_cannot_be_read_plane_by_plane(tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "physical_memory", lambda: 1000)
     with pytest.raises(ValueError, match="cannot be read from the file one by one: it is compressed"):
         EventCube.read(tmp_path / "cube.fits.gz")
+
+
+def test_products_take_the_memory_of_few_planes():
+    source = Planes((80, 120, 120), np.int32, partial(_made, (120, 120)))
+    X, plane = source.counts(), 8 * 120 * 120
+    X.spectrum()
+    rows, images = np.ones((2, 80), dtype=np.float32), np.ones((2, 120 * 120), dtype=np.float32)
+    labels = np.arange(120 * 120) // 100
+    for product in (X.spectrum, lambda: X.project(rows), lambda: X.moments(images), lambda: X.sums(labels), X.image):
+        tracemalloc.start()
+        product()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 10 * plane
+
+
+def _made(sides, start, stop):
+    return np.full((stop - start, *sides), 3, dtype=np.int32)
 
 
 def test_planes_have_no_steps():
