@@ -17,7 +17,7 @@ __all__ = ["PlaneCounts", "Planes", "check_room", "is_stored"]
 _DEPTH = 4  # planes that are read at once, where nothing speaks for another number,
 _AT_ONCE = 1 << 28  # and bytes of these, if they are more than one
 _BLOCK = 1 << 15  # pixels that are multiplied at once
-_ADVICE = "take cube.planes(...), cube.image() or cube.counts, which need no array of all, or a slice of the cube, or rebin it"
+_ADVICE = "take cube.planes(...), cube.image() or cube.counts, which need no array of all, or a slice of the cube"
 
 
 class Planes:
