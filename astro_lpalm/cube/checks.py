@@ -52,9 +52,9 @@ def check_values(data, mask):
     if data.size == 0:
         msg = f"the cube is empty: its shape is {data.shape}."
         raise ValueError(msg)
-    kept, sums = np.ones(data.shape[1:], dtype=bool) if mask is None else ~mask, None
+    kept, sums, whole = np.ones(data.shape[1:], dtype=bool) if mask is None else ~mask, None, "data"
     if isinstance(data, Planes):
-        sums = data.sums(mask)  # which are asked for later, too
+        sums, whole = data.sums(mask), "sum(data)"  # plane by plane; the sums are asked for later, too
         n_bad = sums.n_bad
     elif data.dtype.kind == "f":
         bad = np.zeros_like(kept)
@@ -64,7 +64,7 @@ def check_values(data, mask):
     else:
         n_bad = 0
     if n_bad:
-        msg = f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite(data)."
+        msg = f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite({whole})."
         raise ValueError(msg)
     if sums.squares == 0 if sums else not any(plane[kept].any() for plane in data):
         msg = "the cube is zero everywhere" + (", outside the mask." if mask is not None else ".")

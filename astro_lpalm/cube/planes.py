@@ -167,7 +167,7 @@ class Planes:
         return PlaneCounts(self, mask)
 
     def sums(self, mask=None):
-        """Sum over energies, and over the pixels that a mask, (ny, nx), does not exclude, all in one go: `PlaneSums`.
+        """Sum over energies, and over the pixels that a mask, (ny, nx), does not exclude, all in one go: ``PlaneSums``.
 
         The last two are kept.
         """

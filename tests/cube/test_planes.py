@@ -133,8 +133,9 @@ def test_validation():
     options = {"energy_edges": EDGES, "wcs": wcs()}
     bad, mask = counts(float), np.zeros(SHAPE[1:], dtype=bool)
     bad[2, 3, 4], mask[3, 4] = np.nan, True
-    with pytest.raises(ValueError, match="1 unmasked pixels hold NaN"):
+    with pytest.raises(ValueError, match=r"1 unmasked pixels hold NaN.*mask=~np.isfinite\(sum\(data\)\)"):
         EventCube(Stored(bad), **options)
+    assert_array_equal(mask, ~np.isfinite(sum(bad)))
     assert EventCube(Stored(bad), mask=mask, **options).is_lazy
     with pytest.raises(ValueError, match="zero everywhere, outside the mask"):
         EventCube(Stored(np.where(mask, 1, 0) * np.ones(SHAPE, dtype=int)), mask=mask, **options)
