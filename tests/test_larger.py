@@ -126,6 +126,9 @@ def test_the_journey_of_a_file(tmp_path):
     assert_same(found, separate(whole, toy.model()))
     with pytest.raises(FileExistsError):
         found.write(tmp_path / "cube.fits")
+    separate(whole, toy.model()).write(tmp_path / "components.fits.gz")
+    with pytest.raises(ValueError, match=r"components.fits.gz.*read from the file one by one: it is compressed"):
+        Separation.read(tmp_path / "components.fits.gz", memmap=True)
 
 
 def test_what_lays_the_cube_out_says_so(monkeypatch):

@@ -226,22 +226,23 @@ def read_separation(path, memmap=None):
                 "the output of a separation."
             )
             raise ValueError(msg)
+        stored = None
+        if "RESIDUAL" in hdulist and memmap is not False and hdulist["RESIDUAL"].header["NAXIS"] == 3:
+            shape = [hdulist["RESIDUAL"].header[f"NAXIS{axis}"] for axis in (3, 2, 1)]
+            stored = stored_planes(hdulist["RESIDUAL"], shape, path, must=memmap is True)
         try:
-            return _from_hdulist(hdulist, path, memmap)
+            return _from_hdulist(hdulist, stored)
         except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
             msg = f"'{path}' has the extensions of a separation, but they do not belong together: {error}"
             raise ValueError(msg) from error
 
 
-def _from_hdulist(hdulist, path, memmap):
+def _from_hdulist(hdulist, stored):
     mixing = Table.read(hdulist["MIXING"])
     names = mixing.colnames
     mixing = np.column_stack([np.asarray(mixing[name], dtype=float) for name in names])
     images = np.array([hdulist[name].data for name in names], dtype=float)
-    residual, mask = None, np.isnan(images).any(axis=0)
-    if "RESIDUAL" in hdulist and memmap is not False:
-        shape = len(mixing), *images.shape[1:]
-        residual = stored_planes(hdulist["RESIDUAL"], shape, path, must=memmap is True)
+    residual, mask = stored, np.isnan(images).any(axis=0)
     if "RESIDUAL" not in hdulist:
         cube = EventCube.from_hdu(fits.HDUList([hdu for hdu in hdulist if hdu.name in _OF_PHOTONS]))
     elif residual is None:
