@@ -147,8 +147,8 @@ class Blocks:
     def freedom(self, at):
         """Tell what it does that blocks may deviate.
 
-        Of `FreeSources` it takes from the precision, (p, p), and adds to the fluxes' links to the parameters, (n, p), and to the
-        covariance of the fluxes, (n, n).
+        Of `FreeSources` it takes from the precision, (p, p), and adds to the fluxes' links to the parameters, (n, p),
+        and to the covariance of the fluxes, (n, n).
         """
         n_blocks, p = at.cross.shape[:2]
         if not self.deviations:
@@ -206,7 +206,7 @@ def _summed(residual, slopes):
 
 
 def _through(cross, inverse):
-    """What parameters, (b, p, n), have to do with each other through the sources of each block: (b, p, p)."""
+    """Link parameters with each other, by their links to the sources of each block, (b, p, n): (b, p, p)."""
     return np.matmul(np.matmul(cross, inverse), cross.transpose(0, 2, 1))
 
 

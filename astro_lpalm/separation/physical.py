@@ -202,7 +202,7 @@ def fit_parameters(
     return _result(problem, end, bounds, filled, free, n_iter + n_more, converged and settled)
 
 
-def fit_again(counts, model, start, *, background=None, free_background=False, n_draws=200):
+def fit_again(counts, model, start, *, background=None, free_background=False, n_draws=400):
     """Find spectra in counts that were drawn about others, from the parameters that were found in those.
 
     They are those of `fit_parameters`, but for the noise of the ``n_draws`` that they are averaged over. As the start
