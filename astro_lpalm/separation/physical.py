@@ -202,7 +202,7 @@ def fit_parameters(
     return _result(problem, end, bounds, filled, free, n_iter + n_more, converged and settled)
 
 
-def fit_again(counts, model, start, *, background=None, free_background=False, n_draws=400):
+def fit_again(counts, model, start, amplitude=1.0, *, background=None, free_background=False, n_draws=400):
     """Find spectra in counts that were drawn about others, from the parameters that were found in those.
 
     They are those of `fit_parameters`, but for the noise of the ``n_draws`` that they are averaged over. As the start
@@ -213,6 +213,9 @@ def fit_again(counts, model, start, *, background=None, free_background=False, n
     counts : array_like, shape (m, b)
     model : object
     start : array_like, shape (p,)
+        Scaled parameters of the others.
+    amplitude : float or array_like, shape (o,)
+        Of their background.
     background : array_like, shape (m, b), optional
     free_background : bool or array_like of bool, shape (o,)
     n_draws : int
@@ -225,8 +228,9 @@ def fit_again(counts, model, start, *, background=None, free_background=False, n
     background_amplitude : float or `~numpy.ndarray`, shape (o,)
     """
     problem, bounds, _ = _problem(counts, model, np.asarray(start, dtype=float), background, free_background)
-    x, sources, *_ = problem.settle(np.append(start, [1.0] * problem.free), bounds)
-    end, free = _End.of(problem, x, sources, bounds, n_draws), np.asarray(free_background, dtype=bool)
+    free = np.asarray(free_background, dtype=bool)
+    x, sources, *_ = problem.settle(np.append(start, np.broadcast_to(amplitude, free.shape)[free]), bounds)
+    end = _End.of(problem, x, sources, bounds, n_draws)
     return end.spectra, _of_each(free, x[end.p :], 1.0).reshape(free.shape)[()]
 
 

@@ -203,6 +203,7 @@ class Search:
             self.physics if solution.by_physics else None,
             self.prior,
             solution.physical.theta if solution.by_physics else solution.fit.mixing,
+            max(solution.amplitude, 0.0),
             None if background is None else background.matrix(),
             self.free,
         )
@@ -251,20 +252,21 @@ class Search:
 class Redraw:
     """What finds spectra in counts of blocks that were drawn about those observed, from where the search has ended.
 
-    ``start`` are the parameters of ``physics``, or, where there is none, spectra.
+    ``start`` are the parameters of ``physics``, or, where there is none, spectra; ``amplitude`` is the background's.
     """
 
     refinement: object
     physics: object | None
     prior: object | None
     start: np.ndarray
+    amplitude: float
     background: np.ndarray | None
     free: bool
 
     def __call__(self, counts, rng):
         if self.physics is not None:
             spectra, amplitude = fit_again(
-                counts, self.physics, self.start, background=self.background, free_background=self.free
+                counts, self.physics, self.start, self.amplitude, background=self.background, free_background=self.free
             )
             return spectra / np.linalg.norm(spectra, axis=0), float(amplitude)
         # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
