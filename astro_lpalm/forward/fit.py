@@ -63,8 +63,9 @@ class Fit:
         for energy, expected in enumerate(rows):
             yield counts[energy], expected
 
+    @cached_property
     def residual_squares(self) -> float:
-        """Sum the squares of what is left of the counts."""
+        """The squares of what is left of the counts, summed."""
         background = self.forward.background
         if self.local is not None or (background is not None and background.shares is None):
             return float(sum(np.vdot(data - expected, data - expected) for data, expected in self.rows()))

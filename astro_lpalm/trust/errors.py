@@ -28,6 +28,7 @@ __all__ = [
 # which leads to each starlet scale, none for the image itself.
 _COUNTS_TO_TELL = 100.0
 _PIXELS = (1, 13, 60, 250, 1000)
+_AXES_AT_ONCE = 4  # images may be large
 _AT_A_TIME = 4096  # pixels whose expected counts, of local spectra, are laid out
 _EDGE_WIDTH = 1.0  # pixels, over which smooth images are compared with those without a prior
 _LEAST_SHARE = 1e-3  # of the variance that the spectra bring to an image: smaller parts are left out
@@ -110,8 +111,10 @@ def by_spectra(moves, project):
     _, sizes, axes = np.linalg.svd(moves, full_matrices=False)
     kept = sizes**2 > _LEAST_SHARE * np.sum(sizes**2)
     variance = 0.0
-    for axis in (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32):  # one at a time: images may be large
-        variance = variance + project(axis[np.newaxis])[0] ** 2
+    axes = (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32)
+    for start in range(0, len(axes), _AXES_AT_ONCE):
+        for image in project(axes[start : start + _AXES_AT_ONCE]):
+            variance = variance + image**2
     return variance
 
 
@@ -374,7 +377,7 @@ def reduced_chi_square(fit):
     float or None
         None where as many spectra as energies fit anything, so that nothing is left to compare.
     """
-    squares = fit.residual_squares()
+    squares = fit.residual_squares
     if fit.local is None:
         expected = residual_share(fit.mixing, fit.variance) @ fit.expected_spectrum()
     else:
