@@ -1,11 +1,12 @@
 """Time and memory of large fields, from event list to written components, stage by stage.
 
     python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--photons N] [--resample] [--workers N]
-                               [--json PATH]
+                               [--larger SIDE [SIDE ...]] [--json PATH]
 
 Squares are a remnant of 65 energies, with 55 photons a pixel on average; --tile is one of eROSITA's sky, 3240 x 3240
 pixels and 70,000 photons; --photons N puts so many into 2061 x 2061 pixels; --resample times 50 resamplings of
-346 x 346 pixels.
+346 x 346 pixels. --larger separates squares, drawn plane by plane, from FITS files which they stay in: the process may
+allocate no more than one such cube beyond what it has before it opens the file, and fails if it asks for more.
 
 Every line runs in a process of its own, on one thread, after a small separation, which imports and tabulates what all
 need. Seconds are of the processor, so that other programs do not count; memory is the highest resident size of that
@@ -17,6 +18,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import resource
 import tempfile
 import time
 import warnings
@@ -127,6 +129,45 @@ def make_list(path, side, n_photons, flat, name, seed=0):
     write_list(path, (np.concatenate(y), np.concatenate(x)), np.concatenate(energies), side)
 
 
+def make_cube(path, side, name, seed=0):
+    """Write the counts of a remnant with spectra of a model's, 32-bit integers, drawn plane by plane."""
+    from astro_lpalm import EventCube, load_model
+    from astro_lpalm.cube import Planes
+    from astro_lpalm.demo import remnant_images
+
+    model, images = load_model(name), remnant_images(min(side, 346), seed)
+    spectra = model.physics.spectra(np.full(len(model.physics.parameters), 0.5))
+    shares = np.array([SHARES[each] for each in model.component_names])
+    spectra = spectra / spectra.sum(axis=0) * shares / shares.sum()
+    at = np.arange(side) * 346 // side if side > 346 else np.arange(side)
+    images = np.stack([np.maximum(images[each], 0)[np.ix_(at, at)] for each in model.component_names])
+    images = (PHOTONS * side**2 * images / images.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
+
+    def draw(start, stop):
+        rngs = (np.random.default_rng([seed, energy]) for energy in range(start, stop))
+        expected = np.tensordot(spectra[start:stop], images, 1)
+        return np.stack([rng.poisson(plane).astype(np.int32) for rng, plane in zip(rngs, expected)])
+
+    planes = Planes((len(spectra), side, side), np.int32, draw, depth=1)
+    wcs = cube_of(np.ones((1, 1, 1)), model.energy_edges[:2]).wcs
+    EventCube(planes, energy_edges=model.energy_edges, wcs=wcs).write(path)
+
+
+def journey_larger(path, side, name, options):
+    """Go from a FITS file of a cube, which stays in it, to written components, within the memory of one cube."""
+    from astro_lpalm import EventCube
+
+    warm_up(name, options["smooth"])
+    before, marks = megabytes(), {}
+    marks["MB cube"] = 65 * 4 * side**2 / 2**20
+    limit = int((megabytes("VmData") + marks["MB cube"]) * 2**20)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    start = time.process_time()
+    cube = EventCube.read(path, memmap=True)
+    marks["bin"], marks["MB to bin"] = time.process_time() - start, megabytes()
+    return separated(cube, name, options, path, before, marks)
+
+
 def megabytes(key="VmHWM"):
     """Read the highest resident size of this process."""
     with open("/proc/self/status") as status:
@@ -149,7 +190,7 @@ def warm_up(name, smooth=False):
 
 def journey(path, side, name, options):
     """Go from an event list to written components, and time the stages."""
-    from astro_lpalm import EventCube, separate
+    from astro_lpalm import EventCube
 
     warm_up(name, options["smooth"])
     before, marks = megabytes(), {}
@@ -157,6 +198,13 @@ def journey(path, side, name, options):
     start = time.process_time()
     cube = EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds)
     marks["bin"], marks["MB to bin"] = time.process_time() - start, megabytes()
+    return separated(cube, name, options, path, before, marks)
+
+
+def separated(cube, name, options, path, before, marks):
+    """Separate a cube and write its components, and time the stages."""
+    from astro_lpalm import separate
+
     with stage_times(time.process_time) as spent:
         start = time.process_time()
         result = separate(cube, name, progress=False, **options)
@@ -245,6 +293,7 @@ def main():
     parser.add_argument("--photons", type=float, help="so many in 2061 x 2061 pixels")
     parser.add_argument("--resample", action="store_true", help="50 resamplings of 346 x 346 pixels")
     parser.add_argument("--workers", type=int, help="the speed-up by so many worker processes")
+    parser.add_argument("--larger", type=int, nargs="+", default=[], help="cubes that stay in their files, pixels")
     parser.add_argument("--json", metavar="PATH", help="write the figures to this file too")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are begun from here on
@@ -264,6 +313,12 @@ def main():
             marks = rows[title] = in_process(journey, path, side, "snr-acis", how)
             show(title, marks, side**2, last)
             last = (marks["separate"], side**2) if side in options.sides else None
+        for side in options.larger:
+            title, path = f"{side} x {side}, from its file", str(Path(folder) / "cube.fits")
+            in_process(make_cube, path, side, "snr-acis")
+            marks = rows[title] = in_process(journey_larger, path, side, "snr-acis", {"smooth": False})
+            show(f"{title} of {marks['MB cube']:.0f} MB, limit kept", marks, side**2, None)
+            os.unlink(path)
         if options.workers:
             rows["workers"] = by_workers(options.workers, folder, "snr-acis")
             for what, seconds in rows["workers"].items():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-__all__ = ["Counts", "LaidOutCounts", "PhotonCounts", "block_sums", "counts_of"]
+__all__ = ["Counts", "LaidOutCounts", "PhotonCounts", "block_sums", "counts_of", "pixel_members"]
 
 _BLOCK = 1 << 15  # pixels of laid-out counts that are handled at once
 
@@ -147,7 +147,7 @@ class LaidOutCounts(Counts):
 
     def merged(self, labels, n=None):
         """Merge pixels."""
-        members = _members(labels, n, np.result_type(self._rows.dtype, np.float32))
+        members = pixel_members(labels, n, np.result_type(self._rows.dtype, np.float32))
         return LaidOutCounts(np.stack([members @ self[energy] for energy in range(len(self._rows))]).astype(float))
 
     def of_pixels(self, pixels):
@@ -227,17 +227,18 @@ class PhotonCounts(Counts):
 
 
 def counts_of(data: object, mask: np.ndarray | None = None) -> Counts:
-    """Give the counts of an array, (m, ny, nx), or of `Photons`, without the pixels that a mask, (ny, nx), excludes."""
+    """Give the counts of an array, (m, ny, nx), of `Photons` or `Planes`, without the pixels of a mask, (ny, nx)."""
     return data.counts(mask) if hasattr(data, "counts") else LaidOutCounts(data, mask)
 
 
 def block_sums(X: np.ndarray, blocks: ArrayLike) -> np.ndarray:
     """Sum the columns of a matrix, (m, t), over blocks of pixels: shape (m, number of blocks), in its precision."""
-    members = _members(blocks, None, np.result_type(X.dtype, np.float32))
+    members = pixel_members(blocks, None, np.result_type(X.dtype, np.float32))
     return np.stack([members @ row for row in X])  # row by row: a product with all of X would copy it first
 
 
-def _members(labels, n, dtype):
+def pixel_members(labels: ArrayLike, n: int | None, dtype: np.dtype) -> csr_array:
+    """Make the matrix, (n, t), that sums pixels, (t,), by their labels."""
     labels = np.asarray(labels)
     n = int(labels.max()) + 1 if n is None else n
     return csr_array((np.ones(len(labels), dtype=dtype), (labels, np.arange(len(labels)))), shape=(n, len(labels)))

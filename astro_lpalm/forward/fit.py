@@ -52,15 +52,18 @@ class Fit:
             return self.mixing * self.images[:, pixels].sum(axis=1)
         return self.local.of_pixels(pixels).totals(self.component_counts[:, pixels])
 
-    def rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Walk through data and expected counts energy by energy, (t,) each: a cube may be large."""
+    def expected_rows(self, energies: slice = np.s_[:]) -> Iterator[np.ndarray]:
+        """Walk through the expected counts energy by energy, (t,) each, or those of some energies."""
         background = self.forward.background
-        if self.local is None:
-            rows = ForwardModel(self.forward.kept, background=background).rows(self.mixing, self.images)
-        else:
-            rows = self.local.expected_rows(self.component_counts, background)
-        counts = self.cube.counts
-        for energy, expected in enumerate(rows):
+        background = None if background is None else background.of_energies(energies)
+        if self.local is not None:
+            return self.local.expected_rows(self.component_counts, background, energies)
+        return ForwardModel(self.forward.kept, background=background).rows(self.mixing[energies], self.images)
+
+    def rows(self, energies: slice = np.s_[:]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Walk through data and expected counts energy by energy, (t,) each: a cube may be large."""
+        counts, numbers = self.cube.counts, range(len(self.mixing))[energies]
+        for energy, expected in zip(numbers, self.expected_rows(energies)):
             yield counts[energy], expected
 
     @cached_property
@@ -79,7 +82,7 @@ class Fit:
 
     def expected(self) -> np.ndarray:
         """Lay out the expected counts, (m, t)."""
-        return np.stack([expected for _, expected in self.rows()])
+        return np.stack(list(self.expected_rows()))
 
     def expected_spectrum(self) -> np.ndarray:
         """Sum the expected counts of each energy, (m,)."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._headers import exposure_time
 from ..cube import EventCube
+from ..cube.planes import check_room
 from ..forward import BackgroundCounts, Fit, ForwardModel, block_sums
 from ..instrument import Vignetting
 from ..separation import ImageBlur, SkyData, fit_parameters, nearest_parameters
@@ -162,6 +163,8 @@ def _check(separator, observations):
                 "was subtracted from, and give the background separately."
             )
             raise ValueError(msg)
+        if each.cube.is_lazy:  # each is laid out
+            check_room(each.cube.shape, np.dtype(np.float32), "separate the sum of the cubes, EventCube.merge(...)")
     if separator.n_resamplings:
         msg = (
             "n_resamplings draws the photons of one observation again; of several, leave it out: errors follow from "

@@ -105,12 +105,16 @@ class Search:
             self._places()
 
     def check_smooth(self, cube):
-        """Say so, where smooth images of photons would take more memory than there is."""
-        n_bytes = _LAID_OUT * 4 * int(np.prod(cube.shape, dtype=object))
-        if self.separator.smooth and self.is_counts and cube.is_sparse and n_bytes > physical_memory():
+        """Say so, where smooth images of photons, or of stored planes, would take more memory than there is."""
+        smooth = self.separator.smooth and self.is_counts
+        what, advice = ("smooth images lay", "smooth=False") if smooth else ("", "")
+        if self.vignetting is not None:
+            what, advice = "images of an exposure that differs with energy lay", "one exposure map for all energies"
+        n_bytes = (_LAID_OUT if smooth else 1) * 4 * int(np.prod(cube.shape, dtype=object))
+        if what and (cube.is_sparse or cube.is_lazy) and n_bytes > physical_memory():
             msg = (
-                f"smooth images lay the cube of {cube.shape} out, which takes {n_bytes / 2**30:.3g} GiB, more than "
-                "there is memory; give smooth=False, larger pixels, or a part of the field."
+                f"{what} the cube of {cube.shape} out, which takes {n_bytes / 2**30:.3g} GiB, more than "
+                f"there is memory; give {advice}, larger pixels, or a part of the field."
             )
             raise ValueError(msg)
 

@@ -28,8 +28,9 @@ __all__ = [
 # which leads to each starlet scale, none for the image itself.
 _COUNTS_TO_TELL = 100.0
 _PIXELS = (1, 13, 60, 250, 1000)
-_AXES_AT_ONCE = 4  # images may be large
 _AT_A_TIME = 4096  # pixels whose expected counts, of local spectra, are laid out
+_AT_ONCE = 4  # images, which may be large;
+_AT_ONCE_OF_PLANES = 8  # and of a cube that all of is read to make any
 _EDGE_WIDTH = 1.0  # pixels, over which smooth images are compared with those without a prior
 _LEAST_SHARE = 1e-3  # of the variance that the spectra bring to an image: smaller parts are left out
 
@@ -88,12 +89,13 @@ def posterior_errors(fit, posterior, amplitude=0.0):
     totals = fit.mixing.sum(axis=0)  # directions are of spectra of unit sum
     moved = [_rows_of(fit, fit.mixing + totals * direction) - rows for direction in posterior.directions]
     noise = photon_noise(fit)
+    at_once = _AT_ONCE_OF_PLANES if fit.cube.is_lazy else _AT_ONCE
     for own, moves in zip(noise, np.swapaxes(moved, 0, 1)):
-        own += by_spectra(moves, lambda axes: fit.forward.project(axes, fit.cube.counts))
+        own += by_spectra(moves, lambda axes: fit.forward.project(axes, fit.cube.counts), at_once)
     return Errors(np.sqrt(noise), posterior.counts_covariance, amplitude)
 
 
-def by_spectra(moves, project):
+def by_spectra(moves, project, at_once=_AT_ONCE):
     """Find the variance of an image that moves together with the spectra.
 
     Parameters
@@ -102,6 +104,8 @@ def by_spectra(moves, project):
         Independent ways in which what makes the image of the data moves.
     project : callable
         Makes images, (k, t), by such rows, (k, m).
+    at_once : int
+        How many of them are made at once: images may be large, and so may what they are made of.
 
     Returns
     -------
@@ -110,10 +114,9 @@ def by_spectra(moves, project):
     # Few combinations of the energies hold nearly all of how the image can move.
     _, sizes, axes = np.linalg.svd(moves, full_matrices=False)
     kept = sizes**2 > _LEAST_SHARE * np.sum(sizes**2)
-    variance = 0.0
-    axes = (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32)
-    for start in range(0, len(axes), _AXES_AT_ONCE):
-        for image in project(axes[start : start + _AXES_AT_ONCE]):
+    variance, axes = 0.0, (sizes[kept, np.newaxis] * axes[kept]).astype(np.float32)
+    for start in range(0, len(axes), at_once):
+        for image in project(axes[start : start + at_once]):
             variance = variance + image**2
     return variance
 

@@ -122,7 +122,7 @@ def brightest_spot(white):
     T = T[sizes > _DISTINCT * sizes[0]]
     inverse, scaled = 1.0 / white.counts, ((T * white.scale) ** 2).astype(np.float32)
     drops, gains = (np.zeros((len(_WIDTHS), *white.kept.shape), dtype=np.float32) for _ in range(2))
-    for residual, own in zip(white.project(T), white.data.project(scaled)):
+    for residual, own in zip(white.project(T), white.data.project(scaled)):  # few pixels, as whitened
         plane = white.image(residual * inverse)
         around = np.maximum(white.smooth(own), white.counts)
         for k, width in enumerate(_WIDTHS):
