@@ -39,6 +39,19 @@ class Observation:
     blur : callable, optional
     vignetting : `~astro_lpalm.instrument.Vignetting`, optional
         See `Separator.find`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, load_model
+    >>> from astro_lpalm.forward import ForwardModel
+    >>> from astro_lpalm.separator import Observation
+    >>> model, wcs = load_model("pwn-acis"), WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(np.ones((65, 8, 8)), energy_edges=model.energy_edges, wcs=wcs)
+    >>> Observation(cube, model, ForwardModel.of(cube)).free
+    False
     """
 
     cube: EventCube
@@ -60,6 +73,24 @@ class JointSolution(Solution):
     known : object
         What a solver of the summed cube would know: ``component_names`` and ``physics``, whose ``rates`` are the counts
         of the summed cube for an amplitude of one.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, Separator, load_model
+    >>> from astro_lpalm.forward import ForwardModel
+    >>> from astro_lpalm.separator import Observation, find_jointly
+    >>> model, wcs = load_model("pwn-acis"), WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> images = np.stack([np.full((8, 8), 200.0), 50.0 * np.indices((8, 8))[0]])
+    >>> counts = np.tensordot(model.physics.spectra([0.5] * len(model.physics.parameters)), images, 1)
+    >>> cube = EventCube(counts, energy_edges=model.energy_edges, wcs=wcs, exposure=np.full((8, 8), 20) * u.ks)
+    >>> observation = Observation(cube, model, ForwardModel.of(cube))
+    >>> solution = find_jointly(Separator(smooth=False), [observation, observation])
+    >>> solution.fit.mixing.shape, solution.stacked.mixing.shape
+    ((65, 2), (130, 2))
     """
 
     stacked: Fit
@@ -89,6 +120,26 @@ def find_jointly(separator, observations):
     ValueError
         If pixels or bins differ, an exposure time is not known, components have no physical parameters, the data are no
         counts, or something is asked for that there is for one observation only.
+
+    Examples
+    --------
+    The same observation twice:
+
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, Separator, load_model
+    >>> from astro_lpalm.forward import ForwardModel
+    >>> from astro_lpalm.separator import Observation, find_jointly
+    >>> model, wcs = load_model("pwn-acis"), WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> images = np.stack([np.full((8, 8), 200.0), 50.0 * np.indices((8, 8))[0]])
+    >>> counts = np.tensordot(model.physics.spectra([0.5] * len(model.physics.parameters)), images, 1)
+    >>> cube = EventCube(counts, energy_edges=model.energy_edges, wcs=wcs, exposure=np.full((8, 8), 20) * u.ks)
+    >>> observation = Observation(cube, model, ForwardModel.of(cube))
+    >>> solution = find_jointly(Separator(smooth=False), [observation, observation])
+    >>> (solution.fit.component_counts.sum(axis=1) / images.sum(axis=(1, 2))).round(2)
+    array([2., 2.])
     """
     _check(separator, observations)
     seconds = np.array([_seconds(each.cube, number) for number, each in enumerate(observations, start=1)])
@@ -141,6 +192,24 @@ def joint_errors(solution):
     -------
     `~astro_lpalm.trust.Errors`
         In the bins of the summed cube.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, Separator, load_model
+    >>> from astro_lpalm.forward import ForwardModel
+    >>> from astro_lpalm.separator import Observation, find_jointly, joint_errors
+    >>> model, wcs = load_model("pwn-acis"), WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> images = np.stack([np.full((8, 8), 200.0), 50.0 * np.indices((8, 8))[0]])
+    >>> counts = np.tensordot(model.physics.spectra([0.5] * len(model.physics.parameters)), images, 1)
+    >>> cube = EventCube(counts, energy_edges=model.energy_edges, wcs=wcs, exposure=np.full((8, 8), 20) * u.ks)
+    >>> observation = Observation(cube, model, ForwardModel.of(cube))
+    >>> solution = find_jointly(Separator(smooth=False), [observation, observation])
+    >>> joint_errors(solution).covariance.shape
+    (2, 65, 65)
     """
     errors = posterior_errors(solution.stacked, solution.physical, solution.amplitude_error)
     (n, rows, _), m = errors.covariance.shape, len(solution.fit.mixing)
