@@ -364,8 +364,8 @@ def sky_of_image(cards, wcs, shape):
     >>> from astropy.io import fits
     >>> from astro_lpalm.grid import celestial_wcs, sky_of_image
     >>> cards = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.001, "CDELT2": 0.001})
-    >>> cards |= {"CRPIX1P": 1.0, "CRVAL1P": 4001.5, "CDELT1P": 2.0}
-    >>> cards |= {"CRPIX2P": 1.0, "CRVAL2P": 3997.5, "CDELT2P": 2.0}
+    >>> cards.update({"CRPIX1P": 1.0, "CRVAL1P": 4001.5, "CDELT1P": 2.0})
+    >>> cards.update({"CRPIX2P": 1.0, "CRVAL2P": 3997.5, "CDELT2P": 2.0})
     >>> sky_of_image(cards, celestial_wcs(cards), (2, 5))[1:]
     (SkyGrid(x0=4000.5, y0=3996.5, bin_factor=2.0, nx=5, ny=2), True)
     """
