@@ -76,6 +76,15 @@ class PhysicalFit:
         nowhere.
     n_iter : int
     converged : bool
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import fit_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> fit = fit_parameters(physics.spectra([0.5] * len(physics.parameters)) @ [[3e4, 1e4], [1e4, 2e4]], physics)
+    >>> fit.values[:2].round(1), fit.at_limit[:2]
+    (array([1.1, 1.9]), array([False, False]))
     """
 
     theta: np.ndarray
@@ -266,6 +275,13 @@ def block_goodness(counts, spectra, background=None):
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import block_goodness
+    >>> counts = [[40, 10], [60, 30], [10, 50]]
+    >>> round(block_goodness(counts, [[0.4, 0.1], [0.5, 0.3], [0.1, 0.6]]), 2)
+    0.55
     """
     Y, A = check_data(counts, spectra)
     Y, A = Y.astype(np.float64), np.maximum(A, 0.0) / np.maximum(A.sum(axis=0), _TINY)
@@ -297,6 +313,16 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
     -------
     theta : `~numpy.ndarray`, shape (p,)
         Scaled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import nearest_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> theta = np.full(len(physics.parameters), 0.4)
+    >>> nearest_parameters(physics.spectra(theta), physics)[:2].round(2)
+    array([0.4, 0.4])
     """
     A = np.maximum(np.asarray(spectra, dtype=float), 0.0)
     A = A / np.maximum(A.sum(axis=0), _TINY)

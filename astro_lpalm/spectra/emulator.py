@@ -43,6 +43,18 @@ class SpectrumEmulator:
         Chebyshev coefficients of log P: a constant, then those of each other parameter.
     cores : list of array_like
         Of shape (rank, nodes, next rank): of the linear parameters together, then of each other. The last rank is m.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> physics = load_model("pwn-acis").physics
+    >>> emulator, places = physics.sources[0], physics.places[0]
+    >>> type(emulator).__name__, [physics.parameters[place].name for place in places]
+    ('SpectrumEmulator', ['photon_index', 'nh'])
+    >>> rates, derivatives = emulator.jacobian(np.full(len(places), 0.5))
+    >>> rates.shape, derivatives.shape
+    ((65,), (65, 2))
     """
 
     def __init__(self, is_linear, knots, reference, cores):
