@@ -91,10 +91,9 @@ band = slice(10, 20)
 band_counts = cube.data[band].sum(axis=0)
 residual = result.residuals.data[band].sum(axis=0) / np.sqrt(np.maximum(band_counts, 1))
 figure, axes = plt.subplots(figsize=(5.5, 4.5), subplot_kw={"projection": cube.wcs}, layout="constrained")
-drawn = axes.imshow(residual, vmin=-3, vmax=3, cmap="RdBu", origin="lower")
-figure.colorbar(drawn, label="residual / noise")
-axes.set_xlabel("Right ascension")
-axes.set_ylabel("Declination")
+drawn = axes.imshow(residual, vmin=-3, vmax=3, cmap="RdBu_r", origin="lower")
+figure.colorbar(drawn, label="Residual / noise, 1.5 to 2.5 keV")
+axes.set(xlabel="Right ascension", ylabel="Declination")
 print(f"root mean square where there are counts: {residual[band_counts > 10].std():.2f}")
 
 # %%

@@ -192,7 +192,9 @@ print(
 
 figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 5), height_ratios=(3, 1), layout="constrained")
 upper.errorbar(energy, spectrum.counts.value, error, fmt=".k", ms=3, lw=0.8, label="synchrotron, as separated")
-upper.stairs(fit(energy), edges, color="#0072B2", label=f"absorbed power law, index {fit.photon_index.value:.2f}")
+upper.stairs(
+    fit(energy), edges, baseline=None, color="#0072B2", label=f"absorbed power law, index {fit.photon_index.value:.2f}"
+)
 upper.set(yscale="log", ylabel="Counts per bin")
 upper.legend(frameon=False)
 lower.plot(energy, pull, ".k", ms=3)
