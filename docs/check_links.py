@@ -26,7 +26,9 @@ class Page(HTMLParser):
 
 def broken_links(root):
     """Yield pages and links that lead nowhere; those to other sites are not followed."""
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(Path(root).resolve().rglob("*.html"))}
+    root = Path(root).resolve()
+    paths = [path for path in sorted(root.rglob("*.html")) if not path.is_relative_to(root / "_static")]
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in paths}
     if not pages:
         yield root, "no page at all"
     for path, page in pages.items():

@@ -42,8 +42,10 @@ html_theme_options = {
         {"name": name, "url": url, "icon": "fa-solid fa-code-branch"}
         for name, url in (each.split(", ", 1) for each in metadata(project).get_all("Project-URL", []))
     ],
+    "navbar_persistent": ["search-button"],
     "footer_end": [],
 }
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_sidebars = {"index": []}  # its cards are the navigation
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -62,6 +64,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/plot_",
     "image_scrapers": ("matplotlib",),
     "image_srcset": ["2x"],  # for screens of a high resolution
+    "ignore_repr_types": r"matplotlib\.",  # of what a last line returns where the picture is meant
     "matplotlib_animations": False,
     "show_memory": False,
     "remove_config_comments": True,
@@ -106,6 +109,13 @@ def can_be_imported(target):
     return False
 
 
+def source_of(app, module, name):
+    """Leave out the source of what a room shows of another: its page is for one name of each module only."""
+    owner = getattr(getattr(import_module(module), name, None), "__module__", module)
+    return module if owner.split(".")[:2] != module.split(".")[:2] else None
+
+
 def setup(app):
+    app.connect("viewcode-follow-imported", source_of)
     # After intersphinx, which makes a link where it can.
     app.connect("missing-reference", check_other_packages, priority=900)

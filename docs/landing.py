@@ -17,7 +17,9 @@ with TemporaryDirectory() as folder:
 COLORS = ("#3aa5ff", "#ff8a2a", "#1fd6a0", "#f08cc4")
 NAMES = dict(zip(result.names, ("synchrotron", "hot gas", "iron, receding", "iron, approaching")))
 plt.style.use("dark_background")
-figure = plt.figure(figsize=(9, 6.1), layout="constrained", facecolor="black")
+plt.rcParams.update({"font.size": 13, "axes.titlesize": 18})
+figure = plt.figure(figsize=(9, 6.3), layout="constrained", facecolor="black")
+figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
 grid = figure.add_gridspec(2, 3)
 
 
@@ -26,7 +28,7 @@ def sky(place, image, title, color):
     axes = figure.add_subplot(place)
     shades = LinearSegmentedColormap.from_list(title, ["black", color, "white"])
     axes.imshow(image, origin="lower", cmap=shades, norm=PowerNorm(0.6, 0, np.nanpercentile(image, 99.7), clip=True))
-    axes.set_title(title, color=color, fontsize="x-large")
+    axes.set_title(title, color=color)
     axes.axis("off")
 
 
@@ -38,4 +40,4 @@ for number, (name, title) in enumerate(NAMES.items()):
     sky(grid[divmod(number + 1, 3)], result.smooth_images[name].data, title, COLORS[number])
     spectra.stairs(result.spectra[name].value, edges, baseline=None, color=COLORS[number], lw=1.8)
 spectra.set(yscale="log", ylim=(60, 1e6), xlim=edges[[0, -1]], xlabel="energy (keV)")
-spectra.set_title("their spectra (counts)", fontsize="x-large")
+spectra.set_title("spectra (counts)")

@@ -122,12 +122,12 @@ def label_sky(axis, left, bottom):
         coordinate.set_ticks(number=3)
         coordinate.set_ticklabel(size="small", exclude_overlapping=True)
         coordinate.set_ticklabel_visible(shown)
-        coordinate.set_axislabel(name if shown else " ")
+        coordinate.set_axislabel(name if shown else " ", minpad=0.5)
 
 
 labels = {("thermal", "kT"): "kT (keV)", ("synchrotron", "photon_index"): "Photon index"}
-sky = {"projection": wcs, "facecolor": "0.8"}
-figure, axes = plt.subplots(2, 4, figsize=(7.1, 4.8), layout="constrained", subplot_kw=sky)
+sky = {"projection": wcs}
+figure, axes = plt.subplots(2, 4, figsize=(7.1, 4.6), layout="constrained", subplot_kw=sky)
 for row, (key, label) in zip(axes, labels.items()):
     true, found, image = truth[key], result.parameter_maps[key[0]][key[1]], images[key[0]]
     values, errors = (np.ma.masked_array(each, found.mask) for each in (found.data, found.uncertainty.array))
@@ -142,9 +142,9 @@ for row, (key, label) in zip(axes, labels.items()):
     figure.colorbar(drawn, ax=row[3], label="Difference / error", location="bottom")
     for axis in row:
         axis.contour(gaussian_filter(image, 2), [image.mean()], colors="black", linewidths=0.5)
-        label_sky(axis, left=axis is row[0], bottom=False)
+        axis.set_facecolor("0.8")
+        label_sky(axis, left=axis is row[0], bottom=axis is axes[1, 0])
     rms = np.sqrt(np.ma.average((values - true) ** 2, weights=image))
-    label_sky(row[0], left=True, bottom=True)
     print(
         f"{label}: off by {rms:.3f} where the {key[0]} emission is, stated {np.ma.average(errors, weights=image):.3f}"
     )

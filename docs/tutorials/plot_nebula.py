@@ -136,6 +136,7 @@ figure = result.plot(figure=plt.figure(figsize=size, dpi=150))
 # On the left what was simulated, in the middle what was found, and on the right the difference in units of its
 # uncertainty, for blocks of 4 x 4 pixels. It should be noise, with a standard deviation of 1.
 
+# sphinx_gallery_thumbnail_number = 2
 truth = observation.truth(model.energy_edges)
 stretch = AsinhNorm(linear_width=3, vmin=0, vmax=80)
 
@@ -150,7 +151,7 @@ def label_sky(axis, left, bottom):
         coordinate.set_ticks(number=3)
         coordinate.set_ticklabel(size="small", exclude_overlapping=True)
         coordinate.set_ticklabel_visible(shown)
-        coordinate.set_axislabel(name if shown else " ")
+        coordinate.set_axislabel(name if shown else " ", minpad=0.5)
 
 
 figure = plt.figure(figsize=(7, 6.6), layout="constrained")
@@ -169,9 +170,9 @@ figure.colorbar(
     drawn, ax=axes[:, :2], label="Counts per pixel", location="bottom", shrink=0.6, ticks=[0, 5, 20, 80], format="%g"
 )
 figure.colorbar(shown, ax=axes[:, 2], label="Difference / uncertainty", location="bottom", shrink=0.9)
-for (row, column), axis in np.ndenumerate(axes):
+for (line, place), axis in np.ndenumerate(axes):
     axis.set_facecolor("0.8")
-    label_sky(axis, left=column == 0, bottom=row == 1)
+    label_sky(axis, left=place == 0, bottom=line == 1)
 
 # %%
 # The photon index
@@ -239,15 +240,16 @@ for warning in caught:
 best, error, _ = fit_power_law(unmasked, ~cube.pixel_mask)
 print(f"nebula around it: photon index {best[1]:.3f} +- {error[1]:.3f}, nH {best[0]:.3f} +- {error[0]:.3f}")
 
-figure, axes = plt.subplots(
-    1, 2, figsize=(7, 3.8), layout="constrained", subplot_kw={"projection": cube.wcs[::8, ::8], "facecolor": "0.85"}
-)
+sky = {"projection": cube.wcs[::8, ::8]}
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained", subplot_kw=sky)
 smooth = gaussian_filter(field.image().astype(float), 2)
 for axis, (title, one) in zip(axes, {"pulsar left in": unmasked, "pulsar masked": result}.items()):
     norm = SymLogNorm(linthresh=5, vmin=-100, vmax=100)
     drawn = axis.imshow(block_chi_square(one.fit, 8), norm=norm, cmap="RdBu_r", origin="lower")
+    axis.autoscale(False)
     axis.contour(smooth, [4, 16, 64], transform=axis.get_transform(cube.wcs), colors="0.3", linewidths=0.5)
     axis.set_title(title, fontsize="medium")
+    axis.set_facecolor("0.85")
     label_sky(axis, left=axis is axes[0], bottom=True)
 ticks = [-100, -10, 0, 10, 100]
 figure.colorbar(drawn, ax=axes, label="Misfit of 8 x 8 pixels (sigma)", ticks=ticks, format="{x:g}")

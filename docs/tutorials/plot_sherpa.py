@@ -190,6 +190,7 @@ print(
 # normalization is too low: it must still be divided by the fraction of the photons that vignetting, the gap and the
 # part left out leave (:doc:`/observations` says how to find that of vignetting).
 
+# sphinx_gallery_thumbnail_number = 2
 figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 5), height_ratios=(3, 1), layout="constrained")
 upper.errorbar(energy, spectrum.counts.value, error, fmt=".k", ms=3, lw=0.8, label="synchrotron, as separated")
 upper.stairs(

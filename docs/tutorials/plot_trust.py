@@ -21,6 +21,7 @@ import numpy as np
 from astropy.wcs import WCS
 from matplotlib.colors import SymLogNorm
 from matplotlib.ticker import PercentFormatter
+from scipy.ndimage import gaussian_filter
 
 import astro_lpalm
 from astro_lpalm.demo import remnant_images
@@ -116,8 +117,11 @@ def misfit(**results):
     for number, (title, result) in enumerate(results.items()):
         axis = figure.add_subplot(1, len(results), number + 1, projection=wcs[::8, ::8])
         drawn = axis.imshow(block_chi_square(result.fit, 8), origin="lower", norm=norm, cmap="RdBu_r")
-        axis.contour(result.cube.image(), 4, transform=axis.get_transform(wcs), colors="0.3", linewidths=0.4)
-        axis.set(title=title.replace("_", " "), xlabel="R.A.", ylabel="Dec." if number == 0 else " ", facecolor="0.85")
+        axis.autoscale(False)
+        outline = gaussian_filter(result.cube.image().astype(float), 1.5)
+        axis.contour(outline, [100, 300], transform=axis.get_transform(wcs), colors="0.3", linewidths=0.5)
+        axis.set(title=title.replace("_", " "), xlabel="R.A.", ylabel="Dec." if number == 0 else " ")
+        axis.set_facecolor("0.85")
         axis.coords[0].set_ticks(number=3)
         axis.coords[1].set_ticklabel_visible(number == 0)
     ticks = [-1000, -100, -10, 0, 10, 100, 1000]
@@ -262,7 +266,7 @@ for k, (axis, name) in enumerate(zip(axes.flat, names)):
     axis.fill_between(energy[used], -error / truth, error / truth, step="mid", color="#0072B2", alpha=0.25, lw=0)
     axis.step(energy[used], found / truth - 1, where="mid", color="k", lw=1)
     axis.axhline(0, color="0.5", lw=0.8)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axis.set_title(name, fontsize="medium")
 
 # %%
