@@ -52,6 +52,7 @@ html_css_files = ["site.css"]
 html_logo = html_favicon = "_static/logo.svg"
 html_title = f"{project} {release}"
 html_show_sourcelink = False
+toc_object_entries_show_parents = "hide"
 html_last_updated_fmt = None
 htmlhelp_basename = project
 numpydoc_show_class_members = False
