@@ -46,7 +46,7 @@ STAGES = {
     "causes": "trust.diagnostics.find_causes",  # part of the diagnostics
     "result": "pipeline.Separation",
 }
-N_FIELDS = 8
+N_FIELDS = 4
 
 
 @contextmanager
@@ -234,6 +234,7 @@ def many_times(paths, output, name, client=None):
         warm_up(name)
     else:
         client.run(warm_up, name)
+    Path(output).mkdir()
     cube = EventCube.read(paths[0])
     with stage_times(time.perf_counter) as spent:
         separate(cube, name, progress=False, smooth=False, n_resamplings=50, client=client)
