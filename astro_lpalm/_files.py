@@ -13,6 +13,7 @@ from astropy.io import fits
 
 from . import __version__
 from ._fits import naming, open_fits, read_image, split_virtual
+from ._fits_planes import write_with_planes
 
 __all__ = [
     "check_files",
@@ -285,7 +286,7 @@ _OTHER_FORMATS = {
 }
 
 
-def write_fits(hdulist, path, *, overwrite=False):
+def write_fits(hdulist, path, *, overwrite=False, large=None):
     """Write HDUs to a file, whole or not at all, with checksums and the name of the program.
 
     Parameters
@@ -295,15 +296,21 @@ def write_fits(hdulist, path, *, overwrite=False):
         Compressed if it ends in ".gz".
     overwrite : bool
         Whether an existing file may be replaced.
+    large : dict of str to object, optional
+        Images that are written plane by plane, by the names of HDUs, which have their headers alone: objects with a
+        shape, (n, ny, nx), and a dtype, which planes are taken from one after the other.
 
     Raises
     ------
     OSError
         See `complete_or_nothing`.
     ValueError
-        See `check_fits_name`.
+        See `check_fits_name`. If an image that is written plane by plane was to be compressed.
     """
     check_fits_name(path)
+    if large and Path(path).suffix.lower() == ".gz":
+        msg = f"cannot write '{path}': what is larger than memory is not compressed; give a name that ends in .fits."
+        raise ValueError(msg)
     header = hdulist[0].header
     if "CREATOR" not in header:  # by this `open_fits` knows whose checksums must be right
         header["CREATOR"] = f"astro_lpalm {__version__}"
@@ -312,7 +319,10 @@ def write_fits(hdulist, path, *, overwrite=False):
         if any(len(card.image) > fits.Card.length for card in hdu.header.cards if isinstance(card.value, str)):
             hdu.header["LONGSTRN"] = ("OGIP 1.0", "long strings are used")
     with complete_or_nothing(path, overwrite=overwrite) as temporary:
-        hdulist.writeto(temporary, overwrite=True, checksum=True)
+        if large:
+            write_with_planes(hdulist, temporary, large)
+        else:
+            hdulist.writeto(temporary, overwrite=True, checksum=True)
 
 
 def save_figure(figure, path, *, overwrite=False):

@@ -4,7 +4,8 @@ from . import region_registry
 from .counts import Counts, LaidOutCounts, PhotonCounts, counts_of
 from .cube import EventCube
 from .photons import Photons
+from .planes import PlaneCounts, Planes
 
-__all__ = ["Counts", "EventCube", "LaidOutCounts", "PhotonCounts", "Photons", "counts_of"]
+__all__ = ["Counts", "EventCube", "LaidOutCounts", "PhotonCounts", "Photons", "PlaneCounts", "Planes", "counts_of"]
 
 region_registry.register()

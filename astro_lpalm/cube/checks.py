@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 from ..grid.energies import describe_grid
 from ..grid.nesting import difference, find_edges
 from ..instrument.exposure import unexposed
+from .planes import Planes
 
 __all__ = ["check_values", "checked_mask", "checked_wcs", "native", "nested_edges", "warn_of_lost_counts"]
 
@@ -51,16 +52,21 @@ def check_values(data, mask):
     if data.size == 0:
         msg = f"the cube is empty: its shape is {data.shape}."
         raise ValueError(msg)
-    kept = np.ones(data.shape[1:], dtype=bool) if mask is None else ~mask
-    if data.dtype.kind == "f":
+    kept, sums, whole = np.ones(data.shape[1:], dtype=bool) if mask is None else ~mask, None, "data"
+    if isinstance(data, Planes):
+        sums, whole = data.sums(mask), "sum(data)"  # plane by plane; the sums are asked for later, too
+        n_bad = sums.n_bad
+    elif data.dtype.kind == "f":
         bad = np.zeros_like(kept)
         for plane in data:
             bad |= ~np.isfinite(plane)
         n_bad = np.count_nonzero(bad & kept)
-        if n_bad:
-            msg = f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite(data)."
-            raise ValueError(msg)
-    if not any(plane[kept].any() for plane in data):
+    else:
+        n_bad = 0
+    if n_bad:
+        msg = f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite({whole})."
+        raise ValueError(msg)
+    if sums.squares == 0 if sums else not any(plane[kept].any() for plane in data):
         msg = "the cube is zero everywhere" + (", outside the mask." if mask is not None else ".")
         raise ValueError(msg)
 

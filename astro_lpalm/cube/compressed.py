@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 from astropy.io import fits
 
+from .._memory import physical_memory
 from .photons import Photons
 
 __all__ = ["photons_hdu", "read_photons"]
@@ -72,7 +73,27 @@ def read_photons(hdu):
     -------
     `Photons` or `~numpy.ndarray`, shape (n_energy, ny, nx)
         An array where more than one cell in 20 has counts.
+
+    Raises
+    ------
+    ValueError
+        If that would be larger than memory.
     """
     shape = tuple(hdu.header[f"NAXIS{axis}"] for axis in (3, 2, 1))
-    photons = Photons.of((np.asarray(hdu.section[energy]) for energy in range(shape[0])), shape)
-    return photons if photons.n_filled < _FEW * photons.size else np.asarray(photons)
+    n_cells = int(np.prod(shape, dtype=object))
+
+    def planes():
+        n_filled = 0
+        for energy in range(shape[0]):
+            plane = np.asarray(hdu.section[energy])
+            n_filled += np.count_nonzero(plane)
+            if n_filled >= _FEW * n_cells and n_cells * plane.itemsize > physical_memory():
+                msg = (
+                    f"the compressed image of {shape} is full, and larger than memory; unpack it with 'funpack', so "
+                    "that its planes can be read one by one."
+                )
+                raise ValueError(msg)
+            yield plane
+
+    photons = Photons.of(planes(), shape)
+    return photons if photons.n_filled < _FEW * n_cells else np.asarray(photons)

@@ -17,6 +17,7 @@ from .exports import to_ndcube
 from .io import CubeIO
 from .masking import read_mask
 from .photons import Photons
+from .planes import Planes, is_stored
 
 __all__ = ["EventCube"]
 
@@ -26,11 +27,13 @@ class EventCube(CubeIO, NDData):
 
     Parameters
     ----------
-    data : array_like or Photons, shape (n_energy, ny, nx)
+    data : array_like, Photons or Planes, shape (n_energy, ny, nx)
         Counts. Integers and floating-point numbers keep their type. An array is not copied where its byte order is
         the machine's, nor by methods that leave the counts as they are (`with_mask`, `with_exposure`): cubes are large.
         No method changes it; who changes it in place, changes it in all of these. `~astro_lpalm.cube.Photons` stay as
-        they are: a cube that is mostly empty then takes no more memory than its photons.
+        they are: a cube that is mostly empty then takes no more memory than its photons. So do a memory map and an
+        array of Dask, zarr or alike, which may be larger than memory: a few planes are read whenever they are asked
+        for (`~astro_lpalm.cube.Planes`).
     energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,)
         Edges of the energy bins.
     wcs : `~astropy.wcs.WCS`
@@ -46,7 +49,8 @@ class EventCube(CubeIO, NDData):
     Attributes
     ----------
     data : `~numpy.ndarray`, shape (n_energy, ny, nx)
-        Of photons, an array that is laid out each time it is asked for: `counts`, `image` and `shape` need none.
+        Of photons, or planes that are stored elsewhere, an array that is laid out each time it is asked for: `counts`,
+        `image`, `planes` and `shape` need none.
     mask : `~numpy.ndarray` of bool, shape (ny, nx), or None
         It holds at all energies: it broadcasts against ``data``.
     wcs : `~astropy.wcs.WCS`
@@ -96,7 +100,9 @@ class EventCube(CubeIO, NDData):
     """
 
     def __init__(self, data, *, energy_edges, wcs, mask=None, meta=None, exposure=None):
-        if not isinstance(data, Photons):
+        if is_stored(data) and not isinstance(data, Photons):
+            data = Planes.of(data)
+        elif not isinstance(data, Photons):
             data = native(data.to_value(u.count) if isinstance(data, u.Quantity) else data)
         edges = as_energy_edges(energy_edges)
         if data.ndim != 3:
@@ -151,13 +157,24 @@ class EventCube(CubeIO, NDData):
 
     @property
     def data(self):
-        """Counts, `~numpy.ndarray` of shape (n_energy, ny, nx); of photons, a new one each time."""
+        """Counts, `~numpy.ndarray` of shape (n_energy, ny, nx); of photons or stored planes, a new one each time.
+
+        Raises
+        ------
+        ValueError
+            If it is larger than memory.
+        """
         return np.asarray(self._data)
 
     @property
     def is_sparse(self):
         """Whether the counts are kept as photons."""
         return isinstance(self._data, Photons)
+
+    @property
+    def is_lazy(self):
+        """Whether the counts stay where they are stored, and are read plane by plane when they are asked for."""
+        return isinstance(self._data, Planes)
 
     @property
     def photons(self):
@@ -176,7 +193,7 @@ class EventCube(CubeIO, NDData):
 
     def image(self):
         """Sum the counts over the energies: `~numpy.ndarray` of shape (ny, nx), masked pixels included."""
-        return counts_of(self._data).image().reshape(self.shape[1:])
+        return self._data.image() if self.is_lazy else counts_of(self._data).image().reshape(self.shape[1:])
 
     def planes(self, energies):
         """Lay out the counts of a slice of energies, (k, ny, nx)."""
@@ -195,6 +212,9 @@ class EventCube(CubeIO, NDData):
         """
         if self.is_sparse:
             return self._with(data=self._data.drawn(rng))
+        if self.is_lazy:
+            planes = self._data if self.mask is None else self._data.without(self.mask)
+            return self._with(data=planes.drawn(rng))
         return self.with_matrix(rng.poisson(self.matrix(dtype=np.float32)))
 
     def __getitem__(self, item):
@@ -313,7 +333,19 @@ class EventCube(CubeIO, NDData):
 
         Examples
         --------
-        >>> cube.with_mask("point_sources.reg")  # doctest: +SKIP
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
+        >>> from regions import CirclePixelRegion, PixCoord
+        >>> from astro_lpalm import EventCube
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> cube.with_mask(CirclePixelRegion(PixCoord(1, 1), 1.2).to_sky(wcs)).mask.astype(int)
+        array([[0, 1, 0, 0, 0, 0],
+               [1, 1, 1, 0, 0, 0],
+               [0, 1, 0, 0, 0, 0],
+               [0, 0, 0, 0, 0, 0]])
         """
         with naming(mask):
             return self._with(mask=self.pixel_mask | read_mask(mask, self))
@@ -409,13 +441,21 @@ class EventCube(CubeIO, NDData):
 
         Examples
         --------
-        >>> cube.rebin([0.5, 1.5, 7] * u.keV)  # doctest: +SKIP
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
+        >>> from astro_lpalm import EventCube
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> cube.rebin([0.5, 1.5, 7] * u.keV).data[:, 0, 0]
+        array([1., 2.])
         """
         old = self._energy_edges
         nearest = nested_edges(as_energy_edges(energy_edges), old)
         if nearest.size == old.size:
             return self._with()  # the very same bins: a copy of the counts would only take memory
-        if self.is_sparse:
+        if self.is_sparse or self.is_lazy:
             return self._with(data=self._data.rebinned(nearest), energy_edges=old[nearest])
         # Narrow integers could overflow; floating-point numbers keep their type.
         dtype = self.data.dtype if self.data.dtype.kind == "f" else np.result_type(self.data.dtype, np.int32)
@@ -430,10 +470,11 @@ class EventCube(CubeIO, NDData):
         masked = "" if self.mask is None else f", {kept.size - np.count_nonzero(kept)} of {kept.size} pixels masked"
         if self._exposure is not None:
             masked += f", exposure up to {self._exposure.max():.4g}"
+        kept_as = ", kept as photons" if self.is_sparse else ", read plane by plane" if self.is_lazy else ""
         return (
             f"<{type(self).__name__}: {describe_grid(self._energy_edges)}; {nx} x {ny} pixels of "
             f"{scale[0]:.4g} x {scale[1]:.4g} arcsec around {middle.to_string(precision=4)} ({middle.frame.name}); "
-            f"{total:.10g} counts{masked}{', kept as photons' if self.is_sparse else ''}>"
+            f"{total:.10g} counts{masked}{kept_as}>"
         )
 
     __str__ = __repr__

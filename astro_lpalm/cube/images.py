@@ -19,6 +19,7 @@ from ..grid.energies import (
 from ..grid.resample import image_unit
 from ..grid.sky import celestial_cards, celestial_wcs, is_structural, is_wcs_card
 from .compressed import photons_hdu, read_photons
+from .stored import stored_planes
 
 __all__ = ["cube_hdulist", "exposure_hdu", "image_header", "read_image"]
 
@@ -27,7 +28,7 @@ _COUNTS = {"", "count", "counts", "ct", "cts", "photon", "photons", "ph", "event
 _IMAGES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 
 
-def read_image(hdu, energy_edges=None):
+def read_image(hdu, energy_edges=None, path=None, memmap=False):
     """Read a cube from an image HDU or a list of HDUs.
 
     Parameters
@@ -37,10 +38,14 @@ def read_image(hdu, energy_edges=None):
         EXPOSURE images. Axes of one pixel beyond the third are left out.
     energy_edges : `~astropy.units.Quantity`, shape (n + 1,), optional
         Edges of the energy bins, instead of the file's.
+    path : str or `os.PathLike`, optional
+        The file that the HDUs are of.
+    memmap : bool or None
+        Whether the planes stay in it; None for those of cubes that are large against memory.
 
     Returns
     -------
-    data : `~numpy.ndarray` or `Photons`, shape (n, ny, nx)
+    data : `~numpy.ndarray`, `Photons` or `Planes`, shape (n, ny, nx)
     header : `~astropy.io.fits.Header`
     wcs : `~astropy.wcs.WCS`
         Celestial, of the images.
@@ -72,7 +77,10 @@ def read_image(hdu, energy_edges=None):
     if len(edges) != shape[0] + 1:
         msg = f"the cube has {shape[0]} energies (shape {shape}), but its energy grid has {describe_grid(edges)}."
         raise ValueError(msg)
-    if isinstance(image, fits.CompImageHDU) and image.header["NAXIS"] == 3 and _is_whole(image.header):
+    data = None if memmap is False else stored_planes(image, shape, path, must=memmap is True)
+    if data is not None:
+        pass
+    elif isinstance(image, fits.CompImageHDU) and image.header["NAXIS"] == 3 and _is_whole(image.header):
         data = read_photons(image)
     else:
         data = np.asarray(image.data).reshape(shape)
@@ -163,11 +171,13 @@ def image_header(cube):
     return header
 
 
-def cube_hdulist(cube):
-    """Lay a cube out as FITS; see `EventCube.to_hdulist`."""
+def cube_hdulist(cube, *, by_plane=False):
+    """Lay a cube out as FITS; see `EventCube.to_hdulist`. The image is left out where it is written plane by plane."""
     header, celestial = image_header(cube), cube.celestial_header()
     if cube.is_sparse:
         images = [fits.PrimaryHDU(), photons_hdu(cube.photons, header, "COUNTS")]
+    elif by_plane:
+        images = [fits.PrimaryHDU(header=header)]
     else:
         images = [fits.PrimaryHDU(cube.data, header)]
     hdulist = fits.HDUList([*images, ebounds_hdu(cube.energy_edges)])

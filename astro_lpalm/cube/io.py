@@ -192,10 +192,15 @@ class CubeIO:
 
         Examples
         --------
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
         >>> from astro_lpalm import EventCube
-        >>> first = EventCube.from_events("obs1_evt2.fits", pixel_scale=1 * u.arcsec)  # doctest: +SKIP
-        >>> second = EventCube.from_events("obs2_evt2.fits", like=first)  # doctest: +SKIP
-        >>> EventCube.merge([first, second])  # doctest: +SKIP
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> EventCube.merge([cube, cube]).data[:, 0, 0]
+        array([2., 2., 2.])
         """
         data, exposure, mask, headers, first = add_up(cubes)
         header = merge_headers(headers)
@@ -237,14 +242,21 @@ class CubeIO:
 
         Examples
         --------
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
         >>> from astro_lpalm import EventCube
-        >>> EventCube.from_hdu(hdulist)  # doctest: +SKIP
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> EventCube.from_hdu(cube.to_hdulist()).energy_edges
+        <Quantity [0.5, 1.5, 4. , 7. ] keV>
         """
         data, header, wcs, edges, mask, exposure = read_image(hdu, energy_edges)
         return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
 
     @classmethod
-    def read(cls, path, energy_edges=None):
+    def read(cls, path, energy_edges=None, *, memmap=None):
         """Read a cube from a FITS file.
 
         Parameters
@@ -253,6 +265,10 @@ class CubeIO:
             The file.
         energy_edges : `~astropy.units.Quantity`, shape (n_energy + 1,), optional
             As in `from_hdu`.
+        memmap : bool, optional
+            Whether the counts stay in the file, from which a few planes are read whenever they are asked for
+            (`~astro_lpalm.cube.Planes`). If not given, they do where they take more than a quarter of the machine's
+            memory; the log says so. The file must then stay as it is for as long as the cube is used.
 
         Returns
         -------
@@ -263,15 +279,27 @@ class CubeIO:
         FileNotFoundError, OSError
             If the file does not exist, is not FITS or is truncated.
         ValueError
-            If it does not hold a usable cube; see `from_hdu`.
+            If it does not hold a usable cube; see `from_hdu`. If the counts cannot stay in the file, as it is
+            compressed, or they are scaled.
 
         Examples
         --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
         >>> from astro_lpalm import EventCube
-        >>> cube = EventCube.read("cube.fits")  # doctest: +SKIP
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> with TemporaryDirectory() as folder:
+        ...     cube.write(f"{folder}/cube.fits")
+        ...     EventCube.read(f"{folder}/cube.fits").data.shape
+        (3, 4, 6)
         """
         with naming(path), open_fits(path, memmap=False) as hdulist:
-            return cls.from_hdu(hdulist, energy_edges)
+            data, header, wcs, edges, mask, exposure = read_image(hdulist, energy_edges, path, memmap)
+            return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
 
     def write(self, path, *, overwrite=False):
         """Write the cube to a FITS file.
@@ -292,9 +320,25 @@ class CubeIO:
 
         Examples
         --------
-        >>> cube.write("cube.fits")  # doctest: +SKIP
+        >>> from tempfile import TemporaryDirectory
+        >>> from astropy.io import fits
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
+        >>> from astro_lpalm import EventCube
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> with TemporaryDirectory() as folder:
+        ...     cube.write(f"{folder}/cube.fits")
+        ...     fits.getdata(f"{folder}/cube.fits", "EBOUNDS").names
+        ['CHANNEL', 'E_MIN', 'E_MAX']
         """
-        write_fits(self.to_hdulist(), path, overwrite=overwrite)
+        if self.is_lazy:
+            hdulist = cube_hdulist(self, by_plane=True)
+            write_fits(hdulist, path, overwrite=overwrite, large={"PRIMARY": self._data})
+        else:
+            write_fits(self.to_hdulist(), path, overwrite=overwrite)
 
     def to_hdulist(self):
         """Lay the cube out as FITS.
@@ -304,6 +348,11 @@ class CubeIO:
         hdulist : `~astropy.io.fits.HDUList`
             The counts as a 3-D primary image, or, of a cube of photons, as the compressed image COUNTS; the EBOUNDS
             table and, where there are any, a MASK image (1 = excluded) and an EXPOSURE image.
+
+        Raises
+        ------
+        ValueError
+            If the counts are stored elsewhere and larger than memory; `write` writes them plane by plane.
         """
         return cube_hdulist(self)
 
@@ -311,9 +360,9 @@ class CubeIO:
         kept = ~self.pixel_mask
         meta = self.meta or {}
         seen = " ".join(str(meta[key]).strip() for key in ("OBJECT", "TELESCOP", "INSTRUME", "OBS_ID") if key in meta)
-        image = np.where(kept, np.sum(self.data, axis=0, dtype=np.float64), np.nan)
-        spectrum = self.matrix().sum(axis=1) / np.diff(self.energy_edges.value)
-        middle = self.wcs.pixel_to_world(*((size - 1) / 2 for size in self.data.shape[:0:-1]))
+        image = np.where(kept, self.image(), np.nan)
+        spectrum = self.counts.spectrum() / np.diff(self.energy_edges.value)
+        middle = self.wcs.pixel_to_world(*((size - 1) / 2 for size in self.shape[:0:-1]))
         rows = {"observation": seen} if seen else {}
         rows |= {
             "counts": f"{np.nansum(image):,.0f}",

@@ -16,6 +16,7 @@ from ..grid.energies import describe_grid
 from ..grid.nesting import difference
 from ..grid.sky import is_wcs_card
 from .photons import Photons
+from .planes import Planes
 
 __all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_grid", "say_where"]
 
@@ -213,9 +214,11 @@ def add_up(cubes):
             )
             raise ValueError(msg)
         more = _own(cube, None if exposure is None else excluded)
-        if isinstance(data, Photons) != isinstance(more, Photons):
+        if isinstance(data, Planes) or isinstance(more, Planes):
+            data, more = Planes.of(data), Planes.of(more)
+        elif isinstance(data, Photons) != isinstance(more, Photons):
             data, more = np.asarray(data), np.asarray(more)
-        if not isinstance(data, Photons) and data.dtype == np.result_type(data, more):
+        if isinstance(data, np.ndarray) and data.dtype == np.result_type(data, more):
             data += more
         else:
             data = data + more
@@ -231,10 +234,9 @@ def add_up(cubes):
 
 
 def _own(cube, excluded):
-    """Give counts of a cube that may be changed, none in excluded pixels: an array or photons."""
-    if cube.is_sparse:
-        photons = cube.photons
-        return photons if excluded is None else photons.without(excluded)
+    """Give counts of a cube that may be changed, none in excluded pixels: an array, photons or planes."""
+    if cube.is_sparse or cube.is_lazy:
+        return cube._data if excluded is None else cube._data.without(excluded)
     # Narrow integers could overflow; floating-point numbers keep their type.
     wide = cube.data.dtype.kind == "f" or cube.data.dtype.itemsize > 4
     data = np.array(cube.data, dtype=cube.data.dtype if wide else np.int32)

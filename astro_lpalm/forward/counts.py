@@ -86,6 +86,10 @@ class BackgroundCounts:
             return replace(self, values=self.values[:, pixels])
         return replace(self, shares=self.shares[pixels])
 
+    def of_energies(self, energies: slice) -> Self:
+        """Give the counts at some energies."""
+        return replace(self, values=self.values[energies])
+
     def spectrum(self) -> np.ndarray:
         """Give the counts at each energy, (m,), summed over the pixels."""
         if self.shares is None:

@@ -118,7 +118,9 @@ class LocalSpectra:
         """Give the spectra in some of the pixels: a slice, indices, or a mask of shape (t,)."""
         return type(self)(self.basis, self.coefficients[:, pixels], self.owners)
 
-    def expected_rows(self, counts: ArrayLike, background: BackgroundCounts | None = None) -> Iterator[np.ndarray]:
+    def expected_rows(
+        self, counts: ArrayLike, background: BackgroundCounts | None = None, energies: slice = np.s_[:]
+    ) -> Iterator[np.ndarray]:
         """Walk through the expected counts energy by energy, (t,) each.
 
         Parameters
@@ -126,14 +128,16 @@ class LocalSpectra:
         counts : array_like, shape (n, t)
             Of each component in each pixel, summed over the energies.
         background : `BackgroundCounts`, optional
-            What to add, of the same pixels.
+            What to add, of the same pixels, and these energies.
+        energies : slice
+            All, or some of them.
 
         Yields
         ------
         `~numpy.ndarray`, shape (t,)
         """
         amounts = self.coefficients * self._checked(counts)[self.owners]
-        for energy, spectrum in enumerate(self.basis.astype(amounts.dtype, copy=False)):
+        for energy, spectrum in enumerate(self.basis[energies].astype(amounts.dtype, copy=False)):
             row = spectrum @ amounts
             yield row if background is None else row + background[energy]
 

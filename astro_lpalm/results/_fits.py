@@ -1,6 +1,7 @@
 """A Separation as a FITS file, and back."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import astropy.units as u
 import numpy as np
@@ -9,12 +10,16 @@ from astropy.table import QTable, Table
 
 from .. import __version__
 from .._files import open_fits, write_fits
-from ..cube import EventCube
+from ..cube import EventCube, Planes
 from ..cube.compressed import photons_hdu
 from ..cube.images import exposure_hdu, image_header
-from ..forward import BackgroundCounts, LocalSpectra
-from ..grid import ebounds_hdu
+from ..cube.stored import stored_planes
+from ..forward import BackgroundCounts, Fit, ForwardModel, LocalSpectra
+from ..grid import celestial_wcs, ebounds_hdu, read_ebounds
+from ..grid.resample import image_unit
+from ..grid.sky import celestial_cards
 from ._parameters import with_formats
+from ._planes import background_planes, data_planes
 from .maps import ParameterMap
 
 __all__ = ["observation_cards", "provenance_cards", "read_separation", "write_separation"]
@@ -62,7 +67,13 @@ _OF_PHOTONS = ("COUNTS", "EBOUNDS", "MASK", "EXPOSURE")
 
 def write_separation(separation, path, *, overwrite=False):
     """Write a separation; see `Separation.write`."""
-    write_fits(_to_hdulist(separation), path, overwrite=overwrite)
+    large = {}
+    if separation.cube.is_lazy:
+        large["RESIDUAL"] = separation.residual_planes(np.float32)
+        if separation.background is not None and separation.background.shares is None:
+            read = partial(background_planes, separation.fit, np.float32)
+            large["BACKGROUND_MODEL"] = Planes(separation.cube.shape, np.float32, read)
+    write_fits(_to_hdulist(separation), path, overwrite=overwrite, large=large)
 
 
 def observation_cards(meta):
@@ -131,18 +142,21 @@ def _to_hdulist(separation):
 def _cube_hdus(separation, celestial):
     """Make what has energies: residuals, which would be no more than noise of what is mostly empty, or photons."""
     cube, background, spectral = separation.cube, separation.background, image_header(separation.cube)
+    is_parted = (cube.is_sparse or cube.is_lazy) and background is not None and background.shares is not None
     if cube.is_sparse:
         hdus = [photons_hdu(cube.photons, spectral, "COUNTS")]
         if cube.mask is not None:
             hdus.append(fits.ImageHDU(cube.mask.astype(np.uint8), celestial, name="MASK"))
     else:
-        hdus = [_image_hdu("RESIDUAL", separation.residual_planes(np.float32), spectral)]
-    if background is not None and cube.is_sparse and background.shares is not None:
+        left = None if cube.is_lazy else np.asarray(separation.residual_planes(np.float32))
+        hdus = [_image_hdu("RESIDUAL", left, spectral)]
+    if is_parted:
         hdus.append(_image_hdu("BACKGROUND_IMAGE", cube.image_of(background.image()), celestial))
         hdus.append(fits.table_to_hdu(Table({"COUNTS": background.spectrum()})))
         hdus[-1].name = "BACKGROUND_SPECTRUM"
     elif background is not None:
-        hdus.append(_image_hdu("BACKGROUND_MODEL", cube.image_of(background.matrix(np.float32)), spectral))
+        planes = None if cube.is_lazy else cube.image_of(background.matrix(np.float32))
+        hdus.append(_image_hdu("BACKGROUND_MODEL", planes, spectral))
     return hdus
 
 
@@ -188,12 +202,13 @@ def _without_meta(table):
 
 
 def _image_hdu(name, data, header, unit=u.count):
-    hdu = fits.ImageHDU(data.astype(np.float32, copy=False), header=header, name=name)
+    """Make an image; without data it is written plane by plane."""
+    hdu = fits.ImageHDU(None if data is None else data.astype(np.float32, copy=False), header=header, name=name)
     hdu.header["BUNIT"] = unit.to_string("fits")
     return hdu
 
 
-def read_separation(path):
+def read_separation(path, memmap=None):
     """Read what a `Separation` is made of; see `Separation.read`.
 
     Returns
@@ -211,23 +226,26 @@ def read_separation(path):
                 "the output of a separation."
             )
             raise ValueError(msg)
+        stored = None
+        if "RESIDUAL" in hdulist and memmap is not False and hdulist["RESIDUAL"].header["NAXIS"] == 3:
+            shape = [hdulist["RESIDUAL"].header[f"NAXIS{axis}"] for axis in (3, 2, 1)]
+            stored = stored_planes(hdulist["RESIDUAL"], shape, path, must=memmap is True)
         try:
-            return _from_hdulist(hdulist)
+            return _from_hdulist(hdulist, stored)
         except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
             msg = f"'{path}' has the extensions of a separation, but they do not belong together: {error}"
             raise ValueError(msg) from error
 
 
-def _from_hdulist(hdulist):
+def _from_hdulist(hdulist, stored):
     mixing = Table.read(hdulist["MIXING"])
     names = mixing.colnames
     mixing = np.column_stack([np.asarray(mixing[name], dtype=float) for name in names])
     images = np.array([hdulist[name].data for name in names], dtype=float)
-    is_sparse = "RESIDUAL" not in hdulist
-    if is_sparse:
-        mask = np.isnan(images).any(axis=0)
+    residual, mask = stored, np.isnan(images).any(axis=0)
+    if "RESIDUAL" not in hdulist:
         cube = EventCube.from_hdu(fits.HDUList([hdu for hdu in hdulist if hdu.name in _OF_PHOTONS]))
-    else:
+    elif residual is None:
         residual = np.array(hdulist["RESIDUAL"].data, dtype=float)
         mask = np.isnan(residual).all(axis=0)
 
@@ -235,9 +253,10 @@ def _from_hdulist(hdulist):
     sums = mixing.sum(axis=0)
     sources = images[:, ~mask] / np.where(sums == 0, 1, sums)[:, np.newaxis]
     local, background = _read_local(hdulist, names, mask), _read_background(hdulist, mask)
-    if not is_sparse:
-        expected = mixing @ sources if local is None else local.expected(images[:, ~mask])
-        cube = _read_cube(hdulist, residual, expected if background is None else expected + background, mask)
+    if residual is not None:
+        background = None if background is None else BackgroundCounts.of(background)
+        fit = Fit(None, ForwardModel(~mask, background=background), mixing, sources, local)
+        cube = _read_cube(hdulist, residual, fit, mask)
     header = hdulist["PRIMARY"].header.copy(strip=True)
     for keyword in (*observation_cards(cube.meta), "CHECKSUM", "DATASUM"):
         header.remove(keyword, ignore_missing=True)
@@ -268,18 +287,20 @@ def _read_background(hdulist, mask):
     return BackgroundCounts.separable(hdulist["BACKGROUND_SPECTRUM"].data["COUNTS"], shares)
 
 
-def _read_cube(hdulist, residual, expected, mask):
-    """Make the data of residuals and what is expected, (m, t)."""
-    data = np.zeros(residual.shape)
-    data[:, ~mask] = expected + residual[:, ~mask]
-    # A cube file takes its coordinates from its image, its energies from EBOUNDS and its mask from MASK.
-    image = fits.ImageHDU(data, hdulist["RESIDUAL"].header, name="CUBE")
-    parts = fits.HDUList([fits.PrimaryHDU(), image, hdulist["EBOUNDS"]])
-    if mask.any():
-        parts.append(fits.ImageHDU(mask.astype(np.uint8), name="MASK"))
+def _read_cube(hdulist, residual, fit, mask):
+    """Make the data of residuals, an array or planes, and what they were left by."""
+    if isinstance(residual, Planes):
+        data = Planes(residual.shape, float, partial(data_planes, residual, fit), residual.depth)
+    else:
+        data = np.zeros(residual.shape)
+        data[:, ~mask] = fit.expected() + residual[:, ~mask]
+    # A cube file takes its energies from EBOUNDS, and its exposure from EXPOSURE.
+    header, edges, exposure = hdulist["RESIDUAL"].header, read_ebounds(hdulist["EBOUNDS"]), None
     if "EXPOSURE" in hdulist:
-        parts.append(hdulist["EXPOSURE"])
-    return EventCube.from_hdu(parts)
+        unit = image_unit(hdulist["EXPOSURE"].header, "the EXPOSURE image")
+        exposure = np.array(hdulist["EXPOSURE"].data, dtype=float) * unit
+    wcs, mask = celestial_wcs(celestial_cards(header)), mask if mask.any() else None
+    return EventCube(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
 
 
 def _read_local(hdulist, names, mask):

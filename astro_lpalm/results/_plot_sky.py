@@ -15,9 +15,9 @@ __all__ = [
     "draw_composite",
     "draw_image",
     "draw_misfit",
+    "expected_spectrum",
     "misfit_plane",
     "stretch",
-    "summed",
 ]
 
 _LINE = 9.5  # points
@@ -79,13 +79,19 @@ def composite_colors(separation, images=None):
 
 def misfit_plane(separation):
     """Compare the squares of residuals with their noise, (ny, nx), and the side of the blocks in which it was done."""
-    data, expected = separation.cube.matrix(), np.maximum(separation.fit.expected(), 0)
-    share = residual_share(separation.mixing, separation.fit.variance)
-    side, block = blocks_of(separation.cube.pixel_mask, expected.sum(axis=0).mean())
-    data, expected = (summed(rows, block) for rows in (data, expected))
-    deviation = np.sqrt(np.maximum((2 * expected**2 + expected).sum(axis=0), 1e-3))
-    misfit = ((((data - expected) ** 2).sum(axis=0) - share @ expected) / deviation)[block]
+    mean = expected_spectrum(separation).sum() / separation.sources.shape[1]
+    side, block = blocks_of(separation.cube.pixel_mask, mean)
+    misfit = variance = 0.0
+    for share, row in zip(residual_share(separation.mixing, separation.fit.variance), separation.fit.rows()):
+        data, expected = (np.bincount(block, each) for each in (row[0], np.maximum(row[1], 0)))
+        misfit, variance = misfit + (data - expected) ** 2 - share * expected, variance + 2 * expected**2 + expected
+    misfit = (misfit / np.sqrt(np.maximum(variance, 1e-3)))[block]
     return separation.cube.image_of(misfit[np.newaxis])[0], side
+
+
+def expected_spectrum(separation):
+    """Sum what the model expects of pixels, where that is positive, at each energy, (m,)."""
+    return np.array([np.maximum(row, 0).sum() for row in separation.fit.expected_rows()])
 
 
 def draw_misfit(separation, axes, *, outer, size):
@@ -115,10 +121,6 @@ def blocks_of(mask, counts):
         side *= 2
     y, x = np.nonzero(~mask)
     return side, np.unique(y // side * mask.shape[1] + x // side, return_inverse=True)[1]
-
-
-def summed(rows, block):
-    return np.stack([np.bincount(block, row) for row in rows])
 
 
 def _bright(index):

@@ -25,7 +25,8 @@ class SeparationIO:
         PARAMETERS the physical parameters, where there are such. Where
         there is an exposure map, it is there as EXPOSURE, and `flux_images` are, named after the components and _FLUX;
         a background as BACKGROUND_MODEL (energy, y, x). Of a cube of photons, the compressed image COUNTS has these in
-        place of RESIDUAL, and BACKGROUND_IMAGE and BACKGROUND_SPECTRUM have a background that is their product.
+        place of RESIDUAL, and BACKGROUND_IMAGE and BACKGROUND_SPECTRUM have a background that is their product, as of a
+        cube that is read plane by plane, whose RESIDUAL is written in the same way.
         Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.
 
         Smooth images are named after the components and _SMOOTH, their errors _SMOOTH_ERR. A map of a parameter is
@@ -51,12 +52,15 @@ class SeparationIO:
         write_separation(self, path, overwrite=overwrite)
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path, *, memmap=None):
         """Read a separation that `write` has written.
 
         Parameters
         ----------
         path : str or `os.PathLike`
+        memmap : bool, optional
+            Whether the residuals stay in the file, and the cube is read from it plane by plane; see
+            `EventCube.read <astro_lpalm.cube.EventCube.read>`.
 
         Returns
         -------
@@ -73,7 +77,7 @@ class SeparationIO:
             If it is FITS, but not a separation.
         """
         with naming(path):
-            return cls(**read_separation(path))
+            return cls(**read_separation(path, memmap))
 
     def write_pha(self, prefix, *, response=None, region=None, overwrite=False):
         r"""Write the spectrum of each component as an OGIP PHA file, for Sherpa or XSPEC.

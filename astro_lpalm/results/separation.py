@@ -1,5 +1,6 @@
 """Separation: the components found in a cube."""
 
+from functools import partial
 from types import MappingProxyType
 
 import astropy.units as u
@@ -9,11 +10,12 @@ from astropy.nddata import NDData
 from astropy.table import QTable, Table
 
 from .._names import check_component_names
-from ..cube import EventCube
+from ..cube import EventCube, Planes
 from ..forward import Fit, ForwardModel
 from ..instrument import PSF
 from ..trust.errors import reduced_chi_square
 from ._checks import valid_background, valid_deviations, valid_local, valid_matrix, valid_meta
+from ._planes import expected_planes, left_planes
 from ._region import region_table
 from .io import SeparationIO
 from .maps import by_component, sky_image, valid_maps, valid_smooth
@@ -388,27 +390,28 @@ class Separation(SeparationIO):
         `~astro_lpalm.cube.EventCube`
             ``mixing @ sources``, or as many counts with ``local`` spectra, and the background, on the grid, energies
             and mask of ``cube``, in float32 if the data are float32 and float64 if they have more digits; excluded
-            pixels are zero.
+            pixels are zero. Of a cube that is read plane by plane, another such, whose planes are computed.
         """
         dtype = np.result_type(self.cube.planes(np.s_[:1]), np.float32)
+        if self.cube.is_lazy:
+            return self.cube._with(data=Planes(self.cube.shape, dtype, partial(expected_planes, self.fit, dtype)))
         return self.cube.with_matrix(self.fit.expected().astype(dtype, copy=False))
 
     @property
     def residuals(self):
         """Data minus model in counts, `~astropy.nddata.NDData` of shape (m, ny, nx).
 
-        Excluded pixels are masked and NaN. Computed when asked for, and not kept.
+        Excluded pixels are masked and NaN. Computed when asked for, and not kept. Of a cube that is read plane by plane
+        the data are `~astro_lpalm.cube.Planes`: ``residuals.data[3]`` is an array.
         """
-        residual = self.residual_planes()
-        mask = np.broadcast_to(self.cube.pixel_mask, residual.shape).copy()
-        return NDData(residual, unit=u.count, wcs=self.cube.wcs, mask=mask)
+        planes, mask = self.residual_planes(), np.broadcast_to(self.cube.pixel_mask, self.cube.shape)
+        if not self.cube.is_lazy:
+            planes, mask = np.asarray(planes), mask.copy()
+        return NDData(planes, unit=u.count, wcs=self.cube.wcs, mask=mask)
 
     def residual_planes(self, dtype=float):
-        """Lay out data minus model, energy by energy: `~numpy.ndarray` of a type, shape (m, ny, nx)."""
-        found = np.full(self.cube.shape, np.nan, dtype=dtype)
-        for plane, (data, expected) in zip(found, self.fit.rows()):
-            plane[self.fit.forward.kept] = data - expected
-        return found
+        """Give data minus model as `~astro_lpalm.cube.Planes` of a type, which are computed when they are read."""
+        return Planes(self.cube.shape, dtype, partial(left_planes, self.fit, dtype))
 
     def __repr__(self):
         edges, unit = self.cube.energy_edges.value, self.cube.energy_edges.unit

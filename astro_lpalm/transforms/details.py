@@ -4,7 +4,8 @@ import numpy as np
 
 __all__ = ["detail_matrix"]
 
-_BLOCK = 4  # images transformed at once: all scales of these are in memory together
+_BLOCK = 4  # images transformed at once: all scales of these are in memory together,
+_PIXELS = 1 << 24  # and pixels of these, if they are more than one
 
 
 def detail_matrix(transform, images, mask=None, noise=None, *, stride=1, dtype=None):
@@ -45,9 +46,10 @@ def detail_matrix(transform, images, mask=None, noise=None, *, stride=1, dtype=N
     (3, 80)
     """
     matrix, shape = None, images.shape[1:]
+    step = min(max(_PIXELS // max(shape[0] * shape[1], 1), 1), _BLOCK)
     noise = transform.noise if noise is None else noise
-    for start in range(0, len(images), _BLOCK):
-        part = slice(start, start + _BLOCK)
+    for start in range(0, len(images), step):
+        part = slice(start, start + step)
         if stride > 1 and hasattr(images, "thinned") and hasattr(transform, "thinned"):
             details = images.thinned(transform, part, stride, mask)
         elif stride > 1 and hasattr(transform, "thinned"):

@@ -122,9 +122,8 @@ def brightest_spot(white):
     T = T[sizes > _DISTINCT * sizes[0]]
     inverse, scaled = 1.0 / white.counts, ((T * white.scale) ** 2).astype(np.float32)
     drops, gains = (np.zeros((len(_WIDTHS), *white.kept.shape), dtype=np.float32) for _ in range(2))
-    for residual, row in zip(T, scaled):
-        plane = white.image(white.project(residual[np.newaxis])[0] * inverse)
-        own = white.data.project(row[np.newaxis])[0]
+    for residual, own in zip(white.project(T), white.data.project(scaled)):  # few pixels, as whitened
+        plane = white.image(residual * inverse)
         around = np.maximum(white.smooth(own), white.counts)
         for k, width in enumerate(_WIDTHS):
             signal = gaussian_filter(plane, width, mode="constant") ** 2

@@ -9,7 +9,7 @@ from matplotlib.colors import Colormap, Normalize
 
 from .._plot_axes import choose_ticks, even_ticks
 from .._plot_maps import map_look
-from .._plot_sky import MISFIT_REACH, blocks_of, composite_colors, misfit_plane, stretch, summed
+from .._plot_sky import MISFIT_REACH, blocks_of, composite_colors, expected_spectrum, misfit_plane, stretch
 
 __all__ = ["Panel", "image_panels", "map_panels", "residual_panels", "together"]
 
@@ -112,16 +112,19 @@ def residual_panels(separation):
     plane, side = misfit_plane(separation)
     panels = [_in_sigma("misfit", _of_blocks(side), plane)]
     edges = separation.cube.energy_edges.to_value("keV")
-    data, expected = separation.cube.matrix(), np.maximum(separation.fit.expected(), 0)
-    operator = np.eye(len(data)) - separation.mixing @ separation.fit.demixing
-    below = np.cumsum(expected.sum(axis=1)) / expected.sum()
-    cuts = np.unique([0, *np.searchsorted(below, np.arange(1, _N_BANDS) / _N_BANDS) + 1, len(data)])
+    fit, spectrum = separation.fit, expected_spectrum(separation)
+    operator = np.eye(len(spectrum)) - separation.mixing @ fit.demixing
+    below = np.cumsum(spectrum) / spectrum.sum()
+    cuts = np.unique([0, *np.searchsorted(below, np.arange(1, _N_BANDS) / _N_BANDS) + 1, len(spectrum)])
     for start, end in pairwise(cuts):
         # Of counts X the residuals are (1 - A D) X, so that their sum over a band has weights for each energy's noise.
         weights = operator[start:end].sum(axis=0)
-        side, block = blocks_of(separation.cube.pixel_mask, expected[start:end].sum(axis=0).mean())
-        left = summed((data[start:end] - expected[start:end]).sum(axis=0)[np.newaxis], block)[0]
-        variance = weights**2 @ summed(expected, block)
+        mean = spectrum[start:end].sum() / separation.sources.shape[1]
+        side, block = blocks_of(separation.cube.pixel_mask, mean)
+        rows = fit.rows(slice(start, end))
+        left = sum(np.bincount(block, data - np.maximum(expected, 0)) for data, expected in rows)
+        expected = (np.bincount(block, np.maximum(row, 0)) for row in fit.expected_rows())
+        variance = sum(weight**2 * row for weight, row in zip(weights, expected))
         deviation = np.sqrt(np.maximum(variance, 1e-3 * max(variance.max(initial=0), 1e-3)))
         plane = separation.cube.image_of((left / deviation)[block][np.newaxis])[0]
         panels.append(_in_sigma(f"{edges[start]:.2f} to {edges[end]:.2f} keV", _of_blocks(side), plane))
