@@ -48,7 +48,7 @@ class Fit:
     >>> fit.expected()
     array([[8., 8.],
            [2., 2.]])
-    >>> round(fit.residual_squares(), 6)
+    >>> round(fit.residual_squares, 6)
     34.0
     """
 

@@ -235,6 +235,18 @@ def fit_again(counts, model, start, amplitude=1.0, *, background=None, free_back
     spectra : `~numpy.ndarray`, shape (m, n)
         Of unit sum.
     background_amplitude : float or `~numpy.ndarray`, shape (o,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import fit_again, fit_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> expected = physics.spectra([0.5] * len(physics.parameters)) @ [[3e4, 1e4], [1e4, 2e4]]
+    >>> fit, rng = fit_parameters(expected, physics), np.random.default_rng(0)
+    >>> drawn = [fit_again(rng.poisson(expected), physics, fit.theta)[0] for _ in range(3)]
+    >>> np.std(drawn, axis=0).shape, np.allclose(np.mean(drawn, axis=0), fit.spectra, atol=0.005)
+    ((65, 2), True)
     """
     problem, bounds, _ = _problem(counts, model, np.asarray(start, dtype=float), background, free_background)
     free = np.asarray(free_background, dtype=bool)
