@@ -54,8 +54,16 @@ def as_cube(cube_hdu):
 
     Examples
     --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
     >>> from astro_lpalm.inputs import as_cube
-    >>> cube = as_cube("cube.fits")  # doctest: +SKIP
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(np.ones((2, 4, 6)), energy_edges=[0.5, 2, 7] * u.keV, wcs=wcs)
+    >>> as_cube(cube.to_hdulist()).data.shape
+    (2, 4, 6)
     """
     if isinstance(cube_hdu, EventCube):
         return cube_hdu
@@ -126,7 +134,8 @@ def as_background(background, cube):
     Examples
     --------
     >>> from astro_lpalm.inputs import as_background
-    >>> background = as_background([8.0, 16.0, 4.0], cube)  # doctest: +SKIP
+    >>> as_background([8.0, 16.0, 4.0], cube=None)
+    <ExpectedBackground: 28 counts in one bin for each of the cube; amplitude fixed>
     """
     if background is None or isinstance(background, ExpectedBackground):
         return background
@@ -162,8 +171,20 @@ def read_background(path, cube, *, scale=None, free=False):
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
     >>> from astro_lpalm.inputs import read_background
-    >>> background = read_background("blank-sky.fits", cube, free=True)  # doctest: +SKIP
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> blank = EventCube(np.ones((2, 4, 6)), energy_edges=[0.5, 2, 7] * u.keV, wcs=wcs)
+    >>> with TemporaryDirectory() as folder:
+    ...     blank.write(f"{folder}/blank-sky.fits")
+    ...     background = read_background(f"{folder}/blank-sky.fits", cube=blank, scale=0.25, free=True)
+    >>> background.scale, background.free
+    (0.25, True)
     """
     with open_fits(path, headers_only=True) as hdulist:
         is_cube = any(hdu.is_image and hdu.header["NAXIS"] == 3 for hdu in hdulist)
@@ -295,6 +316,25 @@ def warn_of_empty_bins(cube):
     -----
     `~astro_lpalm.trust.SeparationWarning`
         If there are so many of them that it is no matter of chance.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.inputs import warn_of_empty_bins
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> counts = np.full((20, 8, 8), 5.0)
+    >>> counts[:6] = 0
+    >>> cube = EventCube(counts, energy_edges=np.linspace(0.5, 7, 21) * u.keV, wcs=wcs)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_empty_bins(cube)
+    >>> print(str(caught[0].message).partition(":")[0])
+    6 of 20 bins are empty
     """
     empty = describe_empty_bins(cube.counts.spectrum())
     if empty:

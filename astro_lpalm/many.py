@@ -90,10 +90,21 @@ def separate_many(
 
     Examples
     --------
-    >>> from astro_lpalm import separate_many
-    >>> found = separate_many(["a.fits", "b.fits"], "snr-acis", output="components")  # doctest: +SKIP
-    >>> [each.name for each in found if each.failed]  # doctest: +SKIP
-    []
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, separate_many
+    >>> from astro_lpalm.separation import GMCA
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> expected = np.tensordot([[4.0, 1.0], [2.0, 2.0], [1.0, 4.0]], np.indices((16, 16)), 1)
+    >>> fields = [
+    ...     EventCube(np.random.default_rng(seed).poisson(expected), energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    ...     for seed in (1, 2)
+    ... ]
+    >>> found = separate_many(fields, GMCA(2), smooth=False)
+    >>> [(each.name, each.failed, each.result.names) for each in found]
+    [('field_1', False, ('component_1', 'component_2')), ('field_2', False, ('component_1', 'component_2'))]
     """
     fields = list(fields)
     if not fields:

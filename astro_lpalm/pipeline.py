@@ -138,6 +138,31 @@ def separate(
     `~astro_lpalm.trust.SeparationWarning`
         If the result is not to be trusted; see `~astro_lpalm.trust.diagnose`. If bins at the ends of the
         spectrum are empty, as those of a filtered list are.
+
+    Examples
+    --------
+    A nebula of two components, with the spectra of a packaged model:
+
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, load_model, separate
+    >>> model, wcs = load_model("pwn-acis"), WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> y, x = np.indices((12, 12)) / 12
+    >>> images = 1000 * np.exp(-20 * np.array([(x - 0.3) ** 2 + (y - 0.3) ** 2, (x - 0.7) ** 2 + (y - 0.6) ** 2]))
+    >>> expected = np.tensordot(model.physics.spectra([0.5] * len(model.physics.parameters)), images, 1)
+    >>> cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=model.energy_edges, wcs=wcs)
+    >>> result = separate(cube, model, smooth=False)
+    >>> result.images["thermal"].data.shape, result.spectra.colnames
+    ((12, 12), ['energy_lo', 'energy_hi', 'nonthermal', 'nonthermal_err', 'thermal', 'thermal_err'])
+    >>> for name, truth in zip(result.names, images):
+    ...     print(f"{name}: {result.images[name].data.sum() / 1e3:.0f} thousand counts, truly {truth.sum() / 1e3:.0f}")
+    nonthermal: 22 thousand counts, truly 22
+    thermal: 21 thousand counts, truly 21
+    >>> for row in result.parameters[1:3]:
+    ...     print(f"{row['parameter']} = {row['value']:.1f}")
+    photon_index = 1.9
+    kT = 0.7
     """
     separator = Separator(
         transform=transform, refine=refine, smooth=smooth, maps=maps if isinstance(maps, bool | str) else tuple(maps),

@@ -61,7 +61,19 @@ def compare_models(cube, models, *, held_out=0.3, seed=0, **options):
 
     Examples
     --------
-    >>> compare_models(cube, ["snr-acis", "no-iron.fits"])  # doctest: +SKIP
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, compare_models
+    >>> from astro_lpalm.separation import GMCA
+    >>> A = np.stack([np.linspace(2, 1, 20), np.linspace(1, 2, 20)], axis=1) / 30
+    >>> expected = np.tensordot(A, 20.0 * np.indices((16, 16)), 1)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> counts = np.random.default_rng(0).poisson(expected)
+    >>> cube = EventCube(counts, energy_edges=np.linspace(1, 5, 21) * u.keV, wcs=wcs)
+    >>> compare_models(cube, {"one": GMCA(1), "two": GMCA(2)}, smooth=False)["model"].tolist()
+    ['two', 'one']
     """
     if not 0 < held_out < 1:
         msg = f"held_out is {held_out}, but must lie between 0 and 1."

@@ -1,7 +1,7 @@
 """Time and memory of large fields, from event list to written components, stage by stage.
 
-    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--photons N] [--resample]
-        [--larger SIDE [SIDE ...]] [--json PATH]
+    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--photons N] [--resample] [--workers N]
+                               [--larger SIDE [SIDE ...]] [--json PATH]
 
 Squares are a remnant of 65 energies, with 55 photons a pixel on average; --tile is one of eROSITA's sky, 3240 x 3240
 pixels and 70,000 photons; --photons N puts so many into 2061 x 2061 pixels; --resample times 50 resamplings of
@@ -15,34 +15,69 @@ process, and above what it has before it reads the list. "exponent" is the slope
 """
 
 import argparse
-import cProfile
 import json
 import multiprocessing
 import os
-import pstats
 import resource
 import tempfile
 import time
+import warnings
+from contextlib import contextmanager
+from functools import wraps
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from bin_events import ROW
 from remnants import SHARES, cube_of, remnant_sources
 
 PHOTONS = 3.2e6 / 240**2  # a pixel, as the demo has them
 SCALE = 4.0  # arcsec
 STAGES = {
-    "details": ("separator.py", "details"),
-    "start": ("search.py", "start"),
-    "parameters": ("search.py", "parameters"),
-    "images": ("separator.py", "_by_least_squares"),
-    "smooth": ("search.py", "sky"),
-    "errors": ("separator.py", "errors"),
-    "diagnostics": ("diagnostics.py", "diagnose"),
-    "causes": ("causes.py", "find_causes"),
-    "result": ("separation.py", "__init__"),
+    "details": "separator.separator.Separator.details",
+    "start": "separator.search.Search.start",  # with the details
+    "parameters": "separator.search.Search.parameters",
+    "images": "separator.separator._by_least_squares",
+    "smooth": "separator.search.Search.sky",
+    "errors": "separator.separator.Separator.errors",
+    "diagnostics": "pipeline.diagnose",
+    "causes": "trust.diagnostics.find_causes",  # part of the diagnostics
+    "result": "pipeline.Separation",
 }
+N_FIELDS = 4
+
+
+@contextmanager
+def stage_times(clock):
+    """Time the stages of separations: a dict of seconds, which cost next to nothing, unlike a profile."""
+    spent, before = dict.fromkeys(STAGES, 0.0), []
+
+    def timed(call, stage):
+        @wraps(call)
+        def inner(*arguments, **options):
+            start = clock()
+            try:
+                return call(*arguments, **options)
+            finally:
+                spent[stage] += clock() - start
+
+        return inner
+
+    for stage, place in STAGES.items():
+        parts = place.split(".")
+        n_modules = next(n for n, part in enumerate(parts) if part[0].isupper() or n == len(parts) - 1)
+        owner = import_module(".".join(["astro_lpalm", *parts[:n_modules]]))
+        for part in parts[n_modules:-1]:
+            owner = getattr(owner, part)
+        before.append((owner, parts[-1], getattr(owner, parts[-1])))
+        setattr(owner, parts[-1], timed(before[-1][-1], stage))
+    try:
+        yield spent
+    finally:
+        for owner, name, call in before:
+            setattr(owner, name, call)
 
 
 def write_list(path, positions, energies, side):
@@ -122,7 +157,7 @@ def journey_larger(path, side, name, options):
     """Go from a FITS file of a cube, which stays in it, to written components, within the memory of one cube."""
     from astro_lpalm import EventCube
 
-    warm_up(name, options)
+    warm_up(name, options["smooth"])
     before, marks = megabytes(), {}
     marks["MB cube"] = 65 * 4 * side**2 / 2**20
     limit = int((megabytes("VmData") + marks["MB cube"]) * 2**20)
@@ -139,24 +174,25 @@ def megabytes(key="VmHWM"):
         return next(int(line.split()[1]) for line in status if line.startswith(key)) / 1024
 
 
-def warm_up(name, options):
-    """Separate a small cube, for what is imported, tabulated and planned once."""
+def warm_up(name, smooth=False):
+    """Separate something small, for what is imported, tabulated and planned once."""
     import torch
-
-    torch.set_num_threads(1)
 
     from astro_lpalm import load_model, separate
 
+    torch.set_num_threads(1)
     model = load_model(name)
     few = np.random.default_rng(0).poisson(np.tensordot(model.prior.mean.T, remnant_sources(SHARES, 64, 10, 0), 1))
-    separate(cube_of(few, model.energy_edges), model, progress=False, smooth=options["smooth"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)  # of what is small
+        separate(cube_of(few, model.energy_edges), model, progress=False, smooth=smooth)
 
 
 def journey(path, side, name, options):
     """Go from an event list to written components, and time the stages."""
     from astro_lpalm import EventCube
 
-    warm_up(name, options)
+    warm_up(name, options["smooth"])
     before, marks = megabytes(), {}
     bounds = (0.5, side + 0.5, 0.5, side + 0.5)
     start = time.process_time()
@@ -169,21 +205,62 @@ def separated(cube, name, options, path, before, marks):
     """Separate a cube and write its components, and time the stages."""
     from astro_lpalm import separate
 
-    profile = cProfile.Profile(time.process_time)
-    start = time.process_time()
-    result = profile.runcall(separate, cube, name, progress=False, **options)
-    marks["separate"], marks["MB to separate"] = time.process_time() - start, megabytes()
-    stats = pstats.Stats(profile).stats
-    for stage, (file, function) in STAGES.items():
-        marks[stage] = sum(
-            row[3] for (where, _, called), row in stats.items() if called == function and where.endswith("/" + file)
-        )
+    with stage_times(time.process_time) as spent:
+        start = time.process_time()
+        result = separate(cube, name, progress=False, **options)
+        marks["separate"], marks["MB to separate"] = time.process_time() - start, megabytes()
+    marks |= spent
     start = time.process_time()
     result.write(Path(path).with_suffix(".out.fits"), overwrite=True)
     marks["write"], marks["MB"], marks["MB before"] = time.process_time() - start, megabytes(), before
     marks["file MB"] = os.path.getsize(Path(path).with_suffix(".out.fits")) / 2**20
     marks["counts"] = {each: float(value) for each, value in zip(result.names, result.diagnostics["counts"].value)}
     return marks
+
+
+def write_cube(events, path, side, name):
+    """Bin an event list."""
+    from astro_lpalm import EventCube
+
+    bounds = (0.5, side + 0.5, 0.5, side + 0.5)
+    EventCube.from_events(events, model=name, bin_factor=1, bounds=bounds).write(path)
+
+
+def many_times(paths, output, name, client=None):
+    """Time 50 resamplings of the first field, and the separation of all fields, by the clock."""
+    from astro_lpalm import EventCube, separate, separate_many
+
+    if client is None:
+        warm_up(name)
+    else:
+        client.run(warm_up, name)
+    Path(output).mkdir()
+    cube = EventCube.read(paths[0])
+    with stage_times(time.perf_counter) as spent:
+        separate(cube, name, progress=False, smooth=False, n_resamplings=50, client=client)
+    start = time.perf_counter()
+    found = separate_many(paths, name, client=client, output=output, overwrite=True, smooth=False)
+    assert not any(each.failed for each in found)
+    return {"50 resamplings": spent["errors"], f"{len(paths)} fields": time.perf_counter() - start}
+
+
+def by_workers(n_workers, folder, name, side=346):
+    """Compare worker processes with one process that has none."""
+    from distributed import Client, LocalCluster
+
+    paths = []
+    for seed in range(N_FIELDS):
+        events, path = str(Path(folder) / "events.fits"), str(Path(folder) / f"field_{seed}.fits")
+        in_process(make_list, events, side, PHOTONS * side**2, 0.0, name, seed)
+        in_process(write_cube, events, path, side, name)
+        paths.append(path)
+    alone = in_process(many_times, paths, folder + "/alone", name)
+    with (
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        together = many_times(paths, folder + "/together", name, client)
+    return {what: {"one process": alone[what], "workers": together[what]} for what in alone}
 
 
 def in_process(call, *arguments):
@@ -216,9 +293,11 @@ def main():
     parser.add_argument("--tile", action="store_true", help="a tile of eROSITA's sky")
     parser.add_argument("--photons", type=float, help="so many in 2061 x 2061 pixels")
     parser.add_argument("--resample", action="store_true", help="50 resamplings of 346 x 346 pixels")
+    parser.add_argument("--workers", type=int, help="the speed-up by so many worker processes")
     parser.add_argument("--larger", type=int, nargs="+", default=[], help="cubes that stay in their files, pixels")
     parser.add_argument("--json", metavar="PATH", help="write the figures to this file too")
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are begun from here on
     cases = [(f"{side} x {side}", side, PHOTONS * side**2, 0.0) for side in options.sides]
     if options.tile:
         cases.append(("tile of 3240 x 3240", 3240, 7e4, 0.7))
@@ -241,6 +320,14 @@ def main():
             marks = rows[title] = in_process(journey_larger, path, side, "snr-acis", {"smooth": False})
             show(f"{title} of {marks['MB cube']:.0f} MB, limit kept", marks, side**2, None)
             os.unlink(path)
+        if options.workers:
+            rows["workers"] = by_workers(options.workers, folder, "snr-acis")
+            for what, seconds in rows["workers"].items():
+                alone, together = seconds.values()
+                print(
+                    f"{what}: {alone:.1f} s in one process, {together:.1f} s by {options.workers} workers: "
+                    f"{alone / together:.2f} times faster (load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores)"
+                )
     if options.json:
         Path(options.json).write_text(json.dumps(rows, indent=2), encoding="utf-8")
 

@@ -4,6 +4,12 @@ from pathlib import Path
 import pytest
 
 
+def pytest_configure(config):
+    """Have one thread for each of several processes, which would be in one another's way otherwise."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Directory of the real spectra, maps, event lists and responses that are not part of the package."""

@@ -8,6 +8,7 @@ from .cube import EventCube
 from .exports import to_gammapy, to_ndcube
 
 __all__ = ["from_gammapy", "from_ndcube", "to_gammapy", "to_ndcube"]
+__doctest_requires__ = {"from_gammapy": ["gammapy"], "from_ndcube": ["ndcube"]}
 
 
 def from_gammapy(gammapy_map):
@@ -29,6 +30,16 @@ def from_gammapy(gammapy_map):
         If it is no such map.
     ValueError
         If it has another axis than energy.
+
+    Examples
+    --------
+    >>> from astro_lpalm.cube.bridges import from_gammapy
+    >>> from gammapy.maps import MapAxis, WcsNDMap
+    >>> energy = MapAxis.from_energy_bounds("0.5 keV", "8 keV", 4)
+    >>> counts = WcsNDMap.create(npix=(3, 2), binsz=0.001, axes=[energy], unit="ct")
+    >>> counts.data += 1
+    >>> from_gammapy(counts).energy_edges.round(6)
+    <Quantity [0.5, 1. , 2. , 4. , 8. ] keV>
     """
     geom = getattr(gammapy_map, "geom", None)
     if geom is None or geom.is_hpx:
@@ -65,6 +76,19 @@ def from_ndcube(cube):
     ------
     ValueError
         If there is no celestial WCS or no energy axis.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astro_lpalm.cube.bridges import from_ndcube
+    >>> from astropy.wcs import WCS
+    >>> from ndcube import NDCube
+    >>> wcs = WCS(naxis=3)
+    >>> wcs.wcs.ctype, wcs.wcs.cunit = ["RA---TAN", "DEC--TAN", "ENER"], ["deg", "deg", "keV"]
+    >>> wcs.wcs.cdelt, wcs.wcs.crval, wcs.wcs.crpix = [-0.001, 0.001, 0.5], [0, 0, 1], [1, 1, 0.5]
+    >>> from_ndcube(NDCube(np.ones((2, 4, 6)), wcs=wcs, unit=u.count)).energy_edges.round(6)
+    <Quantity [1. , 1.5, 2. ] keV>
     """
     wcs, shape = cube.wcs, cube.data.shape
     celestial = getattr(wcs, "celestial", None)
@@ -84,6 +108,7 @@ def from_ndcube(cube):
 
 def _edges_of(wcs, n):
     try:
+        wcs.wcs.set()  # now, as it makes J of other units
         unit = u.Unit(wcs.wcs.cunit[2])
         values = wcs.all_pix2world(np.zeros(n + 1), np.zeros(n + 1), np.arange(n + 1) - 0.5, 0)[2]
         return (values * unit).to(u.keV)

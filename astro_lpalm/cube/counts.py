@@ -88,6 +88,14 @@ class LaidOutCounts(Counts):
     data : `~numpy.ndarray`, shape (m, ...)
     mask : `~numpy.ndarray` of bool, shape (...), optional
         True where a pixel is left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.cube import LaidOutCounts
+    >>> counts = LaidOutCounts(np.arange(12).reshape(2, 2, 3), mask=np.eye(2, 3, dtype=bool))
+    >>> counts.shape, counts.spectrum().tolist(), counts.image().tolist()
+    ((2, 4), [11.0, 35.0], [8.0, 10.0, 12.0, 16.0])
     """
 
     def __init__(self, data, mask=None):
@@ -161,6 +169,14 @@ class PhotonCounts(Counts):
     Parameters
     ----------
     photons : `~scipy.sparse.csr_array`, shape (m, t)
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from astro_lpalm.cube import PhotonCounts
+    >>> counts = PhotonCounts(csr_array([[0, 1, 0, 0], [2, 0, 0, 3]]))
+    >>> counts.spectrum().tolist(), counts.image().tolist(), counts[1].tolist()
+    ([1.0, 5.0], [2.0, 1.0, 0.0, 3.0], [2, 0, 0, 3])
     """
 
     def __init__(self, photons):
@@ -227,12 +243,30 @@ class PhotonCounts(Counts):
 
 
 def counts_of(data: object, mask: np.ndarray | None = None) -> Counts:
-    """Give the counts of an array, (m, ny, nx), of `Photons` or `Planes`, without the pixels of a mask, (ny, nx)."""
+    """Give the counts of an array, (m, ny, nx), of `Photons` or `Planes`, without the pixels of a mask, (ny, nx).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.cube import counts_of
+    >>> counts_of(np.arange(8).reshape(2, 2, 2), mask=np.eye(2, dtype=bool)).matrix()
+    array([[1., 2.],
+           [5., 6.]])
+    """
     return data.counts(mask) if hasattr(data, "counts") else LaidOutCounts(data, mask)
 
 
 def block_sums(X: np.ndarray, blocks: ArrayLike) -> np.ndarray:
-    """Sum the columns of a matrix, (m, t), over blocks of pixels: shape (m, number of blocks), in its precision."""
+    """Sum the columns of a matrix, (m, t), over blocks of pixels: shape (m, number of blocks), in its precision.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.forward import block_sums
+    >>> block_sums(np.array([[1, 2, 3, 4], [0, 0, 5, 1]]), [0, 0, 1, 1])
+    array([[3., 7.],
+           [0., 6.]])
+    """
     members = pixel_members(blocks, None, np.result_type(X.dtype, np.float32))
     return np.stack([members @ row for row in X])  # row by row: a product with all of X would copy it first
 

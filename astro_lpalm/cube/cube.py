@@ -333,7 +333,19 @@ class EventCube(CubeIO, NDData):
 
         Examples
         --------
-        >>> cube.with_mask("point_sources.reg")  # doctest: +SKIP
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
+        >>> from regions import CirclePixelRegion, PixCoord
+        >>> from astro_lpalm import EventCube
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> cube.with_mask(CirclePixelRegion(PixCoord(1, 1), 1.2).to_sky(wcs)).mask.astype(int)
+        array([[0, 1, 0, 0, 0, 0],
+               [1, 1, 1, 0, 0, 0],
+               [0, 1, 0, 0, 0, 0],
+               [0, 0, 0, 0, 0, 0]])
         """
         with naming(mask):
             return self._with(mask=self.pixel_mask | read_mask(mask, self))
@@ -429,7 +441,15 @@ class EventCube(CubeIO, NDData):
 
         Examples
         --------
-        >>> cube.rebin([0.5, 1.5, 7] * u.keV)  # doctest: +SKIP
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
+        >>> from astro_lpalm import EventCube
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> cube.rebin([0.5, 1.5, 7] * u.keV).data[:, 0, 0]
+        array([1., 2.])
         """
         old = self._energy_edges
         nearest = nested_edges(as_energy_edges(energy_edges), old)

@@ -5,6 +5,7 @@ from importlib import import_module
 import numpy as np
 
 __all__ = ["to_gammapy", "to_ndcube"]
+__doctest_requires__ = {"to_gammapy": ["gammapy"], "to_ndcube": ["ndcube"]}
 
 
 def to_gammapy(data):
@@ -27,8 +28,16 @@ def to_gammapy(data):
 
     Examples
     --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
     >>> from astro_lpalm.cube.bridges import to_gammapy
-    >>> maps = {name: to_gammapy(image) for name, image in result.images.items()}  # doctest: +SKIP
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(np.ones((2, 4, 6)), energy_edges=[0.5, 2, 7] * u.keV, wcs=wcs)
+    >>> to_gammapy(cube).geom.axes["energy"].edges
+    <Quantity [0.5, 2. , 7. ] keV>
     """
     maps = _load("gammapy.maps")
     ny, nx = data.data.shape[-2:]
@@ -60,6 +69,19 @@ def to_ndcube(data):
     ------
     ImportError
         If ndcube is not installed.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.cube.bridges import to_ndcube
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(np.ones((2, 4, 6)), energy_edges=[0.5, 2, 7] * u.keV, wcs=wcs)
+    >>> to_ndcube(cube)[0].data.shape
+    (4, 6)
     """
     ndcube = _load("ndcube")
     wcs, mask, meta = data.wcs, data.mask, dict(data.meta or {})

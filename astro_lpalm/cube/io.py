@@ -192,10 +192,15 @@ class CubeIO:
 
         Examples
         --------
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
         >>> from astro_lpalm import EventCube
-        >>> first = EventCube.from_events("obs1_evt2.fits", pixel_scale=1 * u.arcsec)  # doctest: +SKIP
-        >>> second = EventCube.from_events("obs2_evt2.fits", like=first)  # doctest: +SKIP
-        >>> EventCube.merge([first, second])  # doctest: +SKIP
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> EventCube.merge([cube, cube]).data[:, 0, 0]
+        array([2., 2., 2.])
         """
         data, exposure, mask, headers, first = add_up(cubes)
         header = merge_headers(headers)
@@ -237,8 +242,15 @@ class CubeIO:
 
         Examples
         --------
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
         >>> from astro_lpalm import EventCube
-        >>> EventCube.from_hdu(hdulist)  # doctest: +SKIP
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> EventCube.from_hdu(cube.to_hdulist()).energy_edges
+        <Quantity [0.5, 1.5, 4. , 7. ] keV>
         """
         data, header, wcs, edges, mask, exposure = read_image(hdu, energy_edges)
         return cls(data, energy_edges=edges, wcs=wcs, mask=mask, meta=header, exposure=exposure)
@@ -272,8 +284,18 @@ class CubeIO:
 
         Examples
         --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
         >>> from astro_lpalm import EventCube
-        >>> cube = EventCube.read("cube.fits")  # doctest: +SKIP
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> with TemporaryDirectory() as folder:
+        ...     cube.write(f"{folder}/cube.fits")
+        ...     EventCube.read(f"{folder}/cube.fits").data.shape
+        (3, 4, 6)
         """
         with naming(path), open_fits(path, memmap=False) as hdulist:
             data, header, wcs, edges, mask, exposure = read_image(hdulist, energy_edges, path, memmap)
@@ -298,7 +320,19 @@ class CubeIO:
 
         Examples
         --------
-        >>> cube.write("cube.fits")  # doctest: +SKIP
+        >>> from tempfile import TemporaryDirectory
+        >>> from astropy.io import fits
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.wcs import WCS
+        >>> from astro_lpalm import EventCube
+        >>> wcs = WCS(naxis=2)
+        >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+        >>> cube = EventCube(np.ones((3, 4, 6)), energy_edges=[0.5, 1.5, 4, 7] * u.keV, wcs=wcs)
+        >>> with TemporaryDirectory() as folder:
+        ...     cube.write(f"{folder}/cube.fits")
+        ...     fits.getdata(f"{folder}/cube.fits", "EBOUNDS").names
+        ['CHANNEL', 'E_MIN', 'E_MAX']
         """
         if self.is_lazy:
             hdulist = cube_hdulist(self, by_plane=True)

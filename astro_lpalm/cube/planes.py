@@ -240,6 +240,14 @@ class PlaneCounts(Counts):
     planes : Planes
     mask : `~numpy.ndarray` of bool, shape (ny, nx), optional
         True where a pixel is left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.cube import PlaneCounts, Planes
+    >>> counts = PlaneCounts(Planes.of(np.arange(12).reshape(3, 2, 2)), mask=np.eye(2, dtype=bool))
+    >>> counts.shape, counts.spectrum()
+    ((3, 2), array([ 3., 11., 19.]))
     """
 
     def __init__(self, planes, mask=None):

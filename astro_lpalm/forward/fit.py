@@ -33,6 +33,23 @@ class Fit:
     local : `LocalSpectra`, optional
         Spectra that differ from pixel to pixel. What is expected then has these, with as many counts of each component
         in each pixel as there are with the spectra of ``mixing``, which are those of the field.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube([[[9.0, 4.0]], [[1.0, 6.0]]], energy_edges=[0.5, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), np.array([[0.8], [0.2]]), np.array([[10.0, 10.0]]))
+    >>> fit.expected()
+    array([[8., 8.],
+           [2., 2.]])
+    >>> round(fit.residual_squares, 6)
+    34.0
     """
 
     cube: EventCube
@@ -66,8 +83,9 @@ class Fit:
         for energy, expected in zip(numbers, self.expected_rows(energies)):
             yield counts[energy], expected
 
+    @cached_property
     def residual_squares(self) -> float:
-        """Sum the squares of what is left of the counts."""
+        """The squares of what is left of the counts, summed."""
         background = self.forward.background
         if self.local is not None or (background is not None and background.shares is None):
             return float(sum(np.vdot(data - expected, data - expected) for data, expected in self.rows()))

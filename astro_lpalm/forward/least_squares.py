@@ -26,6 +26,12 @@ def floored(variance: ArrayLike) -> np.ndarray:
     -------
     `~numpy.ndarray`, shape (m,)
         Positive. Where the variance is not, nothing is known of the noise, and the energy has that of the noisiest.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import floored
+    >>> floored([4.0, 1e-9, 0.0])
+    array([4.e+00, 4.e-04, 4.e+00])
     """
     variance = np.asarray(variance, dtype=float)
     largest = variance.max()
@@ -51,6 +57,13 @@ def weighted_inverse(spectra: ArrayLike, variance: ArrayLike | None = None) -> t
         The matrix D of the sources S = D X.
     covariance : `~numpy.ndarray`, shape (n, n)
         Of the errors of S in a pixel.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import weighted_inverse
+    >>> demixing, covariance = weighted_inverse([[1.0], [1.0]], variance=[1.0, 3.0])
+    >>> demixing.round(6), covariance.round(6)
+    (array([[0.75, 0.25]]), array([[0.75]]))
     """
     spectra = np.asarray(spectra, dtype=float)
     weight = 1.0 / np.sqrt(np.ones(len(spectra)) if variance is None else floored(variance))
@@ -59,7 +72,15 @@ def weighted_inverse(spectra: ArrayLike, variance: ArrayLike | None = None) -> t
 
 
 def demixing_matrix(spectra: ArrayLike, variance: ArrayLike | None = None) -> np.ndarray:
-    """Make the matrix D of weighted least squares, whose sources are S = D X; see `weighted_inverse`."""
+    """Make the matrix D of weighted least squares, whose sources are S = D X; see `weighted_inverse`.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import demixing_matrix
+    >>> demixing_matrix([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]).round(3)
+    array([[ 0.667,  0.333, -0.333],
+           [-0.333,  0.333,  0.667]])
+    """
     return weighted_inverse(spectra, variance)[0]
 
 

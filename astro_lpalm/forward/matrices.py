@@ -25,6 +25,14 @@ def check_data(X: ArrayLike, spectra: ArrayLike | None = None) -> tuple[np.ndarr
     ------
     ValueError
         If a shape does not fit, a value is not finite, or X is zero everywhere.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import check_data
+    >>> check_data([[1, 2], [3, 4]], spectra=[[1], [0], [1]])
+    Traceback (most recent call last):
+        ...
+    ValueError: spectra has 3 energies (rows) but X has 2; they must be the same.
     """
     X = _as_float(X, "X")
     if not X.any():

@@ -375,6 +375,14 @@ class Tile:
         Whether they are the tile's own: each pixel is in the core of one tile.
     model : ForwardModel
         Of these pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.forward import ForwardModel
+    >>> tiles = list(ForwardModel(np.ones((4, 6), dtype=bool)).tiles(3))
+    >>> len(tiles), [int(tile.core.sum()) for tile in tiles]
+    (4, [9, 9, 3, 3])
     """
 
     pixels: np.ndarray

@@ -13,6 +13,20 @@ class Operator(ABC):
 
     A subclass gives `forward` and `adjoint`, with :math:`\langle F x, y \rangle = \langle x, F^T y \rangle` for all x
     and y, and nothing else. Operators are chained with ``@``: ``(F @ G).forward(x)`` is ``F.forward(G.forward(x))``.
+
+    Examples
+    --------
+    A mirror, which is its own adjoint:
+
+    >>> import numpy as np
+    >>> from astro_lpalm.forward import Expose, Operator
+    >>> class Mirror(Operator):
+    ...     def forward(self, x):
+    ...         return np.asarray(x)[:, ::-1]
+    ...
+    ...     adjoint = forward
+    >>> (Expose([1.0, 0.5]) @ Mirror()).forward([[3.0, 8.0]])
+    array([[8. , 1.5]])
     """
 
     @abstractmethod
@@ -34,6 +48,16 @@ class Composition(Operator):
     ----------
     outer, inner : Operator
         ``inner`` comes first.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import Expose, Mix
+    >>> seen = Expose([1.0, 0.5]) @ Mix([[1.0], [3.0]])
+    >>> type(seen).__name__
+    'Composition'
+    >>> seen.forward([[2.0, 4.0]])
+    array([[2., 2.],
+           [6., 6.]])
     """
 
     def __init__(self, outer: Operator, inner: Operator):
@@ -54,6 +78,12 @@ class Sum(Operator):
     Parameters
     ----------
     *parts : Operator
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import Expose, Identity, Sum
+    >>> Sum(Identity(), Expose([1.0, 0.5])).forward([[2.0, 4.0]])
+    array([[4., 6.]])
     """
 
     def __init__(self, *parts: Operator):
@@ -69,7 +99,14 @@ class Sum(Operator):
 
 
 class Identity(Operator):
-    """Nothing happens."""
+    """Nothing happens.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import Identity
+    >>> Identity().forward([[2.0, 4.0]])
+    array([[2., 4.]])
+    """
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         """Give an array as it is."""
@@ -113,6 +150,13 @@ class Redistribute(Mix):
     ----------
     response : `~astro_lpalm.instrument.Response` or array_like, shape (n_true, n_channel)
         Effective area times the probability of each channel.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import Redistribute
+    >>> Redistribute([[0.5, 0.0], [0.25, 0.75]]).forward([[100.0], [40.0]])
+    array([[60.],
+           [30.]])
     """
 
     def __init__(self, response: object):
@@ -127,6 +171,13 @@ class Expose(Operator):
     ----------
     exposure : array_like, shape (t,)
         Relative exposure of each pixel.
+
+    Examples
+    --------
+    >>> from astro_lpalm.forward import Expose
+    >>> Expose([1.0, 0.5]).forward([[2.0, 4.0], [6.0, 8.0]])
+    array([[2., 2.],
+           [6., 4.]])
     """
 
     def __init__(self, exposure: ArrayLike):
@@ -149,6 +200,16 @@ class Blur(Operator):
         `PSF.on_pixels <astro_lpalm.instrument.PSF.on_pixels>` makes.
     kept : array_like of bool, shape (ny, nx)
         The observed pixels, t of them: the columns of what is blurred, in C order.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astro_lpalm.forward import Blur
+    >>> from astro_lpalm.instrument import PSF
+    >>> kernel = PSF(0.5 * u.arcsec).on_pixels(0.5 * u.arcsec)
+    >>> Blur(kernel, np.ones((1, 5), dtype=bool)).forward([[0, 0, 100.0, 0, 0]]).round(1)
+    array([[ 0.1, 11.1, 44.1, 11.1,  0.1]])
     """
 
     def __init__(self, kernel: object, kept: ArrayLike):

@@ -151,6 +151,15 @@ def read_ebounds(hdu):
     ------
     ValueError
         If a column is missing, or the channels are not contiguous and increasing in energy.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from astropy.table import Table
+    >>> from astro_lpalm.grid import read_ebounds
+    >>> table = Table({"CHANNEL": [1, 2], "E_MIN": [0.5, 2.0], "E_MAX": [2.0, 7.0]})
+    >>> read_ebounds(fits.BinTableHDU(table, name="EBOUNDS"))
+    <Quantity [0.5, 2. , 7. ] keV>
     """
     names = {name.upper(): name for name in hdu.columns.names} if isinstance(hdu, fits.BinTableHDU) else {}
     if not {"E_MIN", "E_MAX"} <= set(names):

@@ -65,6 +65,13 @@ class SkyGrid:
         Side of a pixel, in sky pixels.
     nx, ny : int
         Number of pixels.
+
+    Examples
+    --------
+    >>> from astro_lpalm.grid import SkyGrid
+    >>> grid = SkyGrid.over([4000.5, 4010.5, 3996.5, 4000.5], bin_factor=2)
+    >>> grid.nx, grid.ny, grid.centers()[0][0].tolist()
+    (5, 2, [4001.5, 4003.5, 4005.5, 4007.5, 4009.5])
     """
 
     x0: float
@@ -259,6 +266,14 @@ def celestial_wcs(cards):
     ------
     ValueError
         If the cards contradict each other.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from astro_lpalm.grid import celestial_wcs
+    >>> cards = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.001, "CDELT2": 0.001})
+    >>> celestial_wcs(cards).naxis, celestial_wcs(fits.Header())
+    (2, None)
     """
     with warnings.catch_warnings():
         # What astropy completes from the header, such as MJD-OBS from DATE-OBS, is no news to the user.
@@ -343,6 +358,16 @@ def sky_of_image(cards, wcs, shape):
         The image's pixels among them.
     is_physical : bool
         Whether it has.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from astro_lpalm.grid import celestial_wcs, sky_of_image
+    >>> cards = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.001, "CDELT2": 0.001})
+    >>> cards.update({"CRPIX1P": 1.0, "CRVAL1P": 4001.5, "CDELT1P": 2.0})
+    >>> cards.update({"CRPIX2P": 1.0, "CRVAL2P": 3997.5, "CDELT2P": 2.0})
+    >>> sky_of_image(cards, celestial_wcs(cards), (2, 5))[1:]
+    (SkyGrid(x0=4000.5, y0=3996.5, bin_factor=2.0, nx=5, ny=2), True)
     """
     ny, nx = shape
     steps = [float(cards.get(f"CDELT{axis}P", 0.0)) for axis in (1, 2)]

@@ -34,6 +34,15 @@ def response_on_bins(response, energy_edges):
         If a file cannot be read.
     TypeError
         If ``response`` is something else.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from astro_lpalm.instrument import response_on_bins
+    >>> from astro_lpalm.missions import approximate_response
+    >>> fine = approximate_response([0.5, 1, 2, 3, 5, 7] * u.keV)
+    >>> response_on_bins(fine, [0.5, 1.5, 7] * u.keV).matrix.shape
+    (710, 2)
     """
     response = as_response(response)
     channels, edges = response.channel_edges.value, energy_edges.to_value("keV")

@@ -51,10 +51,17 @@ class PHA:
 
     Examples
     --------
-    >>> from astro_lpalm.instrument import PHA, Response
-    >>> observed = PHA.read("source.pi")  # doctest: +SKIP
-    >>> response = Response.read(observed.ancrfile, observed.respfile)  # doctest: +SKIP
-    >>> observed.rebin(response.channel_edges, response.group(0.5, 7, 7))  # doctest: +SKIP
+    >>> from tempfile import TemporaryDirectory
+    >>> from astropy.io import fits
+    >>> from astropy.table import Table
+    >>> from astro_lpalm.instrument import PHA
+    >>> table = fits.BinTableHDU(Table({"CHANNEL": [1, 2, 3, 4], "COUNTS": [0, 12, 30, 8]}), name="SPECTRUM")
+    >>> table.header.update(EXPOSURE=5e4, HDUCLASS="OGIP", HDUCLAS1="SPECTRUM")
+    >>> with TemporaryDirectory() as folder:
+    ...     table.writeto(f"{folder}/source.pi")
+    ...     observed = PHA.read(f"{folder}/source.pi")
+    >>> observed.counts, observed.exposure
+    (<Quantity [ 0., 12., 30.,  8.] ct>, <Quantity 50000. s>)
     """
 
     channel: np.ndarray

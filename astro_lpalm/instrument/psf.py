@@ -204,8 +204,16 @@ class PSF:
 
         Examples
         --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import astropy.units as u
+        >>> import numpy as np
+        >>> from astropy.io import fits
         >>> from astro_lpalm.instrument import PSF
-        >>> psf = PSF.read("psf.fits")  # doctest: +SKIP
+        >>> with TemporaryDirectory() as folder:
+        ...     fits.PrimaryHDU(np.ones((5, 5))).writeto(f"{folder}/psf.fits")
+        ...     psf = PSF.read(f"{folder}/psf.fits", pixel_scale=0.5 * u.arcsec)
+        >>> psf.pixel_scale
+        <Quantity 0.5 arcsec>
         """
         with naming(path):
             given = read_psf(path)

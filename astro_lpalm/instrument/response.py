@@ -99,8 +99,13 @@ class Response:
 
         Examples
         --------
+        >>> from tempfile import TemporaryDirectory
         >>> from astro_lpalm.instrument import Response
-        >>> response = Response.read("source.arf", "source.rmf")  # doctest: +SKIP
+        >>> from astro_lpalm.missions import approximate_response
+        >>> with TemporaryDirectory() as folder:
+        ...     approximate_response([0.5, 1, 2, 7]).write(f"{folder}/source.arf", f"{folder}/source.rmf")
+        ...     Response.read(f"{folder}/source.arf", f"{folder}/source.rmf").channel_edges
+        <Quantity [0.5, 1. , 2. , 7. ] keV>
         """
         redistribution = read_rmf(rmf)
         matrix = redistribution.matrix

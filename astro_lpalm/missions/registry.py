@@ -78,6 +78,12 @@ def known_missions() -> tuple[Mission, ...]:
     -----
     `~astropy.utils.exceptions.AstropyUserWarning`
         If an entry point cannot be loaded, or is no `Mission`: it is left out.
+
+    Examples
+    --------
+    >>> from astro_lpalm.missions import known_missions
+    >>> [mission.name for mission in known_missions() if mission.telescope == "CHANDRA"]
+    ['Chandra ACIS', 'Chandra HRC']
     """
     missions = list(_OURS)
     for point in entry_points(group=_GROUP):

@@ -14,6 +14,12 @@ def packaged_models():
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> from astro_lpalm.model import packaged_models
+    >>> "snr-acis" in packaged_models()
+    True
     """
     return list(packaged_files(".fits"))
 

@@ -50,6 +50,13 @@ class Row:
         How many are used at most, whatever is asked for.
     quick : bool
         Whether it is part of a quick run.
+
+    Examples
+    --------
+    >>> from astro_lpalm.reproduce import EXPERIMENTS
+    >>> row = EXPERIMENTS["table1"].rows[0]
+    >>> row.name, row.slug, row.paper
+    ('PALM', 'palm', {'nmse_s_median': 0.0176, 'n_iter_median': 2011.0})
     """
 
     name: str
@@ -85,6 +92,15 @@ class Experiment:
         Takes a figure, the experiment, the table and a dictionary with a table of samples for each row.
     measure : callable
         Takes a factorization and a sample, returns figures: numbers, or arrays such as a number for each layer.
+
+    Examples
+    --------
+    >>> from astro_lpalm.reproduce import EXPERIMENTS
+    >>> experiment = EXPERIMENTS["table1"]
+    >>> experiment.title, experiment.figure
+    ('Table 1: sources of section 3.1', 'nmse_s')
+    >>> [row.name for row in experiment.rows if row.kind == "paper"]
+    ['PALM', "PALM, the paper's threshold", 'LPALM']
     """
 
     name: str
@@ -256,6 +272,20 @@ def format_table(table):
     -------
     str
         Its title, its main columns with three digits a number, and what holds for all rows.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astro_lpalm.reproduce import format_table
+    >>> meta = {"title": "Two methods", "figure": "nmse_a", "seed": 0, "oracle": 1e-4}
+    >>> meta |= {"total_seconds": 60, "quick": False}
+    >>> print(format_table(Table({"method": ["PALM", "LPALM"], "nmse_a_median": [0.0176, 0.00085]}, meta=meta)))
+    Two methods
+    method nmse_a_median
+    ------ -------------
+      PALM        0.0176
+     LPALM       0.00085
+    Seed 0; least squares with the truth reaches 0.0001; 60 s in all, trainings included. Seconds are those of a sample.
     """
     figure = table.meta["figure"]
     main = [f"{figure}_{name}" for name in ("median", "mean", "best", "worst", "std")]

@@ -39,6 +39,15 @@ class Mixture:
         The true mixing matrix.
     images : `~numpy.ndarray`, shape (n, ny, nx)
         The true sources.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.reproduce import Mixture, RealisticMixtures
+    >>> rng = np.random.default_rng(0)
+    >>> mixture = RealisticMixtures(rng.random((2, 16, 16)), rng.random((5, 8, 2)), shuffled=False)[3]
+    >>> isinstance(mixture, Mixture), mixture.spectra.shape, mixture.images.shape
+    (True, (8, 2), (2, 16, 16))
     """
 
     cube: np.ndarray
@@ -119,6 +128,18 @@ def read_maps(directory):
         If the file cannot be read.
     ValueError
         If an extension is missing.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astro_lpalm.reproduce import COMPONENTS, read_maps
+    >>> maps = [fits.ImageHDU(np.ones((16, 16)), name=name) for name in COMPONENTS]
+    >>> with TemporaryDirectory() as folder:
+    ...     fits.HDUList([fits.PrimaryHDU(), *maps]).writeto(f"{folder}/sources.fits")
+    ...     read_maps(folder).shape
+    (4, 16, 16)
     """
     return np.stack(read_components(directory, "sources", "real_sources.pkl"))
 
@@ -150,6 +171,22 @@ def read_realistic(directory, *, shuffled, seed=0):
         If a file cannot be read.
     ValueError
         If an extension is missing.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astro_lpalm.reproduce import COMPONENTS, read_realistic
+    >>> rng = np.random.default_rng(0)
+    >>> arrays = {"spectra": rng.random((4, 12, 8)), "sources": rng.random((4, 16, 16))}
+    >>> with TemporaryDirectory() as folder:
+    ...     for file, values in arrays.items():
+    ...         hdus = [fits.ImageHDU(array, name=name) for array, name in zip(values, COMPONENTS)]
+    ...         fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(f"{folder}/{file}.fits")
+    ...     mixtures = read_realistic(folder, shuffled=True)
+    >>> len(mixtures), mixtures[0].cube.shape
+    (2, (8, 16, 16))
     """
     spectra, _, test = read_spectra(directory)
     return RealisticMixtures(read_maps(directory), spectra[test], shuffled=shuffled, seed=seed)
@@ -182,6 +219,22 @@ def make_realistic_training_set(directory, *, n_pixels=1000, snr_db=(15.0, 35.0)
     ------
     OSError, ValueError
         See `read_realistic`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astro_lpalm.reproduce import COMPONENTS, make_realistic_training_set
+    >>> rng = np.random.default_rng(0)
+    >>> arrays = {"spectra": rng.random((4, 12, 8)), "sources": rng.exponential(size=(4, 16, 16))}
+    >>> with TemporaryDirectory() as folder:
+    ...     for file, values in arrays.items():
+    ...         hdus = [fits.ImageHDU(array, name=name) for array, name in zip(values, COMPONENTS)]
+    ...         fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(f"{folder}/{file}.fits")
+    ...     training_set = make_realistic_training_set(folder, n_pixels=100)
+    >>> training_set
+    <TrainingSet: 10 examples of SYNC, THERM, FE1, FE2; 8 energies, 100 pixels>
     """
     spectra, training, _ = read_spectra(directory)
     A = spectra[training]

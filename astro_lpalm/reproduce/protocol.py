@@ -36,6 +36,17 @@ class Protocol:
         750 examples.
     X, A, S : `~numpy.ndarray`, shapes (150, 65, 500), (150, 65, 4), (150, 4, 500)
         Test data and their truth.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.reproduce import Protocol
+    >>> from astro_lpalm.training import TrainingSet
+    >>> rng = np.random.default_rng(0)
+    >>> A, S = rng.random((12, 8, 2)), rng.laplace(size=(12, 2, 50))
+    >>> protocol = Protocol(TrainingSet.from_arrays(A[:10] @ S[:10], A[:10], S[:10]), A[10:] @ S[10:], A[10:], S[10:])
+    >>> len(protocol.training), len(protocol.X)
+    (10, 2)
     """
 
     training: TrainingSet
@@ -110,6 +121,19 @@ def read_spectra(directory):
         If the file cannot be read.
     ValueError
         If an extension is missing.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astro_lpalm.reproduce import COMPONENTS, read_spectra
+    >>> rng = np.random.default_rng(0)
+    >>> spectra = [fits.ImageHDU(rng.dirichlet(np.ones(8), 12), name=name) for name in COMPONENTS]
+    >>> with TemporaryDirectory() as folder:
+    ...     fits.HDUList([fits.PrimaryHDU(), *spectra]).writeto(f"{folder}/spectra.fits")
+    ...     [array.shape for array in read_spectra(folder)]
+    [(12, 8, 4), (10,), (2,)]
     """
     arrays = read_components(directory, "spectra", "spectra.npy")
     # The authors' program takes as many of each component as there are of the one that has fewest.
@@ -139,6 +163,20 @@ def read_protocol(directory, *, seed=0):
     ------
     OSError, ValueError
         See `read_spectra`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astro_lpalm.reproduce import COMPONENTS, read_protocol
+    >>> rng = np.random.default_rng(0)
+    >>> spectra = [fits.ImageHDU(rng.dirichlet(np.ones(8), 12), name=name) for name in COMPONENTS]
+    >>> with TemporaryDirectory() as folder:
+    ...     fits.HDUList([fits.PrimaryHDU(), *spectra]).writeto(f"{folder}/spectra.fits")
+    ...     protocol = read_protocol(folder, seed=1)
+    >>> len(protocol.training), protocol.X.shape
+    (10, (2, 8, 500))
     """
     spectra, training, test = read_spectra(directory)
     rng = np.random.default_rng(seed)

@@ -49,6 +49,13 @@ class Workspace:
     ------
     ValueError
         If ``n_samples`` or ``epochs`` is less than 1.
+
+    Examples
+    --------
+    >>> from astro_lpalm.reproduce import Workspace
+    >>> workspace = Workspace("data", "output", n_samples=20, seed=1)
+    >>> workspace.output.name, workspace.quick
+    ('output', False)
     """
 
     def __init__(self, data, output, *, quick=False, seed=0, n_samples=None, epochs=None, progress=True):

@@ -33,6 +33,21 @@ def parameter_table(physical, physics, exposures=None, brightness=None):
         little that the range decides). Plain numbers, as the units differ from row to row. With exposure times two
         more of each component, which have no range: ``amplitude``, in the unit of its model, and ``flux``, the energy
         flux before absorption in the band of the energy bins.
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.results import parameter_table
+    >>> from astro_lpalm.separation import fit_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> spectra = physics.spectra([0.5] * len(physics.parameters))
+    >>> table = parameter_table(fit_parameters(spectra @ [[3e4, 1e4], [1e4, 2e4]], physics), physics)
+    >>> table["component", "parameter", "unit", "at_limit"][:3].pprint()
+    component   parameter       unit    at_limit
+    ---------- ------------ ----------- --------
+           all           nh 1e+22 / cm2    False
+    nonthermal photon_index                False
+       thermal           kT         keV    False
     """
     low, high = physical.intervals
     rows = [
@@ -82,6 +97,21 @@ def component_exposures(fit, left=1.0):
     `~numpy.ndarray`, shape (n,), or None
         In seconds: where the exposure differs between pixels, the mean over the component's photons before the
         exposure took its part. None where the header has no exposure time and the cube no map of it.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.results import component_exposures
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube([[[8.0, 5.0]]], energy_edges=[0.5, 7] * u.keV, wcs=wcs, exposure=[[40, 20]] * u.ks)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), np.ones((1, 2)), np.array([[8.0, 0.0], [0.0, 5.0]]))
+    >>> component_exposures(fit)
+    array([40000., 20000.])
     """
     cube = fit.cube
     if cube.exposure is not None and cube.exposure.unit.is_equivalent(u.s):

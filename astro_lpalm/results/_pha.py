@@ -62,6 +62,12 @@ def pha_files(names, prefix):
     -------
     list of `pathlib.Path`
         A PHA file of each component, and the ARF and the RMF, which are written where a response is given.
+
+    Examples
+    --------
+    >>> from astro_lpalm.results import pha_files
+    >>> [path.name for path in pha_files(["thermal", "nonthermal"], "remnant")]
+    ['remnant_thermal.pha', 'remnant_nonthermal.pha', 'remnant_response.arf', 'remnant_response.rmf']
     """
     prefix, last = Path(prefix), [*(f"{name}.pha" for name in names), "response.arf", "response.rmf"]
     return [prefix / name if prefix.is_dir() else prefix.with_name(f"{prefix.name}_{name}") for name in last]

@@ -10,7 +10,6 @@ __all__ = ["draw_parameters", "parameter_columns", "rounded"]
 _NARROWEST, _ROW = 2.9, 0.165  # inches: a column of parameters, and the height of each
 _NAME, _RANGE = 0.41, 0.24  # parts of a column: names, and the ranges between them and the values
 _TINY = 1e-300
-_UNITS = {"1e+22 / cm2": r"$10^{22}$ cm$^{-2}$", "km / s": "km/s"}
 
 
 def parameter_columns(parameters, width):
@@ -56,9 +55,9 @@ def rounded(value, low, high):
 
 def _value_with_errors(value, low, high, unit):
     value, low, high, power = rounded(value, low, high)
-    scale = rf"\,10^{{{power}}}" if power else ""
-    return f"${value}_{{-{low}}}^{{+{high}}}{scale}$ {_UNITS.get(unit, _in_words(unit))}".rstrip()
-
-
-def _in_words(unit):
-    return u.Unit(unit).to_string("latex_inline") if unit else ""
+    unit = u.Unit(unit)
+    power += round(np.log10(unit.scale))
+    scale = rf" \times 10^{{{power}}}" if power else ""
+    plain = u.CompositeUnit(1, unit.bases, unit.powers)
+    words = "km/s" if plain == u.km / u.s else plain.to_string("latex_inline") if plain.bases else ""
+    return f"${value}_{{-{low}}}^{{+{high}}}{scale}$ {words}".rstrip()

@@ -11,7 +11,7 @@ from .metrics import align, nmse, sdr, spectral_angle
 from .mnnbu import MNNBU
 from .other_updates import AdmmLLTUpdate, AdmmUpdate, AlistaUpdate, DeepNMFUpdate
 from .palm import ISTA, PALM
-from .physical import PhysicalFit, block_goodness, fit_parameters, nearest_parameters
+from .physical import PhysicalFit, block_goodness, fit_again, fit_parameters, nearest_parameters
 from .poisson import CountRefinement, poisson_sources, refine_counts
 from .posterior import posterior_mean
 from .refinement import Refinement, refine
@@ -76,6 +76,7 @@ __all__ = [
     "UnrolledPALM",
     "align",
     "block_goodness",
+    "fit_again",
     "fit_parameters",
     "library_errors",
     "nearest_parameters",

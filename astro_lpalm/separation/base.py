@@ -24,6 +24,15 @@ class Factorization:
         number of layers, always report true.
     history : dict of str to list of float
         What the solver recorded at each iteration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import Factorization
+    >>> found = Factorization(np.array([[0.6, 0.0], [0.8, 1.0]]), np.array([[1.0, 0.0], [2.0, 3.0]]), n_iter=12)
+    >>> found.spectra @ found.sources
+    array([[0.6, 0. ],
+           [2.8, 3. ]])
     """
 
     spectra: np.ndarray

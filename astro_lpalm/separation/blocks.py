@@ -1,14 +1,39 @@
 """Counts of blocks of pixels, and what they say of the parameters of spectra, whatever the sources are."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import block_diag
 
 from .descent import bounded_step, gram, mix, profile_sources, unmix
 
-__all__ = ["Blocks", "known_background", "known_of"]
+__all__ = ["Blocks", "FreeSources", "known_background", "known_of"]
 
 _TINY = 1e-12
 _LAST_ROUNDS, _LAST_DAMPING, _LAST_TOLERANCE = 40, 1e-2, 1e-4
+
+
+@dataclass(frozen=True)
+class FreeSources:
+    """What weighted least squares, with sources free in sign, makes of parameters.
+
+    ``A``, ``D`` and ``floor`` are what `Blocks.expected` gives; ``positive``, (n, b), the sources of the largest
+    likelihood, ``value`` minus the logarithm of that, and ``L``, (m, b), the counts they expect; ``S`` are the free
+    sources, ``inverse``, (b, n, n), their covariances, and ``cross``, (b, p, n), their links to the parameters, whose
+    ``gradient`` and ``precision`` follow.
+    """
+
+    A: np.ndarray
+    D: np.ndarray
+    floor: np.ndarray
+    positive: np.ndarray
+    value: float
+    L: np.ndarray
+    S: np.ndarray
+    inverse: np.ndarray
+    cross: np.ndarray
+    gradient: np.ndarray
+    precision: np.ndarray
 
 
 class Blocks:
@@ -38,10 +63,10 @@ class Blocks:
         S, value = profile_sources(self.Y, A, floor, S)
         L = mix(A, S) + floor
         slopes = self._slopes(D, S)
-        gradient = np.einsum("ib,bip->p", 1.0 - self.Y / np.maximum(L, _TINY), slopes)
+        gradient = _summed(1.0 - self.Y / np.maximum(L, _TINY), slopes)
         inner, cross, outer = self._fisher(A, slopes, L)
         inner, cross = _only(inner, cross, S.T > 0)
-        curvature = outer - np.einsum("bpk,bkq->pq", cross, np.linalg.solve(inner, cross.transpose(0, 2, 1)))
+        curvature = outer - np.matmul(cross, np.linalg.solve(inner, cross.transpose(0, 2, 1))).sum(axis=0)
         more, slope, bend = self.penalty(x)
         return value + more, gradient + slope, curvature + np.diag(bend), S
 
@@ -50,30 +75,34 @@ class Blocks:
         value, *others = known_of(self.model, x[: len(x) - self.free])
         return value, *(np.append(each, [0.0] * self.free) for each in others)
 
-    def settle(self, x, bounds, n_rounds):
-        """Go on by weighted least squares with sources free in sign; give where it ends, rounds, and whether it did."""
-        damping, before = _LAST_DAMPING, np.inf
-        for n in range(1, min(n_rounds, _LAST_ROUNDS) + 1):
-            _, gradient, precision, *_ = self.free_sources(x)
-            step = bounded_step(x, gradient, precision + damping * np.eye(len(x)), bounds)
-            promise = -(gradient @ step)
-            x = np.clip(x + step, *bounds)
-            if promise < _LAST_TOLERANCE:
-                return x, n, True
-            damping, before = damping * (4.0 if promise > 0.5 * before else 0.5), promise
-        return x, min(n_rounds, _LAST_ROUNDS), n_rounds == 0
+    def settle(self, x, bounds, n_rounds=_LAST_ROUNDS):
+        """Go on by weighted least squares with sources free in sign.
 
-    def free_sources(self, x):
-        """Find sources free in sign, and the gradient, curvature and links of the parameters."""
+        Returned is where it ends, the sources there, not negative, the number of rounds, and whether it did end.
+        """
+        damping, before, S = _LAST_DAMPING, np.inf, None
+        for n in range(1, min(n_rounds, _LAST_ROUNDS) + 1):
+            at = self.free_sources(x, S)
+            step = bounded_step(x, at.gradient, at.precision + damping * np.eye(len(x)), bounds)
+            promise = -(at.gradient @ step)
+            x, S = np.clip(x + step, *bounds), at.positive
+            if promise < _LAST_TOLERANCE:
+                return x, S, n, True
+            damping, before = damping * (4.0 if promise > 0.5 * before else 0.5), promise
+        return x, S, min(n_rounds, _LAST_ROUNDS), n_rounds == 0
+
+    def free_sources(self, x, start=None):
+        """Give the `FreeSources` of parameters; ``start`` are positive ones to start from."""
         A, D, floor = self.expected(x)
-        positive, _ = profile_sources(self.Y, A, floor)
+        positive, value = profile_sources(self.Y, A, floor, start)
         L = np.maximum(mix(A, positive) + floor, _TINY)
         inverse, S = self.least_squares(A, floor, L)
         residual, slopes = (self.Y - floor - mix(A, S)) / L, self._slopes(D, S)
         _, cross, outer = self._fisher(A, slopes, L)
-        precision = outer - np.einsum("bpk,bkl,bql->pq", cross, inverse, cross, optimize=True)
+        precision = outer - _through(cross, inverse).sum(axis=0)
         _, slope, bend = self.penalty(x)
-        return S, slope - np.einsum("ib,bip->p", residual, slopes), precision + np.diag(bend), inverse, cross
+        gradient = slope - _summed(residual, slopes)
+        return FreeSources(A, D, floor, positive, value, L, S, inverse, cross, gradient, precision + np.diag(bend))
 
     def of_each(self, x):
         """Give the gradient of the logarithm of each block's likelihood, (b, p), and its Fisher matrix, (b, p, p).
@@ -115,19 +144,19 @@ class Blocks:
         outer = slopes.reshape(-1, p).T @ weighted.reshape(-1, p)
         return gram(A, W), np.matmul(weighted.transpose(0, 2, 1), A), outer
 
-    def freedom(self, D, S, L, inverse, cross):
+    def freedom(self, at):
         """Tell what it does that blocks may deviate.
 
-        It takes from the precision, (p, p), and adds to the fluxes' links to the parameters, (n, p), and to the
-        covariance of the fluxes, (n, n).
+        Of `FreeSources` it takes from the precision, (p, p), and adds to the fluxes' links to the parameters, (n, p),
+        and to the covariance of the fluxes, (n, n).
         """
-        n_blocks, p = cross.shape[:2]
+        n_blocks, p = at.cross.shape[:2]
         if not self.deviations:
             return 0.0, 0.0, 0.0
         places = [*self.deviations]
-        slopes = self._slopes(D, S)
-        full = np.matmul(slopes.transpose(0, 2, 1), slopes / L.T[:, :, np.newaxis])
-        full -= np.einsum("bpk,bkl,bql->bpq", cross, inverse, cross, optimize=True)
+        slopes = self._slopes(at.D, at.S)
+        full = np.matmul(slopes.transpose(0, 2, 1), slopes / at.L.T[:, :, np.newaxis])
+        full -= _through(at.cross, at.inverse)
         links = full[:, :, places].transpose(1, 2, 0).reshape(p, -1)  # parameter by (place, block)
         own = np.zeros((len(places), n_blocks, len(places), n_blocks))
         own[:, range(n_blocks), :, range(n_blocks)] = full[:, places][:, :, places]
@@ -136,7 +165,7 @@ class Blocks:
         # (F + K^-1)^-1 = K (1 + F K)^-1, as K may be singular
         covariance = known @ np.linalg.inv(np.eye(len(own)) + own @ known)
         covariance = 0.5 * (covariance + covariance.T)
-        fluxes = -np.einsum("bkl,bpl->kpb", inverse, cross[:, places], optimize=True).reshape(len(S), -1)
+        fluxes = -np.einsum("bkl,bpl->kpb", at.inverse, at.cross[:, places], optimize=True).reshape(len(at.S), -1)
         return links @ covariance @ links.T, -fluxes @ covariance @ links.T, fluxes @ covariance @ fluxes.T
 
 
@@ -169,6 +198,16 @@ def known_of(model, theta):
     if not hasattr(model, "penalty"):
         return 0.0, np.zeros(len(theta)), np.zeros(len(theta))
     return model.penalty(theta)
+
+
+def _summed(residual, slopes):
+    """Sum slopes of the expected counts, (b, m, p), with weights of the counts, (m, b): (p,)."""
+    return residual.T.ravel() @ slopes.reshape(-1, slopes.shape[2])
+
+
+def _through(cross, inverse):
+    """Link parameters with each other, by their links to the sources of each block, (b, p, n): (b, p, p)."""
+    return np.matmul(np.matmul(cross, inverse), cross.transpose(0, 2, 1))
 
 
 def _only(inner, cross, free):

@@ -171,38 +171,52 @@ def cut_normal(x, gradient, precision, bounds, n_draws=8000):
     Chains run along the eigenvectors of the precision, where the distribution is a product but for the bounds, and
     along the axes. The same input gives the same draws.
     """
-    rng = np.random.default_rng(0)
     values, vectors = np.linalg.eigh(precision)
     vectors *= np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[np.newaxis], axis=0))  # of any BLAS
     values = np.maximum(values, 1e-10 * max(values.max(), 1.0))
     precision = (vectors * values) @ vectors.T
-    low, high = bounds[0] - x, bounds[1] - x
-    directions = np.concatenate([vectors.T, np.eye(len(x))])
-    tight = np.sum(directions @ precision * directions, axis=1)
-    draws = np.zeros((_CHAINS, len(x)))
-    kept = []
-    for sweep in range(-(-n_draws // _CHAINS) + _BURN_IN):
-        for direction, strength in zip(directions, tight):
-            moving = np.abs(direction) > _TINY
-            with np.errstate(over="ignore"):
-                ends = np.array([low - draws, high - draws])[:, :, moving] / direction[moving]
-            first, last = ends.min(axis=0).max(axis=1), ends.max(axis=0).min(axis=1)
-            centre = -(draws @ precision + gradient) @ direction / strength
-            width = 1.0 / np.sqrt(strength)
-            draws += (
-                _cut_draws(centre, width, np.minimum(first, 0), np.maximum(last, 0), rng)[:, np.newaxis] * direction
-            )
+    bounds = np.array(bounds)
+    p, n_chains = len(x), min(_CHAINS, n_draws)
+    lines = [_Line(direction, bounds - x, gradient, precision) for direction in (*vectors.T, *np.eye(p))]
+    n_sweeps = -(-n_draws // n_chains)
+    chances = np.random.default_rng(0).random((_BURN_IN + n_sweeps, len(lines), n_chains))
+    draws, kept = np.zeros((p, n_chains)), []
+    for sweep, of_lines in enumerate(chances):
+        for line, chance in zip(lines, of_lines):
+            line.move(draws, chance)
         if sweep >= _BURN_IN:
-            kept.append(x + draws)
+            kept.append(x + draws.T)
     return np.clip(np.concatenate(kept), *bounds)
 
 
-def _cut_draws(centre, width, first, last, rng):
+class _Line:
+    """A direction in which draws (p, chains) are drawn again: where the bounds cut it, and the distribution on it."""
+
+    def __init__(self, direction, bounds, gradient, precision):
+        self.moving = np.flatnonzero(np.abs(direction) > _TINY)
+        self.direction = direction[self.moving, np.newaxis]
+        with np.errstate(over="ignore"):
+            ends = bounds[:, self.moving, np.newaxis] / self.direction
+        self.first, self.last = ends.min(axis=0), ends.max(axis=0)
+        pull = precision @ direction
+        strength = pull @ direction
+        self.pull, self.push = pull / strength, gradient @ direction / strength
+        self.width = 1.0 / np.sqrt(strength)
+
+    def move(self, draws, chance):
+        there = draws[self.moving] / self.direction
+        first, last = (self.first - there).max(axis=0), (self.last - there).min(axis=0)
+        centre = -(self.pull @ draws + self.push)
+        step = _cut_draws(centre, self.width, np.minimum(first, 0), np.maximum(last, 0), chance)
+        draws[self.moving] += step * self.direction
+
+
+def _cut_draws(centre, width, first, last, chance):
     # Of a normal distribution between two ends, mirrored so that the far tail is the precise one.
     a, b = (first - centre) / width, (last - centre) / width
     mirror = a + b > 0
     a, b = np.where(mirror, -b, a), np.where(mirror, -a, b)
     low, high = ndtr(a), ndtr(b)
-    z = ndtri(low + rng.random(len(a)) * (high - low))
+    z = ndtri(low + chance * (high - low))
     z = np.clip(np.where(np.isfinite(z), z, b), a, b)
     return centre + width * np.where(mirror, -z, z)

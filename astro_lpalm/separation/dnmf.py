@@ -54,7 +54,7 @@ class DNMF(FittingSolver):
     >>> from astro_lpalm.separation import DNMF
     >>> rng = np.random.default_rng(0)
     >>> A = np.array([[1.0, 0.1], [0.5, 0.4], [0.1, 0.9]])
-    >>> found = DNMF(2, epochs=50).separate(A @ rng.exponential(size=(2, 200)))
+    >>> found = DNMF(2, epochs=10).separate(A @ rng.exponential(size=(2, 200)))
     >>> found.history["loss"][-1] < found.history["loss"][0]
     True
     """

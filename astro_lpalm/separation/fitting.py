@@ -16,7 +16,17 @@ __all__ = ["FittedNetwork", "FittingSolver", "UnmixingNetwork"]
 
 
 class UnmixingNetwork(nn.Module):
-    """What a `FittingSolver` asks of the network that it fits, which computes in single precision."""
+    """What a `FittingSolver` asks of the network that it fits, which computes in single precision.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import MNNBU
+    >>> X = np.random.default_rng(0).random((3, 100))
+    >>> network = MNNBU(2, epochs=5).fit(X).network
+    >>> [tuple(factor.shape) for factor in network.factorize(*network.prepare(X))]
+    [(3, 2), (2, 100)]
+    """
 
     def prepare(self, X):
         """Return, as a tuple, what the other methods take for data X, (m, t): tensors of what never changes."""
@@ -46,6 +56,15 @@ class FittedNetwork:
         Number of energies m.
     converged : bool
         Whether the loss was finite to the end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import MNNBU
+    >>> X = np.random.default_rng(0).random((3, 100))
+    >>> fitted = MNNBU(2, epochs=5).fit(X)
+    >>> len(fitted.history["loss"]), fitted.separate(X).sources.shape
+    (5, (2, 100))
     """
 
     def __init__(self, network, history, n_energies, converged=True):
@@ -98,6 +117,16 @@ class FittingSolver:
     Notes
     -----
     A subclass gives ``_build``, and may give ``_optimizer`` and ``_schedule``.
+
+    Examples
+    --------
+    Fitted to half of the pixels, and applied to the others:
+
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import SNMFNet
+    >>> X = np.random.default_rng(0).random((3, 100))
+    >>> SNMFNet(2, epochs=5).fit(X[:, :50]).separate(X[:, 50:]).sources.shape
+    (2, 50)
     """
 
     _BETAS = (0.9, 0.999)

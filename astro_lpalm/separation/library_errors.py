@@ -35,6 +35,15 @@ class LibraryErrors:
     prior_share : `~numpy.ndarray`, shape (n,)
         Share of the variance of each flux that comes from the library rather than from photon noise: near 0, more
         photons make the flux better; near 1, only more knowledge of the spectra does.
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import library_errors
+    >>> prior = load_model("pwn-acis").prior
+    >>> errors = library_errors(prior.mean.T @ [[3e3, 1e3], [1e3, 4e3]], prior.mean.T, prior)
+    >>> errors.flux_errors.shape, errors.counts_covariance.shape
+    ((2,), (2, 65, 65))
     """
 
     spectra: np.ndarray

@@ -36,6 +36,12 @@ class AdmmUpdate(_Admm):
     A layer is x = W_k X + B_k (z - u), z = ST(x + u), u <- u + eta_k (x - z), and z are the sources. Unlearned,
     W = (A^T A + rho I)^-1 A^T, B = rho (A^T A + rho I)^-1 and eta = 1, with rho a tenth of the largest eigenvalue of
     A^T A. In that paper (IEEE Trans. Geosci. Remote Sens. 60, 5520018) sources are also positive.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import AdmmUpdate
+    >>> {name: tuple(learned.shape) for name, learned in AdmmUpdate(25, 65, 4).named_parameters()}
+    {'step': (25,), 'B': (25, 4, 4), 'W': (25, 4, 65)}
     """
 
     def __init__(self, n_layers, m, n):
@@ -60,7 +66,14 @@ class AdmmUpdate(_Admm):
 
 
 class AdmmLLTUpdate(_Admm):
-    """ADMM with the matrices of the present A; rho, thresholds and steps are learned, as ISTA-LLT learns steps only."""
+    """ADMM with the matrices of the present A; rho, thresholds and steps are learned, as ISTA-LLT learns steps only.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import AdmmLLTUpdate
+    >>> {name: tuple(learned.shape) for name, learned in AdmmLLTUpdate(25, 65, 4).named_parameters()}
+    {'step': (25,), 'log_rho': (25,)}
+    """
 
     def __init__(self, n_layers, m, n):
         super().__init__(n_layers, m, n)
@@ -86,6 +99,15 @@ class AlistaUpdate(SourceUpdate):
     paper has more components than data, and computes them once. Spectra of full rank leave no coherence, and a step of
     one goes to the least-squares sources at once. It is for known spectra: those that a blind network starts from are
     all alike, and so would be these weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.separation import AlistaUpdate, UnrolledPALM
+    >>> A, S = np.array([[0.6, 0.0], [0.8, 1.0]]), np.array([[1.0, 0.0], [2.0, -3.0]])
+    >>> UnrolledPALM(AlistaUpdate, "known", n_layers=1).initialize(A).separate(A @ S, A).sources.round(2)
+    array([[ 1.,  0.],
+           [ 2., -3.]])
     """
 
     def __init__(self, n_layers, m, n):
@@ -115,6 +137,12 @@ class DeepNMFUpdate(SourceUpdate):
 
     and Q likewise with -C in the place of C. The threshold theta_k is the weight of the l1 norm. W_k is kept
     non-negative by taking its absolute values, and A plays no part.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import DeepNMFUpdate
+    >>> {name: tuple(learned.shape) for name, learned in DeepNMFUpdate(25, 65, 4).named_parameters()}
+    {'W': (25, 65, 4)}
     """
 
     def __init__(self, n_layers, m, n):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..forward.matrices import check_data
-from .blocks import Blocks, known_background, known_of
+from .blocks import Blocks, FreeSources, known_background, known_of
 from .descent import cut_normal, descend, mix, profile_sources
 
-__all__ = ["PhysicalFit", "block_goodness", "fit_parameters", "nearest_parameters"]
+__all__ = ["PhysicalFit", "block_goodness", "fit_again", "fit_parameters", "nearest_parameters"]
 
 _TINY = 1e-12
 _UNDECIDED = 0.2  # of a range: the standard deviation of a parameter the data say nothing of is 0.29
@@ -76,6 +76,15 @@ class PhysicalFit:
         nowhere.
     n_iter : int
     converged : bool
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import fit_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> fit = fit_parameters(physics.spectra([0.5] * len(physics.parameters)) @ [[3e4, 1e4], [1e4, 2e4]], physics)
+    >>> fit.values[:2].round(1), fit.at_limit[:2]
+    (array([1.1, 1.9]), array([False, False]))
     """
 
     theta: np.ndarray
@@ -189,6 +198,65 @@ def fit_parameters(
     >>> (fit.fluxes / 1e4).round(1), fit.converged
     (array([4., 3.]), True)
     """
+    starts = 0.5 * np.sum(model.bounds, axis=0) if start is None else np.asarray(start, dtype=float)
+    problem, bounds, filled = _problem(counts, model, starts, background, free_background, local, deviations)
+    n_free, ends = [1.0] * problem.free, []
+    for each in np.atleast_2d(starts):
+        x = np.clip(np.append(each, n_free), *bounds)
+        ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
+    x, _, n_iter, converged = min(ends, key=lambda end: end[1])
+    x, sources, n_more, settled = problem.settle(x, bounds, n_rounds)
+    end = _End.of(problem, x, sources, bounds, n_draws)
+    free = np.asarray(free_background, dtype=bool)
+    return _result(problem, end, bounds, filled, free, n_iter + n_more, converged and settled)
+
+
+def fit_again(counts, model, start, amplitude=1.0, *, background=None, free_background=False, n_draws=400):
+    """Find spectra in counts that were drawn about others, from the parameters that were found in those.
+
+    They are those of `fit_parameters`, but for the noise of the ``n_draws`` that they are averaged over. As the start
+    is no farther away than noise, the rounds of weighted least squares are enough.
+
+    Parameters
+    ----------
+    counts : array_like, shape (m, b)
+    model : object
+    start : array_like, shape (p,)
+        Scaled parameters of the others.
+    amplitude : float or array_like, shape (o,)
+        Of their background.
+    background : array_like, shape (m, b), optional
+    free_background : bool or array_like of bool, shape (o,)
+    n_draws : int
+        See `fit_parameters`.
+
+    Returns
+    -------
+    spectra : `~numpy.ndarray`, shape (m, n)
+        Of unit sum.
+    background_amplitude : float or `~numpy.ndarray`, shape (o,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import fit_again, fit_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> expected = physics.spectra([0.5] * len(physics.parameters)) @ [[3e4, 1e4], [1e4, 2e4]]
+    >>> fit, rng = fit_parameters(expected, physics), np.random.default_rng(0)
+    >>> drawn = [fit_again(rng.poisson(expected), physics, fit.theta)[0] for _ in range(3)]
+    >>> np.std(drawn, axis=0).shape, np.allclose(np.mean(drawn, axis=0), fit.spectra, atol=0.005)
+    ((65, 2), True)
+    """
+    problem, bounds, _ = _problem(counts, model, np.asarray(start, dtype=float), background, free_background)
+    free = np.asarray(free_background, dtype=bool)
+    x, sources, *_ = problem.settle(np.append(start, np.broadcast_to(amplitude, free.shape)[free]), bounds)
+    end = _End.of(problem, x, sources, bounds, n_draws)
+    return end.spectra, _of_each(free, x[end.p :], 1.0).reshape(free.shape)[()]
+
+
+def _problem(counts, model, start, background, free_background, local=None, deviations=None):
+    """Check what is given, and make `Blocks` of those that have counts, bounds, and which have."""
     Y, _ = check_data(counts)
     Y = Y.astype(np.float64)
     background, freed = known_background(Y, background, free_background)
@@ -197,22 +265,13 @@ def fit_parameters(
         raise ValueError(msg)
     filled = Y.sum(axis=0) > 0
     low, high = np.asarray(model.bounds, dtype=float)
-    starts = np.atleast_2d(0.5 * (low + high) if start is None else np.asarray(start, dtype=float))
-    if starts.shape[1] != len(low):
-        msg = f"start has shape {np.shape(start)}, but the model has {len(low)} parameters; give one value for each."
+    if start.shape[-1] != len(low):
+        msg = f"start has shape {start.shape}, but the model has {len(low)} parameters; give one value for each."
         raise ValueError(msg)
     local, deviations = _check_local(Y, model, filled, local, deviations or {})
     freed = [each[:, filled] for each in freed]
     problem = Blocks(Y[:, filled], background[:, filled], model, freed, local, deviations)
-    bounds = np.array([np.append(low, [0.0] * len(freed)), np.append(high, [np.inf] * len(freed))])
-    ends = []
-    for each in starts:
-        x = np.append(np.clip(each, low, high), [1.0] * len(freed))
-        ends.append(descend(problem.evaluate, x, bounds, n_rounds, tolerance))
-    x, _, n_iter, converged = min(ends, key=lambda end: end[1])
-    x, n_more, settled = problem.settle(x, bounds, n_rounds)
-    free = np.asarray(free_background, dtype=bool)
-    return _result(problem, x, bounds, filled, free, n_iter + n_more, converged and settled, n_draws)
+    return problem, np.array([np.append(low, [0.0] * len(freed)), np.append(high, [np.inf] * len(freed))]), filled
 
 
 def block_goodness(counts, spectra, background=None):
@@ -228,6 +287,13 @@ def block_goodness(counts, spectra, background=None):
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import block_goodness
+    >>> counts = [[40, 10], [60, 30], [10, 50]]
+    >>> round(block_goodness(counts, [[0.4, 0.1], [0.5, 0.3], [0.1, 0.6]]), 2)
+    0.55
     """
     Y, A = check_data(counts, spectra)
     Y, A = Y.astype(np.float64), np.maximum(A, 0.0) / np.maximum(A.sum(axis=0), _TINY)
@@ -259,6 +325,16 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
     -------
     theta : `~numpy.ndarray`, shape (p,)
         Scaled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import nearest_parameters
+    >>> physics = load_model("pwn-acis").physics
+    >>> theta = np.full(len(physics.parameters), 0.4)
+    >>> nearest_parameters(physics.spectra(theta), physics)[:2].round(2)
+    array([0.4, 0.4])
     """
     A = np.maximum(np.asarray(spectra, dtype=float), 0.0)
     A = A / np.maximum(A.sum(axis=0), _TINY)
@@ -277,34 +353,55 @@ def nearest_parameters(spectra, model, start=None, *, weights=None, n_rounds=50,
     return descend(evaluate, x, (low, high), n_rounds, tolerance * np.sum(weights * A**2))[0]
 
 
-def _result(problem, x, bounds, filled, free, n_iter, converged, n_draws):
+@dataclass(frozen=True)
+class _End:
+    """Where a fit has ended, and what is known there: draws of parameters and amplitudes, and their mean spectra."""
+
+    x: np.ndarray
+    p: int
+    at: FreeSources
+    links: np.ndarray
+    spread: np.ndarray
+    chi_square: np.ndarray
+    goodness: float
+    misfit: float
+    excess: float
+    draws: np.ndarray
+    few: np.ndarray
+    spectra: np.ndarray
+
+    @classmethod
+    def of(cls, problem, x, sources, bounds, n_draws):
+        at, p = problem.free_sources(x, sources), len(x) - problem.free
+        lost, links, spread = problem.freedom(at)
+        chi_square, goodness, misfit = _goodness(problem.Y, at.L, at.S.size + len(x))
+        # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
+        excess = goodness if misfit > _CLEAR else 1.0
+        draws = cut_normal(x, at.gradient / excess, (at.precision - lost) / excess, bounds, n_draws)
+        few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
+        spectra = problem.model.spectra(few[:, :p]).mean(axis=0)
+        return cls(x, p, at, links, spread, chi_square, goodness, misfit, excess, draws, few, spectra)
+
+
+def _result(problem, end, bounds, filled, free, n_iter, converged):
     """Gather what is known at the end."""
-    A, D, floor = problem.expected(x)
-    positive, value = profile_sources(problem.Y, A, floor)
-    L = np.maximum(mix(A, positive) + floor, _TINY)
-    S, gradient, precision, inverse, cross = problem.free_sources(x)
-    lost, links, spread = problem.freedom(D, S, L, inverse, cross)
-    chi_square, goodness, misfit = _goodness(problem.Y, L, S.size + len(x))
-    # Where the models leave more than noise, errors are larger in proportion (quasi-likelihood).
-    excess = goodness if misfit > _CLEAR else 1.0
-    draws = cut_normal(x, gradient / excess, (precision - lost) / excess, bounds, n_draws)
+    x, p, at, draws, few = end.x, end.p, end.at, end.draws, end.few
+    A, D, positive, L, inverse = at.A, at.D, at.positive, at.L, at.inverse
     covariance = np.atleast_2d(np.cov(draws.T))
-    few = draws[:: max(len(draws) // _N_AVERAGED, 1)]
-    p = len(x) - problem.free
-    common = spectra = problem.model.spectra(few[:, :p]).mean(axis=0)
-    fluxes = problem.least_squares(problem.locally(spectra), floor, L)[1].sum(axis=1)
+    common = spectra = end.spectra
+    fluxes = problem.least_squares(problem.locally(spectra), at.floor, L)[1].sum(axis=1)
     shares = _shares(A, positive, L)
-    weights, expected = shares.sum(axis=(1, 2)), (shares * chi_square).sum(axis=(1, 2))
+    weights, expected = shares.sum(axis=(1, 2)), (shares * end.chi_square).sum(axis=(1, 2))
     if problem.local is not None:  # from here on those of the whole field
         A, (spectra, D) = _averaged(positive, A), (_averaged(positive, problem.local, each) for each in (spectra, D))
     # where parameters are wrong, the sources are too: they follow by -inverse cross^T
-    follow = -np.einsum("bkl,bpl->kp", inverse, cross, optimize=True) + links
-    noise = excess * (inverse.sum(axis=0) + spread)
+    follow = -np.einsum("bkl,bpl->kp", inverse, at.cross, optimize=True) + end.links
+    noise = end.excess * (inverse.sum(axis=0) + end.spread)
     own, slopes = covariance[:p, :p], problem.model.slopes(x[:p])
     widths, axes = np.linalg.eigh(covariance)
     axes *= np.sqrt(np.maximum(widths, 0.0))
     span = bounds[1, :p] - bounds[0, :p]
-    sources = np.zeros((len(S), len(filled)))
+    sources = np.zeros((len(positive), len(filled)))
     sources[:, filled] = positive
     return PhysicalFit(
         theta=x[:p],
@@ -329,9 +426,9 @@ def _result(problem, x, bounds, filled, free, n_iter, converged, n_draws):
         sources=sources,
         background_amplitude=_of_each(free, x[p:], 1.0).reshape(free.shape)[()],
         background_error=_of_each(free, np.sqrt(np.diag(covariance)[p:]), 0.0).reshape(free.shape)[()],
-        log_likelihood=-float(value),
-        goodness=goodness,
-        misfit=misfit,
+        log_likelihood=-float(at.value),
+        goodness=end.goodness,
+        misfit=end.misfit,
         component_goodness=np.where(weights > _TINY, expected / np.maximum(weights, _TINY), 1.0),
         n_iter=n_iter,
         converged=converged,

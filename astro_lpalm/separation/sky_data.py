@@ -131,6 +131,18 @@ class SkyFit:
     detected : list of tuple
         Of several observations, or one whose exposure differs with energy, what each is expected to detect: vectors
         (m, R), how much of each there is in the observed pixels (R, t), and the component of each (R,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> from astro_lpalm.separation import SkyData, SkyFitter
+    >>> spectra = load_model("pwn-acis").prior.mean.T
+    >>> images = np.stack([np.full(16, 500.0), np.linspace(100, 400, 16)])
+    >>> data = SkyData(np.random.default_rng(0).poisson(spectra @ images), np.ones((4, 4), dtype=bool))
+    >>> fit = SkyFitter()([data], spectra, images.sum(axis=1), np.zeros((4, 4), dtype=int))
+    >>> fit.images.shape, fit.fields, bool(fit.images.min() >= 0)
+    ((2, 4, 4), [], True)
     """
 
     images: np.ndarray

@@ -256,20 +256,52 @@ class UnrolledPALM(nn.Module):
 
 
 def LPALM(n_layers=25):
-    """LPALM, equation (8): LISTA-CP sources, spectra by gradient steps of learned length."""
+    """LPALM, equation (8): LISTA-CP sources, spectra by gradient steps of learned length.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import LPALM
+    >>> network = LPALM(n_layers=10).initialize([[0.6, 0.0], [0.8, 1.0]])
+    >>> network.separate([[0.6, 1.2, 0.0], [2.8, 1.6, 3.0]]).spectra.shape
+    (2, 2)
+    """
     return UnrolledPALM("lista-cp", "ista-ll", n_layers)
 
 
 def LISTACP(n_layers=25):
-    """LISTA-CP, equation (7), for known spectra."""
+    """LISTA-CP, equation (7), for known spectra.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import LISTACP
+    >>> A = [[0.6, 0.0], [0.8, 1.0]]
+    >>> LISTACP(n_layers=10).initialize(A).separate([[0.6], [2.8]], A).sources.shape
+    (2, 1)
+    """
     return UnrolledPALM("lista-cp", "known", n_layers)
 
 
 def ISTALLT(n_layers=25):
-    """ISTA with learned steps and thresholds, equation (11), for known spectra."""
+    """ISTA with learned steps and thresholds, equation (11), for known spectra.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import ISTALLT
+    >>> A = [[0.6, 0.0], [0.8, 1.0]]
+    >>> ISTALLT(n_layers=10).initialize(A).separate([[0.6], [2.8]], A).sources.shape
+    (2, 1)
+    """
     return UnrolledPALM("ista-llt", "known", n_layers)
 
 
 def LISTA(n_layers=25):
-    """LISTA, equation (4), which needs no spectra and returns those it was given."""
+    """LISTA, equation (4), which needs no spectra and returns those it was given.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import LISTA
+    >>> A = [[0.6, 0.0], [0.8, 1.0]]
+    >>> LISTA(n_layers=10).initialize(A).separate([[0.6], [2.8]], A).sources.shape
+    (2, 1)
+    """
     return UnrolledPALM("lista", "known", n_layers)

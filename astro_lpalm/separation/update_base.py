@@ -96,6 +96,18 @@ class SpectraUpdate(nn.Module, ABC):
     ----------
     moves : bool
         Whether A is updated at all. Where it is not, the network is given the spectra.
+
+    Examples
+    --------
+    Steps by the trace of S S^T, which is not less than its largest eigenvalue:
+
+    >>> from astro_lpalm.separation import SpectraUpdate, UnrolledPALM
+    >>> class Cautious(SpectraUpdate):
+    ...     def inverse_step(self, layer, C):
+    ...         return C.diagonal(dim1=1, dim2=2).sum(dim=1)[:, None, None].clamp_min(1e-30)
+    >>> network = UnrolledPALM("lista-cp", Cautious, n_layers=3).initialize([[0.6, 0.0], [0.8, 1.0]])
+    >>> network.separate([[0.6, 1.2, 0.0], [2.8, 1.6, 3.0]]).spectra.shape
+    (2, 2)
     """
 
     moves = True

@@ -28,7 +28,14 @@ __all__ = [
 
 
 class ListaCPUpdate(SourceUpdate):
-    """Equations (7) and (8): S + W_k^T (X - A S), with a learned W_k of the shape of A."""
+    """Equations (7) and (8): S + W_k^T (X - A S), with a learned W_k of the shape of A.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import ListaCPUpdate
+    >>> {name: tuple(learned.shape) for name, learned in ListaCPUpdate(25, 65, 4).named_parameters()}
+    {'W': (25, 65, 4)}
+    """
 
     def __init__(self, n_layers, m, n):
         super().__init__(n_layers, m, n)
@@ -51,7 +58,14 @@ class ListaCPUpdate(SourceUpdate):
 
 
 class IstaLLTUpdate(SourceUpdate):
-    """Equation (11): S + A^T (X - A S) / L_k, with a learned L_k."""
+    """Equation (11): S + A^T (X - A S) / L_k, with a learned L_k.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import IstaLLTUpdate
+    >>> {name: tuple(learned.shape) for name, learned in IstaLLTUpdate(25, 65, 4).named_parameters()}
+    {'inverse_step': (25,)}
+    """
 
     def __init__(self, n_layers, m, n):
         super().__init__(n_layers, m, n)
@@ -69,7 +83,14 @@ class IstaLLTUpdate(SourceUpdate):
 
 
 class ListaUpdate(SourceUpdate):
-    """Equation (4): W1_k S + W2_k X, both learned; A plays no part."""
+    """Equation (4): W1_k S + W2_k X, both learned; A plays no part.
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import ListaUpdate
+    >>> {name: tuple(learned.shape) for name, learned in ListaUpdate(25, 65, 4).named_parameters()}
+    {'W1': (25, 4, 4), 'W2': (25, 4, 65)}
+    """
 
     def __init__(self, n_layers, m, n):
         super().__init__(n_layers, m, n)
@@ -97,6 +118,14 @@ class IstaLLUpdate(SpectraUpdate):
 
     The paper learns the inverse step itself, for sources of unit norm. Relative to the sources at hand it serves any
     flux and number of pixels, and a step that is stable for one observation is stable for all.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astro_lpalm.separation import IstaLLUpdate
+    >>> update = IstaLLUpdate(n_layers=25, m=65, n=2)
+    >>> round(update.inverse_step(0, 5 * torch.eye(2)[None]).item(), 3)
+    7.071
     """
 
     def __init__(self, n_layers, m, n):
@@ -114,7 +143,15 @@ class IstaLLUpdate(SpectraUpdate):
 
 
 class ExplicitUpdate(SpectraUpdate):
-    """The inverse step 1.001 ||S||_2^2 of PALM itself, nothing learned (Table 3)."""
+    """The inverse step 1.001 ||S||_2^2 of PALM itself, nothing learned (Table 3).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astro_lpalm.separation import ExplicitUpdate
+    >>> round(ExplicitUpdate(n_layers=25, m=65, n=2).inverse_step(0, 5 * torch.eye(2)[None]).item(), 3)
+    5.005
+    """
 
     def inverse_step(self, layer, C):
         """Give the inverse step of a layer."""
@@ -123,7 +160,15 @@ class ExplicitUpdate(SpectraUpdate):
 
 
 class KnownUpdate(ExplicitUpdate):
-    """A is given and stays as it is (LISTA, LISTA-CP and ISTA-LLT as non-blind solvers)."""
+    """A is given and stays as it is (LISTA, LISTA-CP and ISTA-LLT as non-blind solvers).
+
+    Examples
+    --------
+    >>> from astro_lpalm.separation import KnownUpdate, UnrolledPALM
+    >>> A = [[0.6, 0.0], [0.8, 1.0]]
+    >>> UnrolledPALM("lista", KnownUpdate, n_layers=2).initialize(A).separate([[0.6], [2.8]], A).spectra.tolist()
+    [[0.6, 0.0], [0.8, 1.0]]
+    """
 
     moves = False
 

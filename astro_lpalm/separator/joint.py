@@ -10,66 +10,15 @@ from .._headers import exposure_time
 from ..cube import EventCube
 from ..cube.planes import check_room
 from ..forward import BackgroundCounts, Fit, ForwardModel, block_sums
-from ..instrument import Vignetting
 from ..separation import ImageBlur, SkyData, fit_parameters, nearest_parameters
 from ..spectra import JointSpectra
-from ..trust import posterior_errors
 from .detected import by_owner, in_counts, local_spectra
+from .observation import JointSolution
 from .search import Search, as_factorization
-from .separator import Solution
 
-__all__ = ["JointSolution", "Observation", "find_jointly", "joint_errors"]
+__all__ = ["find_jointly"]
 
 _TINY = 1e-30
-
-
-@dataclass(frozen=True)
-class Observation:
-    """One observation, and what is known of it.
-
-    Attributes
-    ----------
-    cube : `~astro_lpalm.cube.EventCube`
-        In the energy bins of the solver.
-    solver : object
-        For its response; see `Separator.find`.
-    forward : `~astro_lpalm.forward.ForwardModel`
-        Of the cube's pixels.
-    free : bool
-        Whether the amplitude of the background is to be found.
-    blur : callable, optional
-    vignetting : `~astro_lpalm.instrument.Vignetting`, optional
-        See `Separator.find`.
-    """
-
-    cube: EventCube
-    solver: object
-    forward: ForwardModel
-    free: bool = False
-    blur: object | None = None
-    vignetting: Vignetting | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class JointSolution(Solution):
-    """What the joint separation of several observations has found, as a solution of their summed cube.
-
-    Attributes
-    ----------
-    stacked : `~astro_lpalm.forward.Fit`
-        The same of the counts of all observations, their bins one after the other.
-    known : object
-        What a solver of the summed cube would know: ``component_names`` and ``physics``, whose ``rates`` are the counts
-        of the summed cube for an amplitude of one.
-    """
-
-    stacked: Fit
-    known: object
-
-    @property
-    def physics(self):
-        """Spectra of parameters, of the summed cube."""
-        return self.known.physics
 
 
 def find_jointly(separator, observations):
@@ -90,6 +39,26 @@ def find_jointly(separator, observations):
     ValueError
         If pixels or bins differ, an exposure time is not known, components have no physical parameters, the data are no
         counts, or something is asked for that there is for one observation only.
+
+    Examples
+    --------
+    The same observation twice:
+
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, Separator, load_model
+    >>> from astro_lpalm.forward import ForwardModel
+    >>> from astro_lpalm.separator import Observation, find_jointly
+    >>> model, wcs = load_model("pwn-acis"), WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> images = np.stack([np.full((8, 8), 200.0), 50.0 * np.indices((8, 8))[0]])
+    >>> counts = np.tensordot(model.physics.spectra([0.5] * len(model.physics.parameters)), images, 1)
+    >>> cube = EventCube(counts, energy_edges=model.energy_edges, wcs=wcs, exposure=np.full((8, 8), 20) * u.ks)
+    >>> observation = Observation(cube, model, ForwardModel.of(cube))
+    >>> solution = find_jointly(Separator(smooth=False), [observation, observation])
+    >>> (solution.fit.component_counts.sum(axis=1) / images.sum(axis=(1, 2))).round(2)
+    array([2., 2.])
     """
     _check(separator, observations)
     seconds = np.array([_seconds(each.cube, number) for number, each in enumerate(observations, start=1)])
@@ -129,23 +98,6 @@ def find_jointly(separator, observations):
         )
         physical = sky.physical
     return _solution(stack.with_amplitudes(physical.background_amplitude), joint, physical, sky, search, details)
-
-
-def joint_errors(solution):
-    """Find the errors of a joint solution from the curvature of the likelihood of all observations.
-
-    Parameters
-    ----------
-    solution : JointSolution
-
-    Returns
-    -------
-    `~astro_lpalm.trust.Errors`
-        In the bins of the summed cube.
-    """
-    errors = posterior_errors(solution.stacked, solution.physical, solution.amplitude_error)
-    (n, rows, _), m = errors.covariance.shape, len(solution.fit.mixing)
-    return replace(errors, covariance=errors.covariance.reshape(n, rows // m, m, rows // m, m).sum(axis=(1, 3)))
 
 
 def _check(separator, observations):

@@ -15,6 +15,7 @@ from ..separation import (
     SkyData,
     align,
     block_goodness,
+    fit_again,
     fit_parameters,
     library_errors,
     nearest_parameters,
@@ -26,7 +27,6 @@ __all__ = ["CubeImages", "Search", "as_factorization", "warn_of_negative_counts"
 log = logging.getLogger(__name__)
 
 _LAID_OUT = 6  # cubes of single precision that smooth images take
-_FEW_DRAWS = 1000  # of parameters, whose mean spectra are all that is asked for
 _MAP_WIDTH = 0.15  # of a range: how much a parameter varies of which a map is asked for, to begin with
 
 
@@ -207,6 +207,7 @@ class Search:
             self.physics if solution.by_physics else None,
             self.prior,
             solution.physical.theta if solution.by_physics else solution.fit.mixing,
+            max(solution.amplitude, 0.0),
             None if background is None else background.matrix(),
             self.free,
         )
@@ -255,23 +256,23 @@ class Search:
 class Redraw:
     """What finds spectra in counts of blocks that were drawn about those observed, from where the search has ended.
 
-    ``start`` are the parameters of ``physics``, or, where there is none, spectra.
+    ``start`` are the parameters of ``physics``, or, where there is none, spectra; ``amplitude`` is the background's.
     """
 
     refinement: object
     physics: object | None
     prior: object | None
     start: np.ndarray
+    amplitude: float
     background: np.ndarray | None
     free: bool
 
     def __call__(self, counts, rng):
         if self.physics is not None:
-            physical = fit_parameters(
-                counts, self.physics, self.start, background=self.background, free_background=[self.free],
-                n_draws=_FEW_DRAWS,
-            )  # fmt: skip
-            return as_factorization(physical).spectra, physical.background_amplitude.item()
+            spectra, amplitude = fit_again(
+                counts, self.physics, self.start, self.amplitude, background=self.background, free_background=self.free
+            )
+            return spectra / np.linalg.norm(spectra, axis=0), float(amplitude)
         # What is known beforehand is uncertain, too: spectra that follow from it rather than from the data would
         # come out the same each time. So the library's means are drawn again along with the photons.
         prior, start = self.prior.perturbed(rng), Factorization(self.start, None)

@@ -49,6 +49,22 @@ class Solution:
     pattern : `~numpy.ndarray`, shape (n, t), or float
         What smooth images are to be multiplied by to be counts of the cube: they have its exposure, but not how the
         energies' share in it differs from pixel to pixel.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, Separator
+    >>> from astro_lpalm.forward import ForwardModel
+    >>> from astro_lpalm.separation import GMCA
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> expected = np.tensordot([[4.0, 1.0], [2.0, 2.0], [1.0, 4.0]], np.indices((16, 16)), 1)
+    >>> cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> solution = Separator(smooth=False).find(cube, GMCA(2), ForwardModel.of(cube))
+    >>> solution.fit.images.shape, solution.physical, solution.by_counts
+    ((2, 256), None, False)
     """
 
     fit: Fit

@@ -94,9 +94,9 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
     --------
     >>> import astropy.units as u
     >>> from astro_lpalm.simulate import simulate_from_file
-    >>> events, truth = simulate_from_file("snr-acis", size=30 * u.arcsec, counts=1e4, seed=1)
+    >>> events, truth = simulate_from_file("pwn-acis", size=30 * u.arcsec, counts=1e4, seed=1)
     >>> truth.names
-    ('synchrotron', 'thermal', 'iron_red', 'iron_blue')
+    ('nonthermal', 'thermal')
     """
     reader = _Reader(components_toml, settings)
     try:

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
+from scipy.integrate import trapezoid
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 
@@ -71,7 +72,7 @@ class PowerSpectrum:
         """
         k = np.geomspace(1 / longest, _HIGHEST, max(int(np.ceil(_KNOTS * np.log(_HIGHEST * longest))), 2) + 1)
         steps = np.geomspace(1 / longest, 0.5, 200)
-        variance = np.trapezoid(2 * np.pi * steps ** (1 - slope), steps)
+        variance = trapezoid(2 * np.pi * steps ** (1 - slope), steps)
         return cls(k, 2 * np.log(deviation) - slope * np.log(k) - np.log(variance), mean_deviation)
 
     def density(self, k):
@@ -82,7 +83,7 @@ class PowerSpectrum:
     def deviation(self):
         """Standard deviation of the field over scales from two pixels to the longest one."""
         k = np.geomspace(self.frequencies[0], 0.5, 200)
-        return float(np.sqrt(np.trapezoid(2 * np.pi * k * self.density(k), k)))
+        return float(np.sqrt(trapezoid(2 * np.pi * k * self.density(k), k)))
 
     def fitted(self, k, n, density):
         """Find the spectrum that is nearest to measured densities, by the likelihood of Whittle (1953).

@@ -50,6 +50,13 @@ class ImageStatistics:
         Correlation of the details of two components, the mean of the three finest starlet scales.
     moduli : array_like, shape (n, n)
         The same of the moduli of the details: how far two components are bright in the same places.
+
+    Examples
+    --------
+    >>> from astro_lpalm.sources import ImageStatistics
+    >>> ImageStatistics.typical(fractions=[0.8, 0.4], shapes=[0.4, 0.5]).moduli
+    array([[1. , 0.2],
+           [0.2, 1. ]])
     """
 
     fractions: np.ndarray

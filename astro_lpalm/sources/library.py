@@ -246,9 +246,9 @@ class SourceLibrary:
         Examples
         --------
         >>> from astro_lpalm.sources import SourceLibrary
-        >>> images = SourceLibrary.from_file("snr-acis").draw_images(2, (64, 64), seed=0)
+        >>> images = SourceLibrary.from_file("pwn-acis").draw_images(2, (64, 64), seed=0)
         >>> images.shape, bool(images.min() >= 0)
-        ((2, 4, 64, 64), True)
+        ((2, 2, 64, 64), True)
         """
         _check_numbers(n, *shape)
         if min(shape) < _LEAST_SIDE:
@@ -297,8 +297,8 @@ class SourceLibrary:
         Examples
         --------
         >>> from astro_lpalm.sources import SourceLibrary
-        >>> SourceLibrary.from_file("snr-acis").draw_details(5, 300, seed=0).shape
-        (5, 4, 300)
+        >>> SourceLibrary.from_file("pwn-acis").draw_details(5, 300, seed=0).shape
+        (5, 2, 300)
         """
         _check_numbers(n, t)
         _check_correlation(correlation)

@@ -59,6 +59,13 @@ class SpectraSettings:
     absorption : type
         What the column of ``nh`` absorbs like: `PhotoelectricAbsorption` or `TBAbs`.
     components : list of ModelComponent
+
+    Examples
+    --------
+    >>> from astro_lpalm.spectra import read_spectra_settings
+    >>> settings = read_spectra_settings("pwn-acis")
+    >>> [component.name for component in settings.components], settings.nh, settings.energy_edges.shape
+    (['nonthermal', 'thermal'], Prior(low=0.6, high=1.5, scale='linear'), (66,))
     """
 
     energy_edges: np.ndarray

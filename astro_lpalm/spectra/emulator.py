@@ -1,7 +1,5 @@
 """Spectra of a component, tabulated over its parameters so that they cost microseconds."""
 
-from functools import cache
-
 import numpy as np
 from astropy.io import fits
 from numpy.polynomial import chebyshev
@@ -45,6 +43,18 @@ class SpectrumEmulator:
         Chebyshev coefficients of log P: a constant, then those of each other parameter.
     cores : list of array_like
         Of shape (rank, nodes, next rank): of the linear parameters together, then of each other. The last rank is m.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> physics = load_model("pwn-acis").physics
+    >>> emulator, places = physics.sources[0], physics.places[0]
+    >>> type(emulator).__name__, [physics.parameters[place].name for place in places]
+    ('SpectrumEmulator', ['photon_index', 'nh'])
+    >>> rates, derivatives = emulator.jacobian(np.full(len(places), 0.5))
+    >>> rates.shape, derivatives.shape
+    ((65,), (65, 2))
     """
 
     def __init__(self, is_linear, knots, reference, cores):
@@ -91,22 +101,24 @@ class SpectrumEmulator:
         rates : `~numpy.ndarray`, shape (m,)
         derivatives : `~numpy.ndarray`, shape (m, p)
         """
-        weights = self._weights(x[np.newaxis])
-        rows = [np.repeat(each, 1 + len(x), axis=0) for each in weights]
-        slopes = np.zeros((len(x), self.reference.shape[1]))  # of log P
-        start = 1
-        for place, k in enumerate(np.flatnonzero(self.is_linear)):
-            rows[0][1 + k] = 0.0
-            rows[0][1 + k, 1 + place] = 2.0
-        for each, core, k, knots in zip(rows[1:], self.cores[1:], np.flatnonzero(~self.is_linear), self.knots):
-            n = core.shape[1]
-            (slope,) = _polynomials(x[[k]], n, knots, derivative=True)
-            each[1 + k] = slope
-            slopes[k] = slope @ self.reference[start : start + n]
-            start += n
-        values = _train(rows, self.cores)
-        factor = self._factor(weights)
-        return np.maximum(factor[0] * values[0], 0.0), (factor * (values[1:] + values[0] * slopes)).T
+        u = 2 * x[self.is_linear] - 1
+        others = np.flatnonzero(~self.is_linear)
+        # rows: the product so far, then its derivatives in the parameters met so far
+        rows = np.vstack([np.append(1.0, u), 2 * np.eye(1 + len(u))[1:]]) @ self.cores[0][0]
+        log_factor, slopes, start = self.reference[0], [np.zeros_like(self.reference[0])] * len(u), 1
+        for core, k, knots in zip(self.cores[1:], others, self.knots):
+            first, value, slope = _one_piece(x[k], core.shape[1], knots)
+            own = slice(first, first + len(value))
+            both = np.array([value, slope]) @ core[:, own]  # (rank, 2, next rank)
+            rows = np.vstack([rows @ both[:, 0], rows[0] @ both[:, 1]])
+            reference = self.reference[start : start + core.shape[1]][own]
+            log_factor = log_factor + value @ reference
+            slopes.append(slope @ reference)
+            start += core.shape[1]
+        rows *= np.exp(log_factor)
+        derivatives = np.empty((len(log_factor), len(x)))
+        derivatives[:, [*np.flatnonzero(self.is_linear), *others]] = (rows[1:] + rows[0] * slopes).T
+        return np.maximum(rows[0], 0.0), derivatives
 
     def _weights(self, x):
         weights = [np.hstack([np.ones((len(x), 1)), 2 * x[:, self.is_linear] - 1])]
@@ -376,24 +388,26 @@ def _coefficients(values, axis, knots):
     return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
 
 
-@cache
-def _derivatives(n):
-    """Chebyshev coefficients of the derivatives of n polynomials, (n - 1, n)."""
-    return chebyshev.chebder(np.eye(n)) if n > 1 else np.zeros((1, n))
-
-
-def _polynomials(x, n, knots, *, derivative=False):
+def _polynomials(x, n, knots):
     """Chebyshev polynomials of the piece that each x is in, (N, n), zero for those of the other pieces."""
     each = n // (len(knots) - 1)
     piece = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
-    scale = 2 / np.diff(knots)[piece]
-    local = (x - knots[piece]) * scale - 1
-    if derivative:
-        values = (scale * chebyshev.chebval(local, _derivatives(each))).T
-    else:
-        values = chebyshev.chebvander(local, each - 1)
+    values = chebyshev.chebvander((x - knots[piece]) * (2 / np.diff(knots)[piece]) - 1, each - 1)
     if len(knots) == 2:
         return values
     weights = np.zeros((len(x), len(knots) - 1, each))
     weights[np.arange(len(x)), piece] = values
     return weights.reshape(len(x), n)
+
+
+def _one_piece(x, n, knots):
+    """Where the polynomials of the piece that one x is in begin, these, and their derivatives."""
+    each = n // (len(knots) - 1)
+    piece = min(max(int(np.searchsorted(knots, x, side="right")) - 1, 0), len(knots) - 2)
+    scale = 2 / float(knots[piece + 1] - knots[piece])
+    local = float(x - knots[piece]) * scale - 1
+    values, slopes = [1.0, local], [0.0, scale]
+    while len(values) < each:
+        slopes.append(2 * (scale * values[-1] + local * slopes[-1]) - slopes[-2])
+        values.append(2 * local * values[-1] - values[-2])
+    return piece * each, values[:each], slopes[:each]

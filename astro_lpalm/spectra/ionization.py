@@ -105,7 +105,7 @@ def _checked(name, value, unit, low, high):
 
 
 def fractions(element, kT, tau, initial_kT=None, average=False):
-    """Fractions of the ions of one or more elements: `ion_fractions` for plain arrays, without checks.
+    """Fractions of the ions of one or more elements: `ion_fractions` for plain arrays that are checked already.
 
     Parameters
     ----------
@@ -113,7 +113,8 @@ def fractions(element, kT, tau, initial_kT=None, average=False):
     kT, tau : array
         Shape (n,): keV, and s / cm3, infinite for equilibrium.
     initial_kT : array or None
-        Shape (n,), keV: of the equilibrium at the start. None, or 0, is singly ionized.
+        Shape (n,), keV: of the equilibrium at the start. None, or 0, is singly ionized; a `ValueError` says so if one
+        is below the lowest temperature with rates.
     average : bool
         Mean over ``tau`` from 0 to what is given.
 
@@ -128,6 +129,13 @@ def fractions(element, kT, tau, initial_kT=None, average=False):
         return ions.equilibrium(kT)
     start = np.tile(ions.singly_ionized, (kT.size, 1))
     if initial_kT is not None and (warm := initial_kT > 0).any():
+        lowest = ions.kT[0]
+        if (cold := warm & (initial_kT < lowest)).any():
+            msg = (
+                f"initial_kT is {initial_kT[cold][0]:g} keV; it must be 0, for singly ionized atoms, or {lowest:g} keV "
+                "or more, where there are rates."
+            )
+            raise ValueError(msg)
         start[warm] = ions.equilibrium(initial_kT[warm])
     rows = max(1, _AT_ONCE // (_NODES // 2 * start.shape[1]))
     parts = [slice(first, first + rows) for first in range(0, kT.size, rows)]
@@ -160,7 +168,8 @@ class _Ions:
         logarithms = np.full((2, inside.size, len(table.meta["kT"])), _NEVER)
         for k, name in enumerate(("ionization", "recombination")):
             logarithms[k, inside] = np.log(np.concatenate([rows[name].value for rows in links]).astype(float))
-        self.logarithms = CubicSpline(np.log(table.meta["kT"]), logarithms.transpose(2, 0, 1))
+        self.kT = table.meta["kT"]  # keV
+        self.logarithms = CubicSpline(np.log(self.kT), logarithms.transpose(2, 0, 1))
 
     def equilibrium(self, kT):
         """Fractions where as many ions of a charge are made as are lost, shape (n, ions)."""

@@ -33,7 +33,7 @@ class NEI(Plasma):
     tau : float or `~astropy.units.Quantity`
         Density of electrons times the time since, s / cm3. From about 1e13 on all ions are in equilibrium.
     initial_kT : float or `~astropy.units.Quantity`
-        Temperature of the equilibrium at the start, keV; 0, as by default, for singly ionized atoms.
+        Temperature of the equilibrium at the start, keV, 0.01 or more; 0, as by default, for singly ionized atoms.
 
     Examples
     --------

@@ -30,6 +30,13 @@ class FreeParameter:
         What goes evenly from 0 to 1 with the scaled parameter: the value ("linear"), its logarithm ("log"), its
         "inverse" or "square". Whatever the range was drawn in, that in which spectra change most evenly is best to
         fit in: errors are then nearest to a normal distribution, also where a parameter is hardly measured.
+
+    Examples
+    --------
+    >>> from astro_lpalm.spectra import FreeParameter
+    >>> kT = FreeParameter("thermal", "kT", "keV", 0.5, 2.0, scale="log")
+    >>> kT.value([0.0, 0.5, 1.0]).round(6), float(kT.scaled(1.0).round(6))
+    (array([0.5, 1. , 2. ]), 0.5)
     """
 
     component: str

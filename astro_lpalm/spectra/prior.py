@@ -24,6 +24,15 @@ class SpectralPrior:
         Standard deviation along each of them.
     remainder : `~numpy.ndarray`, shape (n, m)
         Standard deviation at each energy of what they leave over.
+
+    Examples
+    --------
+    >>> from astro_lpalm import load_model
+    >>> prior = load_model("pwn-acis").prior
+    >>> prior.mean.shape, prior.principal.shape
+    ((2, 65), (2, 10, 65))
+    >>> bool((prior.share.sum(axis=1) > 0.99).all())
+    True
     """
 
     mean: np.ndarray

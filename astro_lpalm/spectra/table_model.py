@@ -29,6 +29,26 @@ class TableModel(ExternalModel):
         What the file calls each of its parameters, by the name that it has here.
     methods : dict
         "linear", "logarithmic" or "additional" by parameter.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from astropy.io import fits
+    >>> from astropy.table import Table
+    >>> from astro_lpalm.spectra import TableModel, read_table_model
+    >>> primary = fits.PrimaryHDU()
+    >>> primary.header.update(HDUCLAS1="XSPEC TABLE MODEL", MODLNAME="flat", ADDMODEL=True, REDSHIFT=False)
+    >>> level = {"NAME": ["log level"], "METHOD": [0], "INITIAL": [1.0], "DELTA": [0.1], "MINIMUM": [1.0]}
+    >>> level |= {"BOTTOM": [1.0], "TOP": [2.0], "MAXIMUM": [2.0], "NUMBVALS": [2], "VALUE": [[1.0, 2.0]]}
+    >>> parameters = fits.BinTableHDU(Table(level), name="PARAMETERS")
+    >>> parameters.header.update(NINTPARM=1, NADDPARM=0)
+    >>> energies = fits.BinTableHDU(Table({"ENERG_LO": [1.0, 2.0], "ENERG_HI": [2.0, 3.0]}), name="ENERGIES")
+    >>> spectra = fits.BinTableHDU(Table({"PARAMVAL": [1.0, 2.0], "INTPSPEC": [[1.0, 1], [2, 2]]}), name="SPECTRA")
+    >>> with TemporaryDirectory() as folder:
+    ...     fits.HDUList([primary, parameters, energies, spectra]).writeto(f"{folder}/flat.mod")
+    ...     Flat = read_table_model(f"{folder}/flat.mod")
+    >>> issubclass(Flat, TableModel), Flat.names_in_file, Flat.methods
+    (True, {'log_level': 'log level'}, {'log_level': 'linear'})
     """
 
     source_file = None

@@ -32,6 +32,17 @@ class ThermalEmulator:
         Whether there is one more, the shared absorption.
     fixed : dict
         Values of ``kT`` and ``ionization`` where they are not free.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import load_model
+    >>> physics = load_model("pwn-acis").physics
+    >>> emulator, places = physics.sources[1], physics.places[1]
+    >>> type(emulator).__name__, [physics.parameters[place].name for place in places]
+    ('ThermalEmulator', ['kT', 'ionization', 'O', 'Ne', 'Mg', 'Si', 'S', 'Fe', 'nh'])
+    >>> emulator.rates(np.full((100, len(places)), 0.5)).shape
+    (100, 65)
     """
 
     def __init__(self, lines, continuum, parameters, is_absorbed, fixed):

@@ -40,6 +40,20 @@ class ExternalModel(SpectralModel, metaclass=_MadeAtRunTime):
     ----------
     origin : str
         The file or function, for messages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.spectra import ExternalModel, user_model
+    >>> def falling(energy_edges, scale):
+    ...     return -np.diff(np.exp(-energy_edges / scale))
+    >>> Falling = user_model(falling, {"scale": (1.0, 0.1, 10.0)})
+    >>> issubclass(Falling, ExternalModel), Falling.origin
+    (True, 'falling')
+    >>> Falling(slope=2.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: falling has no parameter 'slope'; its parameters are: scale.
     """
 
     origin = ""
@@ -84,7 +98,18 @@ def allowed_name(name):
 
 
 class UserModel(ExternalModel):
-    """Base of the models that `user_model` makes: photons in each bin by calling a function, draw by draw."""
+    """Base of the models that `user_model` makes: photons in each bin by calling a function, draw by draw.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.spectra import UserModel, user_model
+    >>> def falling(energy_edges, scale):
+    ...     return -np.diff(np.exp(-energy_edges / scale))
+    >>> Falling = user_model(falling, {"scale": (1.0, 0.1, 10.0)})
+    >>> issubclass(Falling, UserModel), Falling.integral(np.array([1.0, 2.0, 4.0]), 2.0).round(4)
+    (True, array([0.2387, 0.2325]))
+    """
 
     function = None
 

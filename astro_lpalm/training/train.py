@@ -22,7 +22,23 @@ log = logging.getLogger(__name__)
 
 
 class DivergenceWarning(AstropyUserWarning):
-    """The loss stopped being a number, and training went back to the best weights."""
+    """The loss stopped being a number, and training went back to the best weights.
+
+    Examples
+    --------
+    Rather an error than the best weights until then:
+
+    >>> import warnings
+    >>> import numpy as np
+    >>> from astro_lpalm import TrainingSet, train
+    >>> from astro_lpalm.training import DivergenceWarning
+    >>> A, S = np.ones((10, 5, 2)), np.ones((10, 2, 30))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", DivergenceWarning)
+    ...     model = train(TrainingSet.from_arrays(A @ S, A, S), n_layers=2, epochs=1, progress=False)
+    >>> len(model.history)
+    1
+    """
 
 
 def train(
@@ -106,6 +122,18 @@ def train(
     -----
     DivergenceWarning
         If it stops being finite later.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import TrainingSet, train
+    >>> rng = np.random.default_rng(0)
+    >>> A, S = rng.random((40, 8, 2)), rng.laplace(size=(40, 2, 50))
+    >>> model = train(TrainingSet.from_arrays(A @ S, A, S), n_layers=4, epochs=5, progress=False)
+    >>> model.history[-1]["validation_loss"] < model.history[0]["validation_loss"]
+    True
+    >>> model.separate(A[0] @ S[0]).sources.shape
+    (2, 50)
     """
     configuration = Configuration(
         s_update, a_update, int(n_layers), int(epochs), int(batch_size), float(learning_rate), loss,

@@ -59,6 +59,18 @@ class TrainingSet:
         How the set was made; it goes into the header of a model that was trained on it.
     library : `~astro_lpalm.spectra.SpectralLibrary`, optional
         Where the mixing matrices were drawn from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm import TrainingSet
+    >>> rng = np.random.default_rng(0)
+    >>> A, S = rng.random((10, 5, 2)), rng.laplace(size=(10, 2, 30))
+    >>> training_set = TrainingSet.from_arrays(A @ S, A, S, component_names=["thermal", "nonthermal"])
+    >>> training_set
+    <TrainingSet: 10 examples of thermal, nonthermal; 5 energies, 30 pixels>
+    >>> training_set.prior.mean.shape
+    (2, 5)
     """
 
     X: np.ndarray
@@ -384,6 +396,15 @@ def add_noise(A, S, snr_db, seed, *, noise="white"):
     ------
     ValueError
         If ``noise`` is not one of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.training import add_noise
+    >>> A, S = np.ones((1, 5, 2)), np.ones((1, 2, 30))
+    >>> X = add_noise(A, S, snr_db=20, seed=0)
+    >>> round(float(np.linalg.norm(A @ S) / np.linalg.norm(X - A @ S)), 3)
+    10.0
     """
     _check_noise(noise)
     rng = np.random.default_rng(seed)

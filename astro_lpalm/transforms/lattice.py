@@ -1,5 +1,7 @@
 """The starlet's smooth images on a lattice of pixels: as many as are asked for, without those in between."""
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.sparse import coo_array, csr_array, issparse
 
@@ -31,14 +33,7 @@ class Lattice:
         self.shape, self.steps = shape, []
         for scale, step in enumerate(steps):
             self.steps.append(min(2 ** (scale + 1), step, *steps[scale:]))
-        levels = [1, *self.steps]
-        self._filters = []
-        sides = [np.arange(side) for side in shape]
-        for scale in range(n_scales):
-            beyond = 2 * (2**n_scales - 2 ** (scale + 1))
-            finer, sides = sides, [np.arange(0, side + beyond, levels[scale + 1]) for side in shape]
-            axes = zip(sides, finer, shape)
-            self._filters.append([_filter(*each, 2**scale, levels[scale]) for each in axes])
+        self._filters = list(zip(*(_filters(side, n_scales, tuple(self.steps)) for side in shape)))
         self._weights = None if mask is None else self._make_weights(mask)
 
     def _make_weights(self, mask):
@@ -84,9 +79,10 @@ class Lattice:
         """Take every ``step``-th pixel of the smooth image of a scale, 0 for the image itself: (k, ny, nx)."""
         own = 1 if scale == 0 else self.steps[scale - 1]
         sides = self.shape if scale == 0 else [each.shape[0] for each in self._filters[scale - 1]]
-        y, x = (np.arange(0, side, step) // own for side in self.shape)
         if not issparse(images):
-            return images[:, y[:, np.newaxis], x]
+            rows, columns = (slice(None, (side - 1) // own + 1, step // own) for side in self.shape)
+            return images[:, rows, columns]
+        y, x = (np.arange(0, side, step) // own for side in self.shape)
         place = np.full(images.shape[1], -1, dtype=np.int32)
         place[(y[:, np.newaxis] * sides[1] + x).ravel()] = np.arange(y.size * x.size)
         at, found = place[images.indices], np.zeros((len(images.indptr) - 1, y.size * x.size), dtype=images.dtype)
@@ -101,6 +97,18 @@ def _mirrored(at, side):
     return np.minimum(at, period - at)
 
 
+@lru_cache(maxsize=16)  # the images of an observation, a few at a time, have all the same
+def _filters(side, n_scales, steps):
+    """Make the filters of all scales along an axis."""
+    levels, made = [1, *steps], []
+    wanted = np.arange(side)
+    for scale in range(n_scales):
+        beyond = 2 * (2**n_scales - 2 ** (scale + 1))
+        finer, wanted = wanted, np.arange(0, side + beyond, levels[scale + 1])
+        made.append(_filter(wanted, finer, side, 2**scale, levels[scale]))
+    return made
+
+
 def _filter(wanted, finer, side, spacing, level):
     """Make the matrix of a filter along one axis, from the pixels of a finer lattice to those that are wanted."""
     taps = wanted[:, np.newaxis] + spacing * np.arange(-2, 3)
@@ -112,8 +120,8 @@ def _filter(wanted, finer, side, spacing, level):
 
 
 def _apply(image, rows, columns):
-    dtype = image.dtype
-    return (columns.astype(dtype) @ (rows.astype(dtype) @ image).T).T
+    rows, columns = (each.astype(image.dtype, copy=False) for each in (rows, columns))
+    return (columns @ (rows @ image).T).T
 
 
 def _apply_to_sparse(images, rows, columns):

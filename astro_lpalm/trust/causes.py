@@ -127,6 +127,13 @@ class Cause:
         The same in words, with what to do.
     figures : dict of str to float
         Values of what was fitted beside the spectra.
+
+    Examples
+    --------
+    >>> from astro_lpalm.trust import Cause
+    >>> cause = Cause("gain", 120.0, {"gain": 0.02}, "all energies are 2 % too high", {"gain": 0.02})
+    >>> cause.name, cause.figures
+    ('gain', {'gain': 0.02})
     """
 
     name: str

@@ -30,7 +30,26 @@ _LARGEST_MEAN = 200  # counts, above which the expected C is that of normal nois
 
 
 class SeparationWarning(AstropyUserWarning):
-    """A reason not to trust a separation."""
+    """A reason not to trust a separation.
+
+    Examples
+    --------
+    A field of even brightness has nothing to tell its components apart by:
+
+    >>> import warnings
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, SeparationWarning, load_model, separate
+    >>> model, wcs = load_model("pwn-acis"), WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> expected = np.multiply.outer(100 * model.prior.mean.sum(axis=0), np.ones((16, 16)))
+    >>> cube = EventCube(np.random.default_rng(0).poisson(expected), energy_edges=model.energy_edges, wcs=wcs)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", SeparationWarning)
+    ...     result = separate(cube, model, refine=False, smooth=False)
+    >>> print(str(caught[1].message).partition(" within")[0])
+    the field is of even brightness
+    """
 
 
 def diagnose(
@@ -72,6 +91,24 @@ def diagnose(
         likeliest one (`~astro_lpalm.trust.find_causes`), and what was fitted for it.
     messages : list of str
         What is far from what good data give, in one line each.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import diagnose
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = np.random.default_rng(0).poisson(A @ S).reshape(3, 8, 8)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> columns, figures, messages = diagnose(fit, ["soft", "hard"])
+    >>> sorted(figures), messages
+    (['reduced_cstat', 'residual_sigma', 'structure_sigma'], [])
     """
     columns, figures, messages, fit = {}, {}, [], fit.about_means()
     finest = _SquareBlocks.of(fit, _BLOCK_SIZES[0])
@@ -138,6 +175,25 @@ def block_chi_square(fit, size):
     own variance, so that the expectation is the number of energies m; the variance is
     :math:`2 m^2 / \mathrm{tr} R`, and :math:`\sum_i R_{ii}^4 \lambda_i / \sigma_i^4` for what Poisson noise has more
     of large values than normal noise.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import block_chi_square
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = (A @ S).reshape(3, 8, 8)
+    >>> counts[2, :4, :4] += 30  # of no component
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> block_chi_square(fit, 4).round()
+    array([[38., -1.],
+           [-1., -1.]])
     """
     blocks = _SquareBlocks.of(fit, size)
     return _excess(blocks, fit.mixing, _residual_operator(fit.mixing, blocks))

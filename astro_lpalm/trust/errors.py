@@ -29,7 +29,8 @@ __all__ = [
 _COUNTS_TO_TELL = 100.0
 _PIXELS = (1, 13, 60, 250, 1000)
 _AT_A_TIME = 4096  # pixels whose expected counts, of local spectra, are laid out
-_IMAGES_AT_ONCE = 8  # of a cube that all of is read to make any
+_AT_ONCE = 4  # images, which may be large;
+_AT_ONCE_OF_PLANES = 8  # and of a cube that all of is read to make any
 _EDGE_WIDTH = 1.0  # pixels, over which smooth images are compared with those without a prior
 _LEAST_SHARE = 1e-3  # of the variance that the spectra bring to an image: smaller parts are left out
 
@@ -46,6 +47,15 @@ class Errors:
         Of the counts of each component in the energy bins, summed over the field.
     amplitude : float, or `~numpy.ndarray`, shape (o,)
         Standard deviation of the background's amplitude; of several observations, of each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.trust import Errors
+    >>> errors = Errors(images=np.ones((1, 4)), covariance=np.array([[[9.0, -2.0], [-2.0, 4.0]]]))
+    >>> errors.spectra, errors.counts
+    (array([[3.],
+           [2.]]), array([3.]))
     """
 
     images: np.ndarray
@@ -83,18 +93,39 @@ def posterior_errors(fit, posterior, amplitude=0.0):
     Errors
         Images have the photon noise of each pixel, and that by which they move with the spectra: with local ones, as
         the images of the field's spectra do.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.separation import library_errors
+    >>> from astro_lpalm.spectra import SpectralPrior
+    >>> from astro_lpalm.trust import posterior_errors
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = (A @ S).reshape(3, 8, 8)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> prior = SpectralPrior.of_draws(A + 0.01 * np.random.default_rng(0).normal(size=(50, 3, 2)), rank=2)
+    >>> errors = posterior_errors(fit, library_errors(cube.matrix(), A, prior))
+    >>> errors.spectra.shape, errors.images.shape
+    ((3, 2), (2, 64))
     """
     rows = image_rows(fit.mixing, fit.demixing)
     totals = fit.mixing.sum(axis=0)  # directions are of spectra of unit sum
     moved = [_rows_of(fit, fit.mixing + totals * direction) - rows for direction in posterior.directions]
     noise = photon_noise(fit)
-    at_once = _IMAGES_AT_ONCE if fit.cube.is_lazy else 1
+    at_once = _AT_ONCE_OF_PLANES if fit.cube.is_lazy else _AT_ONCE
     for own, moves in zip(noise, np.swapaxes(moved, 0, 1)):
         own += by_spectra(moves, lambda axes: fit.forward.project(axes, fit.cube.counts), at_once)
     return Errors(np.sqrt(noise), posterior.counts_covariance, amplitude)
 
 
-def by_spectra(moves, project, at_once=1):
+def by_spectra(moves, project, at_once=_AT_ONCE):
     """Find the variance of an image that moves together with the spectra.
 
     Parameters
@@ -132,6 +163,25 @@ def least_squares_errors(fit):
     Returns
     -------
     Errors
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import least_squares_errors
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = (A @ S).reshape(3, 8, 8)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> least_squares_errors(fit).spectra.round()
+    array([[166., 135.],
+           [140., 140.],
+           [135., 166.]])
     """
     covariance = np.array([np.diag(variance) for variance in spectrum_errors(fit).T ** 2])
     return Errors(np.sqrt(photon_noise(fit)), covariance)
@@ -245,6 +295,26 @@ def prior_errors(fit, noise, smooth):
     -------
     `~numpy.ndarray`, shape (n, t)
         Standard deviations, zero where the difference is no more than noise.
+
+    Examples
+    --------
+    Smooth images of a prior that is wrong in the first component, by 10 %:
+
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import least_squares_errors, prior_errors
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = (A @ S).reshape(3, 8, 8)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> smooth = fit.component_counts * [[0.9], [1.0]]
+    >>> prior_errors(fit, least_squares_errors(fit).images, smooth).max(axis=1).round()
+    array([64.,  0.])
     """
     kept = fit.forward.kept
 
@@ -275,6 +345,29 @@ def spectrum_errors(fit):
     `~numpy.ndarray`, shape (m, n)
         Standard deviations in counts, at least that of one count; see the Notes of
         `~astro_lpalm.results.Separation.write_pha`.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import spectrum_errors
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = (A @ S).reshape(3, 8, 8)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> fit.component_spectra()
+    array([[13440.,  2240.],
+           [ 6720.,  6720.],
+           [ 2240., 13440.]])
+    >>> spectrum_errors(fit).round()
+    array([[166., 135.],
+           [140., 140.],
+           [135., 166.]])
     """
     sources = fit.images
     used = sources.any(axis=1)
@@ -334,6 +427,25 @@ def region_errors(fit, inside, spectra_uncertainty=None):
     `~numpy.ndarray`, shape (m, n)
         Standard deviations in counts: that of the brightness, from the photons in the region, and that of the spectrum
         itself, from the whole field.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import region_errors
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = (A @ S).reshape(3, 8, 8)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> region_errors(fit, np.arange(64) < 16).round()
+    array([[37., 35.],
+           [19., 45.],
+           [ 8., 69.]])
     """
     mixing, sources = fit.mixing, fit.images
     here = np.array([np.maximum(expected[inside], 0).sum() for _, expected in fit.rows()])
@@ -357,6 +469,13 @@ def variance_inflation(mixing, variance):
     -------
     `~numpy.ndarray`, shape (n,)
         The variance inflation factor of regression, 1 for spectra that are orthogonal to each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.trust import variance_inflation
+    >>> variance_inflation(np.array([[1.0, 0.9], [0.0, 0.1]]), np.ones(2)).round(1)
+    array([82., 82.])
     """
     alone = (mixing**2 / floored(variance)[:, np.newaxis]).sum(axis=0)
     together = np.diag(weighted_inverse(mixing, variance)[1])
@@ -378,8 +497,25 @@ def reduced_chi_square(fit):
     -------
     float or None
         None where as many spectra as energies fit anything, so that nothing is left to compare.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel, least_squares
+    >>> from astro_lpalm.trust import reduced_chi_square
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((32, 32)).reshape(2, -1)
+    >>> counts = np.random.default_rng(0).poisson(A @ S).reshape(3, 32, 32)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, least_squares(cube.matrix(), A, (A @ S).sum(axis=1)))
+    >>> round(reduced_chi_square(fit), 1)
+    1.0
     """
-    squares = fit.residual_squares()
+    squares = fit.residual_squares
     if fit.local is None:
         expected = residual_share(fit.mixing, fit.variance) @ fit.expected_spectrum()
     else:
@@ -400,6 +536,13 @@ def residual_share(mixing, variance):
     mixing : `~numpy.ndarray`, shape (m, n)
     variance : `~numpy.ndarray`, shape (m,)
         Of the data in each energy bin, up to a factor, which the sources were weighted with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.trust import residual_share
+    >>> residual_share(np.array([[1.0], [1.0]]), np.array([1.0, 1.0])).round(3)
+    array([0.5, 0.5])
     """
     R = np.eye(len(mixing)) - mixing @ demixing_matrix(mixing, variance)
     return (R**2).sum(axis=0)

@@ -24,6 +24,16 @@ def check_photons(X, n_resamplings):
     ------
     ValueError
         If there are fewer than two resamplings, or X has values that are no counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.cube import counts_of
+    >>> from astro_lpalm.trust import check_photons
+    >>> check_photons(counts_of(np.ones((3, 2, 2))), n_resamplings=1)
+    Traceback (most recent call last):
+        ...
+    ValueError: n_resamplings is 1, but a spread takes at least 2 (50 give it to 10 %).
     """
     if n_resamplings < 2:
         msg = f"n_resamplings is {n_resamplings}, but a spread takes at least 2 (50 give it to 10 %)."
@@ -86,6 +96,27 @@ def resample(
     ------
     ValueError
         If there are fewer than two resamplings, or the cube has values that are no counts.
+
+    Examples
+    --------
+    Spectra that are known, so that only the images change:
+
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.forward import Fit, ForwardModel
+    >>> from astro_lpalm.trust import resample
+    >>> A, S = np.array([[0.6, 0.1], [0.3, 0.3], [0.1, 0.6]]), 100.0 * np.indices((8, 8)).reshape(2, -1)
+    >>> counts = np.random.default_rng(0).poisson(A @ S).reshape(3, 8, 8)
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> cube = EventCube(counts, energy_edges=[0.5, 1, 2, 7] * u.keV, wcs=wcs)
+    >>> fit = Fit(cube, ForwardModel(~cube.pixel_mask), A, S)
+    >>> def find(cube, rng):
+    ...     return A / np.linalg.norm(A, axis=0), 1.0
+    >>> resample(fit, find, 100, progress=False).counts.round(-1)
+    array([190., 200.])
     """
     X, background = fit.cube.counts, None if background is None else BackgroundCounts.of(background)
     check_photons(X, n_resamplings)

@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from matplotlib.colors import PowerNorm
 from scipy.optimize import nnls
 
 from astro_lpalm.demo import remnant_images
@@ -170,10 +171,11 @@ fig.align_ylabels()
 # places coincide, is copied too.
 
 maps = SourceLibrary.from_file(folder / "remnant.toml").draw_images(1, (200, 200), seed=3)[0]
-fig, axes = plt.subplots(1, 3, figsize=(7, 2.6), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7, 2.4), layout="constrained")
 for axis, image, name in zip(axes, maps, library.component_names):
-    axis.imshow(np.sqrt(image), origin="lower", cmap="inferno")
+    drawn = axis.imshow(image / image.max(), norm=PowerNorm(0.5, 0, 1), origin="lower", cmap="inferno")
     axis.set(title=name, xticks=[], yticks=[])
+fig.colorbar(drawn, ax=axes, label="Relative brightness", ticks=[0, 0.1, 0.5, 1], format="{x:g}")
 
 # %%
 # From here a shell does the rest, in a few minutes::

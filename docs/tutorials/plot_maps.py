@@ -115,8 +115,19 @@ figure = result.plot(kind="maps", figure=plt.figure(figsize=shape, dpi=150))
 # In the last column is the difference in units of the stated error. Where the component is faint a map goes on as its
 # surroundings do, with larger errors.
 
-labels = {("thermal", "kT"): "kT (keV)", ("synchrotron", "photon_index"): "photon index"}
-figure, axes = plt.subplots(2, 4, figsize=(7.1, 4.3), layout="constrained")
+
+def label_sky(axis, left, bottom):
+    """Name the coordinates along the outer edges only."""
+    for coordinate, name, shown in zip(axis.coords, ("R.A.", "Dec."), (bottom, left)):
+        coordinate.set_ticks(number=3)
+        coordinate.set_ticklabel(size="small", exclude_overlapping=True)
+        coordinate.set_ticklabel_visible(shown)
+        coordinate.set_axislabel(name if shown else " ", minpad=0.5)
+
+
+labels = {("thermal", "kT"): "kT (keV)", ("synchrotron", "photon_index"): "Photon index"}
+sky = {"projection": wcs}
+figure, axes = plt.subplots(2, 4, figsize=(7.1, 4.6), layout="constrained", subplot_kw=sky)
 for row, (key, label) in zip(axes, labels.items()):
     true, found, image = truth[key], result.parameter_maps[key[0]][key[1]], images[key[0]]
     values, errors = (np.ma.masked_array(each, found.mask) for each in (found.data, found.uncertainty.array))
@@ -125,13 +136,14 @@ for row, (key, label) in zip(axes, labels.items()):
         drawn = axis.imshow(shown, vmin=low, vmax=high, origin="lower", cmap="viridis")
     figure.colorbar(drawn, ax=row[:2], label=label, location="bottom", shrink=0.7, aspect=30)
     drawn = row[2].imshow(errors, vmin=0, origin="lower", cmap="magma_r")
-    figure.colorbar(drawn, ax=row[2], label="error", location="bottom")
+    figure.colorbar(drawn, ax=row[2], label="Error", location="bottom")
     pull = (values - true) / errors
     drawn = row[3].imshow(pull, vmin=-3, vmax=3, origin="lower", cmap="RdBu_r")
-    figure.colorbar(drawn, ax=row[3], label="difference / error", location="bottom")
+    figure.colorbar(drawn, ax=row[3], label="Difference / error", location="bottom")
     for axis in row:
         axis.contour(gaussian_filter(image, 2), [image.mean()], colors="black", linewidths=0.5)
-        axis.set(xticks=[], yticks=[], facecolor="0.8")
+        axis.set_facecolor("0.8")
+        label_sky(axis, left=axis is row[0], bottom=axis is axes[1, 0])
     rms = np.sqrt(np.ma.average((values - true) ** 2, weights=image))
     print(
         f"{label}: off by {rms:.3f} where the {key[0]} emission is, stated {np.ma.average(errors, weights=image):.3f}"
@@ -168,15 +180,16 @@ for name, part in (("east", east), ("west", ~east)):
 # synchrotron emission.
 
 
-def compare(panels, top):
+def compare(panels, top, wcs):
     """Draw images side by side, with the same colours."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(7.1, 1.9), layout="constrained")
+    sky = {"projection": wcs}
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.1, 2.2), layout="constrained", subplot_kw=sky)
     for axis, (title, image) in zip(axes, panels.items()):
         drawn = axis.imshow(image, norm=PowerNorm(0.5, vmin=0, vmax=top, clip=True), origin="lower", cmap="inferno")
         axis.set_title(title, fontsize="medium")
-        axis.set(xticks=[], yticks=[])
+        label_sky(axis, left=axis is axes[0], bottom=axis is axes[0])
     ticks = [each for each in (0, 50, 200, 400, 800) if each < top]
-    figure.colorbar(drawn, ax=axes, label="count / pixel", aspect=12, shrink=0.85, ticks=ticks)
+    figure.colorbar(drawn, ax=axes, label="Counts per pixel", aspect=12, shrink=0.85, ticks=ticks)
 
 
 compare(
@@ -187,6 +200,7 @@ compare(
         "true": images["synchrotron"],
     },
     np.percentile(images["synchrotron"], 99.5),
+    wcs,
 )
 
 # %%
@@ -210,7 +224,8 @@ stages = {
     "smooth, with psf": deblurred.smooth_images["synchrotron"].data,
     "true": images["synchrotron"],
 }
-compare({name: image[quarter] for name, image in stages.items()}, np.percentile(images["synchrotron"], 99.8))
+top = np.percentile(images["synchrotron"], 99.8)
+compare({name: image[quarter] for name, image in stages.items()}, top, wcs[quarter])
 for name in ("smooth", "smooth, with psf"):
     error = np.sum((stages[name] - stages["true"]) ** 2) / np.sum(stages["true"] ** 2)
     print(f"{name}: squared error over squared image {error:.3f}")

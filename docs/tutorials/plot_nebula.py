@@ -136,6 +136,7 @@ figure = result.plot(figure=plt.figure(figsize=size, dpi=150))
 # On the left what was simulated, in the middle what was found, and on the right the difference in units of its
 # uncertainty, for blocks of 4 x 4 pixels. It should be noise, with a standard deviation of 1.
 
+# sphinx_gallery_thumbnail_number = 2
 truth = observation.truth(model.energy_edges)
 stretch = AsinhNorm(linear_width=3, vmin=0, vmax=80)
 
@@ -144,7 +145,18 @@ def blocks(image):
     return np.nansum(image.reshape(shape[0] // 4, 4, shape[1] // 4, 4), axis=(1, 3))
 
 
-figure, axes = plt.subplots(2, 3, figsize=(7, 6), layout="constrained")
+def label_sky(axis, left, bottom):
+    """Name the coordinates along the outer edges only."""
+    for coordinate, name, shown in zip(axis.coords, ("R.A.", "Dec."), (bottom, left)):
+        coordinate.set_ticks(number=3)
+        coordinate.set_ticklabel(size="small", exclude_overlapping=True)
+        coordinate.set_ticklabel_visible(shown)
+        coordinate.set_axislabel(name if shown else " ", minpad=0.5)
+
+
+figure = plt.figure(figsize=(7, 6.6), layout="constrained")
+frames = [cube.wcs, cube.wcs, cube.wcs[::4, ::4]]
+axes = np.array([[figure.add_subplot(2, 3, 3 * y + x + 1, projection=frames[x]) for x in range(3)] for y in range(2)])
 for (left, middle, right), (name, image), true in zip(axes, result.images.items(), truth.images.values()):
     left.imshow(true.data, norm=stretch, cmap="inferno", origin="lower")
     drawn = middle.imshow(image.data, norm=stretch, cmap="inferno", origin="lower")
@@ -153,13 +165,14 @@ for (left, middle, right), (name, image), true in zip(axes, result.images.items(
     shown = right.imshow(pull, vmin=-4, vmax=4, cmap="RdBu_r", origin="lower")
     left.set_title(f"{name}, true", fontsize="medium")
     middle.set_title(f"{name}, found", fontsize="medium")
-    right.set_title(f"difference: {np.nanstd(pull):.2f}", fontsize="medium")
+    right.set_title(f"difference, rms {np.nanstd(pull):.2f}", fontsize="medium")
 figure.colorbar(
-    drawn, ax=axes[:, :2], label="count / pixel", location="bottom", shrink=0.6, ticks=[0, 5, 20, 80], format="%g"
+    drawn, ax=axes[:, :2], label="Counts per pixel", location="bottom", shrink=0.6, ticks=[0, 5, 20, 80], format="%g"
 )
-figure.colorbar(shown, ax=axes[:, 2], label="difference / uncertainty", location="bottom", shrink=0.9)
-for axis in axes.flat:
-    axis.set(xticks=[], yticks=[], facecolor="0.8")
+figure.colorbar(shown, ax=axes[:, 2], label="Difference / uncertainty", location="bottom", shrink=0.9)
+for (line, place), axis in np.ndenumerate(axes):
+    axis.set_facecolor("0.8")
+    label_sky(axis, left=place == 0, bottom=line == 1)
 
 # %%
 # The photon index
@@ -200,7 +213,7 @@ edges = model.energy_edges.value
 energy = 0.5 * (edges[1:] + edges[:-1])
 for (upper, lower), (place, (best, error, (counts, sigma, fit))) in zip(axes.T, found.items()):
     upper.errorbar(energy, counts, sigma, fmt=".k", ms=3, lw=0.8, label=place)
-    upper.stairs(fit, edges, color="#0072B2", label=f"photon index {best[1]:.2f} ± {error[1]:.2f}")
+    upper.stairs(fit, edges, baseline=None, color="#0072B2", label=f"photon index {best[1]:.2f} ± {error[1]:.2f}")
     upper.set(yscale="log", ylim=(0.3 * fit[-1], 2 * fit.max()))
     upper.legend(frameon=False, fontsize="small", loc="lower center")
     lower.plot(energy, (counts - fit) / sigma, ".k", ms=3)
@@ -227,14 +240,19 @@ for warning in caught:
 best, error, _ = fit_power_law(unmasked, ~cube.pixel_mask)
 print(f"nebula around it: photon index {best[1]:.3f} +- {error[1]:.3f}, nH {best[0]:.3f} +- {error[0]:.3f}")
 
-figure, axes = plt.subplots(1, 2, figsize=(7, 3.6), layout="constrained")
+sky = {"projection": cube.wcs[::8, ::8]}
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained", subplot_kw=sky)
+smooth = gaussian_filter(field.image().astype(float), 2)
 for axis, (title, one) in zip(axes, {"pulsar left in": unmasked, "pulsar masked": result}.items()):
     norm = SymLogNorm(linthresh=5, vmin=-100, vmax=100)
     drawn = axis.imshow(block_chi_square(one.fit, 8), norm=norm, cmap="RdBu_r", origin="lower")
+    axis.autoscale(False)
+    axis.contour(smooth, [4, 16, 64], transform=axis.get_transform(cube.wcs), colors="0.3", linewidths=0.5)
     axis.set_title(title, fontsize="medium")
-figure.colorbar(drawn, ax=axes, label="misfit of 8 x 8 pixels (sigma)", ticks=[-100, -10, 0, 10, 100])
-for axis in axes:
-    axis.set(xticks=[], yticks=[], facecolor="0.85")
+    axis.set_facecolor("0.85")
+    label_sky(axis, left=axis is axes[0], bottom=True)
+ticks = [-100, -10, 0, 10, 100]
+figure.colorbar(drawn, ax=axes, label="Misfit of 8 x 8 pixels (sigma)", ticks=ticks, format="{x:g}")
 
 # %%
 # It is one block of pixels, but it makes the rest wrong: in the nebula around it the column density is now too high by

@@ -171,6 +171,7 @@ for row, true in zip(result.diagnostics, truth.diagnostics["counts"].value):
 
 energy = middle(model.energy_edges)
 low, high = model.energy_edges[[0, -1]].value
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(1, 2, figsize=(7.1, 3.4), sharey=True, layout="constrained")
 for axis, name in zip(axes, ("synchrotron", "thermal")):
     errors = np.sqrt(np.diag(result.covariance[name]))

@@ -73,15 +73,25 @@ table
 # %%
 # Looking
 # -------
-# One figure shows the images on the sky, the spectra under the data's, and what is left. The residuals tell whether the
-# components explain the observation: they should have neither the outline of the source nor lines. Images and spectra
-# have errors, the bands around the latter. Below are the physical parameters that were fitted to the counts, each
-# within its range; ``result.parameters`` is the same as a table (:ref:`sphx_glr_generated_plot_parameters.py`).
+# ``result.plot()`` draws one figure of a page's width, as high as it needs; here it comes in two parts. First the
+# images on the sky, and what is left: the misfit should not have the outline of the source.
 
 import matplotlib.pyplot as plt
 
-size = result.plot().get_size_inches()  # a figure of a page's width, as high as it needs
-figure = result.plot(figure=plt.figure(figsize=size, dpi=150))
+
+def draw(*panels):
+    size = result.plot(panels=panels).get_size_inches()
+    return result.plot(panels=panels, figure=plt.figure(figsize=size, dpi=150))
+
+
+figure = draw("images", "composite", "misfit")
+
+# %%
+# Then the spectra under the data's: the residuals should have no lines. The bands are errors, which images have as
+# well. Below are the physical parameters that were fitted to the counts, each within its range; ``result.parameters``
+# is the same as a table (:ref:`sphx_glr_generated_plot_parameters.py`).
+
+figure = draw("spectra", "parameters")
 
 # %%
 # The same on the sky: between 1.5 and 2.5 keV the residuals, in units of the noise that the counts in a pixel have, are
@@ -91,10 +101,9 @@ band = slice(10, 20)
 band_counts = cube.data[band].sum(axis=0)
 residual = result.residuals.data[band].sum(axis=0) / np.sqrt(np.maximum(band_counts, 1))
 figure, axes = plt.subplots(figsize=(5.5, 4.5), subplot_kw={"projection": cube.wcs}, layout="constrained")
-drawn = axes.imshow(residual, vmin=-3, vmax=3, cmap="RdBu", origin="lower")
-figure.colorbar(drawn, label="residual / noise")
-axes.set_xlabel("Right ascension")
-axes.set_ylabel("Declination")
+drawn = axes.imshow(residual, vmin=-3, vmax=3, cmap="RdBu_r", origin="lower")
+figure.colorbar(drawn, label="Residual / noise, 1.5 to 2.5 keV")
+axes.set(xlabel="Right ascension", ylabel="Declination")
 print(f"root mean square where there are counts: {residual[band_counts > 10].std():.2f}")
 
 # %%

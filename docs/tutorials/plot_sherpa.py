@@ -190,9 +190,12 @@ print(
 # normalization is too low: it must still be divided by the fraction of the photons that vignetting, the gap and the
 # part left out leave (:doc:`/observations` says how to find that of vignetting).
 
+# sphinx_gallery_thumbnail_number = 2
 figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(7, 5), height_ratios=(3, 1), layout="constrained")
 upper.errorbar(energy, spectrum.counts.value, error, fmt=".k", ms=3, lw=0.8, label="synchrotron, as separated")
-upper.stairs(fit(energy), edges, color="#0072B2", label=f"absorbed power law, index {fit.photon_index.value:.2f}")
+upper.stairs(
+    fit(energy), edges, baseline=None, color="#0072B2", label=f"absorbed power law, index {fit.photon_index.value:.2f}"
+)
 upper.set(yscale="log", ylabel="Counts per bin")
 upper.legend(frameon=False)
 lower.plot(energy, pull, ".k", ms=3)

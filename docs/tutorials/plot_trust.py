@@ -20,6 +20,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from astropy.wcs import WCS
 from matplotlib.colors import SymLogNorm
+from matplotlib.ticker import PercentFormatter
+from scipy.ndimage import gaussian_filter
 
 import astro_lpalm
 from astro_lpalm.demo import remnant_images
@@ -105,17 +107,25 @@ unknown = separate(observe(with_more(line, 0.05, blob(18, 43, 5))))
 
 # %%
 # The message says at which energy and where a spectrum is missing. A map of the residuals, here for blocks of 8 x 8
-# pixels, shows how far they reach; next to it that of the good data, which is noise. Blocks with too few counts to
-# tell are grey.
+# pixels under outlines of all counts, shows how far they reach; next to it that of the good data, which is noise.
+# Blocks with too few counts to tell are grey.
 
 
 def misfit(**results):
     norm = SymLogNorm(linthresh=10, vmin=-1000, vmax=1000)
-    figure, axes = plt.subplots(1, len(results), figsize=(3.5 * len(results), 3.2), layout="constrained", squeeze=False)
-    for axis, (title, result) in zip(axes[0], results.items()):
+    figure = plt.figure(figsize=(3.7 * len(results), 3.4), layout="constrained")
+    for number, (title, result) in enumerate(results.items()):
+        axis = figure.add_subplot(1, len(results), number + 1, projection=wcs[::8, ::8])
         drawn = axis.imshow(block_chi_square(result.fit, 8), origin="lower", norm=norm, cmap="RdBu_r")
-        axis.set(title=title.replace("_", " "), xticks=[], yticks=[], facecolor="0.85")
-    figure.colorbar(drawn, ax=axes[0], label="misfit (sigma)", ticks=[-1000, -100, -10, 0, 10, 100, 1000])
+        axis.autoscale(False)
+        outline = gaussian_filter(result.cube.image().astype(float), 1.5)
+        axis.contour(outline, [100, 300], transform=axis.get_transform(wcs), colors="0.3", linewidths=0.5)
+        axis.set(title=title.replace("_", " "), xlabel="R.A.", ylabel="Dec." if number == 0 else " ")
+        axis.set_facecolor("0.85")
+        axis.coords[0].set_ticks(number=3)
+        axis.coords[1].set_ticklabel_visible(number == 0)
+    ticks = [-1000, -100, -10, 0, 10, 100, 1000]
+    figure.colorbar(drawn, ax=figure.axes, label="Misfit (sigma)", ticks=ticks, format="{x:g}")
 
 
 misfit(good_data=good, unknown_line=unknown)
@@ -245,7 +255,7 @@ for k, name in enumerate(names):
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 4.6), layout="constrained")
 figure.supxlabel("Energy (keV)", fontsize="medium")
-figure.supylabel("Found / true - 1", fontsize="medium")
+figure.supylabel("Found / true $-$ 1", fontsize="medium")
 for k, (axis, name) in enumerate(zip(axes.flat, names)):
     used = true_spectra[:, k] > 0.01 * true_spectra[:, k].max()
     truth, found, error = (
@@ -256,6 +266,7 @@ for k, (axis, name) in enumerate(zip(axes.flat, names)):
     axis.fill_between(energy[used], -error / truth, error / truth, step="mid", color="#0072B2", alpha=0.25, lw=0)
     axis.step(energy[used], found / truth - 1, where="mid", color="k", lw=1)
     axis.axhline(0, color="0.5", lw=0.8)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axis.set_title(name, fontsize="medium")
 
 # %%

@@ -1,9 +1,11 @@
 import sys
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.nddata import NDData, StdDevUncertainty
+from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.cube import EventCube
@@ -90,6 +92,17 @@ def test_ndcube(cube, masked, image):
     assert_array_equal(again.uncertainty.array, image.uncertainty.array)
     with pytest.raises(ValueError, match=r"expected an NDCube of \(energy, y, x\)"):
         from_ndcube(type(flat)(np.zeros((2, 2, 2, 2)), wcs=flat.wcs.sub(["longitude", "latitude", 0, 0])))
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+def test_energies_of_a_wcs_that_is_in_kev_until_it_is_set(is_set):
+    wcs = WCS(naxis=3)
+    wcs.wcs.ctype, wcs.wcs.cunit = ["RA---TAN", "DEC--TAN", "ENER"], ["deg", "deg", "keV"]
+    wcs.wcs.cdelt, wcs.wcs.crval, wcs.wcs.crpix = [-0.001, 0.001, 0.5], [0, 0, 1], [1, 1, 0.5]
+    if is_set:
+        wcs.wcs.set()  # it is in J from now on
+    made = SimpleNamespace(data=np.ones((2, 4, 6)), wcs=wcs, unit=u.count, mask=None, meta=None)
+    assert_allclose(from_ndcube(made).energy_edges.to_value("keV"), [1, 1.5, 2])
 
 
 @pytest.mark.parametrize(("convert", "package"), [(to_gammapy, "gammapy"), (to_ndcube, "ndcube")])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from astro_lpalm.separation import fit_parameters, nearest_parameters
+from astro_lpalm.separation import fit_again, fit_parameters, nearest_parameters
 from astro_lpalm.separation.descent import cut_normal, profile_sources
 
 X = np.linspace(0.0, 1.0, 20)
@@ -134,6 +134,22 @@ def test_parameter_beyond_its_range_is_at_the_limit(rng):
     assert fit.at_limit.tolist() == [True, False]
     assert fit.theta[0] == 1
     assert fit.errors[0] > 0
+
+
+def test_counts_drawn_again_are_fitted_from_where_the_fit_of_the_others_has_ended(rng):
+    Y, _ = draw(rng)
+    background = np.full((20, 8), 300.0)
+    start = fit_parameters(Y + background, Toy(), background=background, free_background=True)
+    drawn = rng.poisson(Y + background)
+    whole = fit_parameters(drawn, Toy(), background=background, free_background=True)
+    begun = start.theta, start.background_amplitude
+    spectra, amplitude = fit_again(drawn, Toy(), *begun, background=background, free_background=True)
+    error = np.sqrt(np.diagonal(whole.spectra_covariance, axis1=1, axis2=2)).T
+    assert np.abs(whole.spectra - start.spectra).max() > 0.3 * error.max()  # so that it had to move
+    assert np.all(np.abs(spectra - whole.spectra) < 0.2 * error)  # of averages over 400 draws
+    assert abs(amplitude - whole.background_amplitude) < 0.05 * whole.background_error
+    _, amplitude = fit_again(drawn, Toy(), start.theta, background=background)
+    assert amplitude == 1.0
 
 
 def test_free_background_is_found(rng):

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from astro_lpalm.separation import fit_parameters, variation, varying_parameters
 from astro_lpalm.separation.blocks import Blocks
@@ -102,10 +103,10 @@ def test_evidence_is_the_integral_over_the_deviation(rng):
     shifts = np.linspace(-0.3, 0.3, 601)
     values = [-blocks.evaluate(THETA + shift * np.eye(3)[0], None)[0] for shift in shifts]
     values = np.array(values) - values[300]
-    whole = np.trapezoid(np.exp(values - 0.5 * (shifts / width) ** 2), shifts) / (width * np.sqrt(2 * np.pi))
+    whole = trapezoid(np.exp(values - 0.5 * (shifts / width) ** 2), shifts) / (width * np.sqrt(2 * np.pi))
     # the same to second order, of sources that follow
     quadratic = gradients[0, 0] * shifts - 0.5 * fisher[0, 0, 0] * shifts**2
-    exact = np.trapezoid(np.exp(quadratic - 0.5 * (shifts / width) ** 2), shifts) / (width * np.sqrt(2 * np.pi))
+    exact = trapezoid(np.exp(quadratic - 0.5 * (shifts / width) ** 2), shifts) / (width * np.sqrt(2 * np.pi))
     np.testing.assert_allclose(closed, np.log(exact), rtol=1e-6)
     np.testing.assert_allclose(closed, np.log(whole), atol=0.1)
 

@@ -91,6 +91,11 @@ def test_no_start_is_singly_ionized_also_among_others():
     assert not np.allclose(both[1], alone, rtol=0.01)
 
 
+def test_a_start_colder_than_the_rates_is_refused():
+    with pytest.raises(ValueError, match="initial_kT is 0.005 keV; it must be 0, .* or 0.01 keV or more"):
+        integrate(NEI(initial_kT=0.005), [0.5, 1])
+
+
 def test_tau_has_units():
     np.testing.assert_allclose(NEI(tau=1e17 * u.s / u.m**3)(1.0 * u.keV).value, NEI(tau=1e11)(1.0), rtol=1e-12)
     with pytest.raises(ValueError, match="NEI: parameter 'tau' is 1e\\+07; it must lie in 1e\\+08 to 1e\\+14"):
