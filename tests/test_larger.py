@@ -134,7 +134,7 @@ def test_the_journey_of_a_file(tmp_path):
 def test_what_lays_the_cube_out_says_so(monkeypatch):
     cube = pair()[1]
     monkeypatch.setattr(search, "physical_memory", lambda: 1000)
-    with pytest.raises(ValueError, match=r"smooth images lay the cube of \(12, 28, 33\) out.*give smooth=False"):
+    with pytest.raises(ValueError, match=r"smooth images of a cube of \(12, 28, 33\) take .* give smooth=False"):
         separate(cube, toy.model(), smooth=True)
     monkeypatch.setattr(planes, "physical_memory", lambda: FEW)
     with pytest.raises(ValueError, match=r"takes .* GiB, more than there is memory: give the spectrum of the blank"):
@@ -142,9 +142,7 @@ def test_what_lays_the_cube_out_says_so(monkeypatch):
     with pytest.raises(ValueError, match=r"more than there is memory: separate the sum of the cubes"):
         _check(Separator(), [SimpleNamespace(cube=cube, solver=SimpleNamespace(physics=0))])
     own = search.Search(Separator(smooth=False), None, None, None, None, False, True, vignetting=object())
-    with pytest.raises(
-        ValueError, match=r"that differs with energy lay the cube .* out.*give one exposure map for all"
-    ):
+    with pytest.raises(ValueError, match=r"that differs with energy of a cube of .* give one exposure map for all"):
         own.check_smooth(cube)
 
 

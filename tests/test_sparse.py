@@ -2,15 +2,17 @@
 
 from functools import partial
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astro_lpalm import EventCube, separate
+from astro_lpalm import EventCube, Instrument, separate
 from astro_lpalm.cube import Photons
 from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.results import Separation
+from astro_lpalm.separation import sky_data
 from astro_lpalm.separator import search
 
 from . import toy
@@ -76,6 +78,18 @@ def test_no_step_lays_photons_out(monkeypatch):
     separate(sparse, toy.model(), n_resamplings=2)
 
 
+@pytest.mark.parametrize("given", [{}, {"background": background(False)}, {"instrument": Instrument(psf=5 * u.arcsec)}])
+def test_smooth_images_are_those_of_the_same_counts_laid_out(given, monkeypatch):
+    def smooth():
+        result = separate(pair(5 if "background" in given else 0)[1], toy.model(), smooth=True, **given)
+        return np.array([each.data for each in result.smooth_images.values()])
+
+    expected = smooth()  # so few pixels are laid out
+    monkeypatch.setattr(sky_data, "_MANY", 0)
+    monkeypatch.setattr("astro_lpalm.cube.counts.PhotonCounts.matrix", _few_pixels)
+    assert_allclose(smooth(), expected, rtol=1e-6)
+
+
 def _few_pixels(self, dtype=float):
     """Lay out blocks and few pixels, as diagnostics do, but not an image."""
     assert self.shape[1] < SHAPE[0] * SHAPE[1]
@@ -84,5 +98,5 @@ def _few_pixels(self, dtype=float):
 
 def test_smooth_images_say_what_they_would_take(monkeypatch):
     monkeypatch.setattr(search, "physical_memory", lambda: 1000)
-    with pytest.raises(ValueError, match=r"smooth images lay the cube of \(12, 28, 33\) out.*give smooth=False"):
+    with pytest.raises(ValueError, match=r"smooth images of a cube of \(12, 28, 33\) take .* give smooth=False"):
         separate(pair()[1], toy.model(), smooth=True)

@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from .columns import PhotonColumns, SeparableColumns
+
 __all__ = ["FieldData", "FieldPosterior"]
 
 log = logging.getLogger(__name__)
@@ -23,14 +25,14 @@ class FieldData:
 
     Attributes
     ----------
-    counts : `torch.Tensor`, shape (m, t)
+    counts : `torch.Tensor` or PhotonColumns, shape (m, t)
     basis : `torch.Tensor`, shape (m, R)
         Vectors that the local spectra are sums of, as this instrument sees them.
     pixels : `torch.Tensor` of int, shape (t,)
         Where the observed pixels lie in the flattened image.
     exposure : `torch.Tensor`, shape (t,), or (E, t)
         Relative exposure; or of each part that it is a sum of, where it differs with energy.
-    background : `torch.Tensor`, shape (m, t), or None
+    background : `torch.Tensor` or SeparableColumns, shape (m, t), or None
         Expected counts that belong to no component.
     blur : object or None
         What the point spread function does; see `ImageBlur`.
@@ -40,11 +42,11 @@ class FieldData:
         The factors of energy bins in these parts.
     """
 
-    counts: torch.Tensor
+    counts: torch.Tensor | PhotonColumns
     basis: torch.Tensor
     pixels: torch.Tensor
     exposure: torch.Tensor
-    background: torch.Tensor | None = None
+    background: torch.Tensor | SeparableColumns | None = None
     blur: object | None = None
     amplitude: float = 1.0
     energies: torch.Tensor | None = None
@@ -228,7 +230,7 @@ class _Fisher:
         detected, basis = _detected(data, self.state.channels), _basis(data)
         F, n_pixels = len(self.state.fields), self.state.channels.shape[1]
         back, precision = torch.empty_like(detected), torch.zeros((F, F, n_pixels), device=detected.device)
-        weights = None if data.blur is None else torch.empty_like(data.counts)
+        weights = None if data.blur is None else torch.empty(data.counts.shape, device=detected.device)
         for at in _chunks(data):
             expected = _expected(data, basis, detected, at)
             back[:, at] = basis.T @ (1.0 - data.counts[:, at] / expected)

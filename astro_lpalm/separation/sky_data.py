@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from ..cube import PhotonCounts
 from ..forward import BackgroundCounts, block_sums
 from ..instrument import Vignetting
 from ..sources import FieldGrid, FieldPrior
+from .columns import PhotonColumns, SeparableColumns
 from .fields import FieldData
 from .physical import PhysicalFit
 
@@ -15,6 +17,7 @@ __all__ = ["SkyData", "SkyFit", "SkyLevel"]
 
 _TINY = 1e-30
 _FAINT = 1e-4  # of a spectrum's peak
+_MANY = 1 << 24  # cells of photons, from which on they are not laid out
 _SAME = 1 / 64  # of a range: parameters that differ by less have one spectrum where there is one for each
 
 
@@ -24,7 +27,8 @@ class SkyData:
 
     Attributes
     ----------
-    counts : `~numpy.ndarray`, shape (m, t)
+    counts : `~numpy.ndarray` or `~astro_lpalm.cube.PhotonCounts`, shape (m, t)
+        Photons are laid out a few pixels at a time.
     kept : `~numpy.ndarray` of bool, shape (ny, nx)
         The observed pixels, in C order the columns of ``counts``.
     exposure : `~numpy.ndarray`, shape (ny, nx), optional
@@ -55,7 +59,7 @@ class SkyData:
     array([4., 2.])
     """
 
-    counts: np.ndarray
+    counts: np.ndarray | PhotonCounts
     kept: np.ndarray
     exposure: np.ndarray | None = None
     background: BackgroundCounts | None = None
@@ -92,10 +96,10 @@ class SkyData:
 
     def sums(self, blocks, n_blocks):
         """Sum counts and background over blocks of pixels, (ny, nx): two of (m, n_blocks)."""
-        counts, floor = np.zeros((2, len(self.counts), n_blocks))
+        counts, floor = np.zeros((2, self.counts.shape[0], n_blocks))
         labels = blocks[self.kept]
         if labels.size:
-            counts[:, : labels.max() + 1] = block_sums(self.counts, labels)
+            counts[:, : labels.max() + 1] = np.asarray(_merged(self.counts, labels))
         if labels.size and self.background is not None:
             floor[:, : labels.max() + 1] = self.background.sums(labels)
         return counts, floor
@@ -231,7 +235,7 @@ class SkyLevel:
         for each in data:
             index, labels = np.unique(coarse[each.kept], return_inverse=True)
             exposure = np.ones(shape) if each.exposure is None else each.exposure
-            counts = each.counts if pitch == 1 else block_sums(each.counts, labels)
+            counts = each.counts if pitch == 1 else _merged(each.counts, labels)
             shares, energies = exposure[each.kept], None
             if each.vignetting is None:
                 share = np.bincount(labels, shares) / pitch**2
@@ -239,11 +243,13 @@ class SkyLevel:
                 places, energies = each.vignetting.of_pixels(each.kept).places, each.vignetting.energies
                 share = np.stack([np.bincount(labels, shares * place) for place in places]) / pitch**2
                 energies = _tensor(energies, device)
-            floor = None if each.background is None else _tensor(each.background.sums(labels), device)
+            floor = None if each.background is None else _columns_of(each.background.merged(labels), device)
             blur = None if each.blur is None else each.blur(pitch, (ny, nx), each.margin)
             pixels = torch.as_tensor(index, device=device)
             self._seen.append(
-                FieldData(_tensor(counts, device), None, pixels, _tensor(share, device), floor, blur, energies=energies)
+                FieldData(
+                    _columns_of(counts, device), None, pixels, _tensor(share, device), floor, blur, energies=energies
+                )
             )
             own = _most_frequent(labels, blocks[each.kept], self.n_blocks)
             self.blocks.append(torch.as_tensor(own, device=device))
@@ -252,7 +258,7 @@ class SkyLevel:
         """Give the data with the vectors of the local spectra, and the amplitudes of backgrounds."""
         found, first = [], 0
         for each, amplitude in zip(self._seen, amplitudes):
-            last = first + len(each.counts)
+            last = first + each.counts.shape[0]
             found.append(replace(each, basis=basis[first:last], amplitude=float(amplitude)))
             first = last
         return found
@@ -297,6 +303,20 @@ def _of_each(whole, base, sizes):
     parts = [each.sum(axis=1, keepdims=True) / np.maximum(own.sum(axis=1, keepdims=True), _TINY) for each, own in pairs]
     found = np.concatenate([np.repeat(part, size, axis=1) for part, size in zip(parts, sizes)], axis=1)
     return np.where(whole.sum(axis=1, keepdims=True) > 0, found, 1.0)
+
+
+def _merged(counts, labels):
+    """Merge pixels of an array, (m, t), or of photons."""
+    return counts.merged(labels) if isinstance(counts, PhotonCounts) else block_sums(counts, labels)
+
+
+def _columns_of(counts, device):
+    """Give what columns of counts, or of a background, are taken from: laid out, where that is not much."""
+    if isinstance(counts, PhotonCounts) and counts.shape[0] * counts.shape[1] > _MANY:
+        return PhotonColumns(counts, device)
+    if isinstance(counts, BackgroundCounts) and counts.shares is not None:
+        return SeparableColumns(_tensor(counts.amplitude * counts.values[:, 0], device), _tensor(counts.shares, device))
+    return _tensor(counts, device)
 
 
 def _tensor(values, device):

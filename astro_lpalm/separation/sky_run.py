@@ -175,7 +175,7 @@ class SkyRun:
         if self.widths or self.unlike:
             posterior = self._posterior(level, prior)
             local = self._local(level, posterior, posterior.state(waves))
-        rows = [len(each.counts) for each in self.data]
+        rows = [each.counts.shape[0] for each in self.data]
         background = np.repeat(self._amplitudes, rows)[:, np.newaxis] * self.background
         return varying_parameters(
             self.counts, self.physics, self.theta, known=self.widths, background=background, local=local
@@ -287,7 +287,7 @@ class SkyRun:
         solve = self._demixing()
         moved, first = np.tensordot(solve @ change, images, 1), 0
         for data, by in zip(self.data, more):
-            last = first + len(data.counts)
+            last = first + data.counts.shape[0]
             if data.free:
                 exposure = 1.0 if data.exposure is None else np.maximum(data.exposure[data.kept], _TINY)
                 moved[:, data.kept] += by * data.background.project(solve[:, first:last]) / exposure

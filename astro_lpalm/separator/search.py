@@ -27,6 +27,7 @@ __all__ = ["CubeImages", "Search", "as_factorization", "warn_of_negative_counts"
 log = logging.getLogger(__name__)
 
 _LAID_OUT = 6  # cubes of single precision that smooth images take
+_FIELDS = 50  # images of each component that they take where the cube is not laid out
 _MAP_WIDTH = 0.15  # of a range: how much a parameter varies of which a map is asked for, to begin with
 
 
@@ -106,15 +107,23 @@ class Search:
 
     def check_smooth(self, cube):
         """Say so, where smooth images of photons, or of stored planes, would take more memory than there is."""
+        n = len(getattr(self.solver, "component_names", None) or [None])  # or more
         smooth = self.separator.smooth and self.is_counts
-        what, advice = ("smooth images lay", "smooth=False") if smooth else ("", "")
+        if not (cube.is_sparse or cube.is_lazy) or not (smooth or self.vignetting is not None):
+            return
+        n_cells, n_pixels = (int(np.prod(cube.shape[axis:], dtype=object)) for axis in (0, 1))
+        what, advice = "smooth images", "smooth=False"
         if self.vignetting is not None:
-            what, advice = "images of an exposure that differs with energy lay", "one exposure map for all energies"
-        n_bytes = (_LAID_OUT if smooth else 1) * 4 * int(np.prod(cube.shape, dtype=object))
-        if what and (cube.is_sparse or cube.is_lazy) and n_bytes > physical_memory():
+            what, advice = "images of an exposure that differs with energy", "one exposure map for all energies"
+            n_numbers = (_LAID_OUT if smooth else 1) * n_cells
+        elif cube.is_lazy:
+            n_numbers = _LAID_OUT * n_cells
+        else:  # photons are not laid out, but what a point spread function makes of them
+            n_numbers = _FIELDS * n * n_pixels + (n_cells if self.blur is not None else 0)
+        if 4 * n_numbers > physical_memory():
             msg = (
-                f"{what} the cube of {cube.shape} out, which takes {n_bytes / 2**30:.3g} GiB, more than "
-                f"there is memory; give {advice}, larger pixels, or a part of the field."
+                f"{what} of a cube of {cube.shape} take {n_numbers / 2**28:.3g} GiB, more than there is memory; give "
+                f"{advice}, larger pixels, or a part of the field."
             )
             raise ValueError(msg)
 
@@ -146,7 +155,7 @@ class Search:
         blocks[kept] = separator.blocks(cube, large=True)
         free = self.free and physical is not None
         data = SkyData(
-            X.matrix(np.float32), kept,
+            X if cube.is_sparse else X.matrix(np.float32), kept,
             exposure=None if cube.exposure is None else cube.relative_exposure,
             background=(self if free else fit).forward.background, free=free,
             blur=None if self.blur is None else self._blur, vignetting=self.vignetting,
