@@ -120,12 +120,12 @@ def remnant(side, counts, seed):
     return images * (shares * counts * disc.sum())[:, np.newaxis, np.newaxis], maps
 
 
-def expected(physics, images, maps):
-    """Make the counts that the images and maps lead to, (m, side, side)."""
+def expected(physics, images, maps, *, each=False):
+    """Make the counts that the images and maps lead to, (m, side, side), or those of each component, (2, m, side, side)."""
     values = np.stack([maps[parameter.name].ravel() for parameter in physics.parameters], axis=-1)
     spectra = physics.spectra(physics.scaled(values))
-    found = np.einsum("tmn,nt->mt", spectra, images.reshape(2, -1))
-    return found.reshape(-1, *images.shape[1:])
+    found = np.einsum("tmn,nt->nmt", spectra, images.reshape(2, -1)).reshape(2, -1, *images.shape[1:])
+    return found if each else found.sum(axis=0)
 
 
 class _Means:
