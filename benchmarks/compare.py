@@ -2,13 +2,15 @@
 
     pip install soxs scikit-learn hyperspy espm jax ipywidgets tqdm
     python benchmarks/compare.py --output DIRECTORY [--methods GMCA ...] [--worlds remnant ...] [--levels 30 300]
-        [--seeds 5] [--sizes 64] [--pygmcalab PATH] [--sgmca PATH] [--sushi PATH] [--table]
+        [--seeds 10] [--sizes 64] [--pygmcalab PATH] [--sgmca PATH] [--sushi PATH] [--iterations 5001]
+        [--table [FOLDER]]
 
 Skies are those of skies.py: "remnant" by this package's simulator, "soxs" the same skies by soxs, "varying", of spectra
 that differ from pixel to pixel. Methods are those of peers.py, each in a process of its own. PATHs are checkouts of
-github.com/jbobin/pyGMCALab, github.com/RCarloniGertosio/sGMCA and github.com/JMLascar/SUSHI; methods without theirs are
-left out and named. Nothing that is in DIRECTORY already is computed again, so what was stopped goes on, several may run
-at once with the same DIRECTORY, and ``--table`` only prints. results.json there has the figures of each run.
+github.com/jbobin/pyGMCALab, github.com/RCarloniGertosio/sGMCA and github.com/JMLascar/SUSHI; methods without theirs
+are left out and named. Nothing that is in DIRECTORY already is computed again: what was stopped goes on, and methods,
+worlds or seeds may be added later. results.json there has the figures of each run. ``--table`` computes nothing, and
+writes the tables as CSV files into FOLDER, that of the documentation being docs/compared.
 
 Blind methods leave the order open: that is taken which makes the products of the cosines of spectra and of images
 largest. Nothing is scaled: images are in counts, the source times the sum of its spectrum. Figures of each run are the
@@ -175,20 +177,21 @@ def main():
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
     parser.add_argument("--levels", nargs="+", type=float, default=[30, 300])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="pixels along each side")
-    parser.add_argument("--table", action="store_true", help="only print what there is")
+    parser.add_argument("--iterations", type=int, default=5001, help="of SUSHI: its tutorial has 5000 and 10000")
+    parser.add_argument("--table", nargs="?", const=Path(), type=Path, metavar="FOLDER", help="only show what there is")
     for name in ("pyGMCALab", "sGMCA", "SUSHI"):
         parser.add_argument(f"--{name.lower()}", dest=name, help=f"checkout of {name}")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     needs = {"GMCA": "pyGMCALab", "AMCA": "pyGMCALab", "sGMCA": "sGMCA", "SUSHI": "SUSHI"}
     paths = {name: getattr(options, name) for name in needs.values() if getattr(options, name)}
-    paths["trained"] = str(options.output / "trained")
+    paths |= {"trained": str(options.output / "trained"), "iterations": options.iterations}
     methods = [name for name in options.methods if name not in needs or needs[name] in paths]
-    for name in [] if options.table else set(options.methods) - set(methods):
+    for name in set() if options.table is not None else set(options.methods) - set(methods):
         print(f"{name} is left out: --{needs[name].lower()} names no checkout", file=sys.stderr)
-    for seed in range(0 if options.table else options.seeds):
+    for seed in range(0 if options.table is not None else options.seeds):
         for world in options.worlds:
             for level in options.levels:
                 for side in options.sizes:
@@ -199,6 +202,9 @@ def main():
     rows = collect(options.output)
     for title, table in tables(rows):
         print("", title, *table.pformat(max_lines=-1, max_width=-1), sep="\n")
+        if options.table and options.table.name:
+            options.table.mkdir(exist_ok=True)
+            table.write(options.table / f"{title.split(' counts')[0].replace(', ', '-')}.csv", overwrite=True)
     with_maps = list(options.output.glob("varying-*-0.npz"))
     if with_maps:
         with np.load(with_maps[0]) as sky:

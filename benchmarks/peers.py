@@ -5,15 +5,14 @@
 A method takes a `Problem` and gives an `Answer`. What it does before it sees the counts (importing, training,
 tabulating spectra) is told apart from what it does with them. Nothing of other programs is kept here: scikit-learn,
 hyperspy and espm are installed by pip, and checkouts of github.com/jbobin/pyGMCALab, github.com/RCarloniGertosio/sGMCA
-and github.com/JMLascar/SUSHI are named in JSON, an object of "pyGMCALab", "sGMCA", "SUSHI" and "trained", a folder for
-what sGMCA has learned.
+and github.com/JMLascar/SUSHI are named in JSON, an object of "pyGMCALab", "sGMCA" and "SUSHI"; "trained" is a folder
+for what sGMCA has learned, and "iterations" how many SUSHI has.
 """
 
 import argparse
 import contextlib
 import io
 import json
-import resource
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -37,7 +36,6 @@ KNOWS = {
 }
 N_DRAWS = 100  # of each component, that espm is given
 N_SCALES = 2  # of starlets: the default of sGMCA and SUSHI
-SUSHI_ITERATIONS = 1001
 
 
 @dataclass
@@ -238,7 +236,7 @@ def sushi_program(problem):
             last.update(images=images, maps=maps)
 
         step = 1e-5 if problem.world == "varying" else 0.0
-        program.run(problem.counts.astype(float), SUSHI_ITERATIONS, step, keep)
+        program.run(problem.counts.astype(float), int(problem.paths["iterations"]), step, keep)
         images = last["images"].reshape(len(problem.names), -1)
         return Answer(_unit(program.spectra), images, last["maps"] if problem.world == "varying" else {})
 
@@ -301,6 +299,12 @@ def _path(problem, name):
     return problem.paths[name]
 
 
+def _peak():
+    """Give the most memory that this process had, in MiB (what getrusage tells includes that of its parent)."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def main():
     """Run one method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -321,10 +325,9 @@ def main():
         before = time.process_time()
         answer = solve()
         seconds = time.process_time() - before
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
     np.savez(
         options.answer, spectra=answer.spectra, images=answer.images, seconds=seconds, preparation=before - start,
-        memory=memory, **{f"map {name}": values for name, values in answer.maps.items()},
+        memory=_peak(), **{f"map {name}": values for name, values in answer.maps.items()},
     )  # fmt: skip
 
 
