@@ -38,7 +38,7 @@ from astro_lpalm.separation import nmse, spectral_angle
 ONE = Path(__file__).parent / "peers.py"
 FAILED = 30.0  # degrees
 LIMIT = 4 * 3600  # seconds a run may take
-FORMATS = {"angle": (1, 1), "nmse": (1, 4), "flux": (100, 1)}  # degrees, and per cent: scale, and digits
+FORMATS = {"angle": ("°", 1, 1), "1000 nmse": ("", 1000, 1), "flux": ("%", 100, 1)}  # unit, scale, digits
 
 
 def sky_file(folder, world, level, seed, side):
@@ -151,10 +151,10 @@ def _summary(method, rows):
     for name in names:
         kinds.setdefault("lines" if name.startswith("iron") else name, []).append(name)
     summary = {"method": method, "told of spectra": KNOWS[method]}
-    for column, (scale, digits) in FORMATS.items():
+    for column, (unit, scale, digits) in FORMATS.items():
         for kind, members in kinds.items():
-            values = [max((row[f"{column} {name}"] for name in members), key=abs) for row in made]
-            summary[f"{column} {kind}"] = _spread(values, scale, digits)
+            values = [max((row[f"{column.split()[-1]} {name}"] for name in members), key=abs) for row in made]
+            summary[f"{column} {kind} {unit}".strip()] = _spread(values, scale, digits)
     for name in made[0] if made else ():
         if name.startswith("map "):
             summary[name] = _spread([row[name] for row in made], 1, 3)
@@ -164,9 +164,9 @@ def _summary(method, rows):
 
 
 def _spread(values, scale, digits):
-    if not values:
+    values = scale * np.array([value for value in values if np.isfinite(value)])
+    if not len(values):
         return "-"
-    values = scale * np.asarray(values)
     return f"{values.mean():.{digits}f}" + (f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else "")
 
 
@@ -199,7 +199,7 @@ def main():
                     for method in methods:
                         run(method, sky, paths)
                     (options.output / "results.json").write_text(json.dumps(collect(options.output), indent=1))
-    rows = collect(options.output)
+    rows = [row for row in collect(options.output) if row["seed"] < options.seeds]
     for title, table in tables(rows):
         print("", title, *table.pformat(max_lines=-1, max_width=-1), sep="\n")
         if options.table and options.table.name:

@@ -142,7 +142,7 @@ def observed_by_soxs(observation, seed):
             catalog.append(soxs.SimputSpectrum.from_spectrum(component, spectrum, *center, imhdu=image), quiet=True)
         soxs.instrument_simulator(
             "sky.simput", "events.fits", EXPOSURE.to_value(u.s), name, center, instr_bkgnd=False, foreground=False,
-            ptsrc_bkgnd=False, no_dither=True, prng=seed,
+            ptsrc_bkgnd=False, no_dither=True, subpixel_res=True, prng=seed,
         )  # fmt: skip
         return EventCube.from_events(
             "events.fits", energy_edges=observation.energy_edges, ebounds="redistribution.rmf", center=CENTER,
