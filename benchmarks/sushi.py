@@ -272,7 +272,7 @@ def _table(physics, k, free, scales):
         place = parameters.index((physics.component_names[k], each.name))
         theta[:, place] = physics.parameters[place].scaled(values.ravel())
     table = np.concatenate([physics.spectra(part)[..., k] for part in np.array_split(theta, 64)])  # (N, m)
-    weight = np.sqrt(table.mean(axis=0))
+    weight = np.sqrt(np.maximum(table.mean(axis=0), 1e-12))  # a line has nothing elsewhere
     vectors = np.linalg.eigh((table / weight).T @ (table / weight))[1][:, -N_VECTORS:]
     coefficients = jnp.asarray(((table / weight) @ vectors).T.reshape(-1, *nodes.shape[:-1]))
     basis = jnp.asarray((vectors * weight[:, np.newaxis]).T)
