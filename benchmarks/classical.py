@@ -73,17 +73,27 @@ def plain_gmca(X, n_iter):
     return Factorization(A, np.linalg.pinv(A) @ X)
 
 
+def pygmcalab(clone, name):
+    """Load "gmca" or "amca" of a clone of pyGMCALab, whose packages import in the way of Python 2."""
+    for package_name in ("pyGMCA", "pyGMCA.bss", f"pyGMCA.bss.{name}", "pyGMCA.common"):
+        package = sys.modules[package_name] = types.ModuleType(package_name)
+        package.__path__ = [str(Path(clone, *package_name.split(".")))]
+    theirs = getattr(importlib.import_module(f"pyGMCA.bss.{name}.{name}"), name.upper())
+
+    def separate(X, n, **settings):
+        # It knows the NumPy of its time.
+        with mock.patch.object(np, "int", int, create=True):
+            return theirs(X, n=n, **settings)
+
+    return separate
+
+
 def gmca_of(clone):
-    """Load GMCA of a clone of pyGMCALab, whose packages import in the way of Python 2."""
-    for name in ("pyGMCA", "pyGMCA.bss", "pyGMCA.bss.gmca", "pyGMCA.common"):
-        package = sys.modules[name] = types.ModuleType(name)
-        package.__path__ = [str(Path(clone, *name.split(".")))]
-    theirs = importlib.import_module("pyGMCA.bss.gmca.gmca").GMCA
+    """Make GMCA of a clone of pyGMCALab a function of X and the number of iterations, which it counts from 1."""
+    theirs = pygmcalab(clone, "gmca")
 
     def separate(X, n_iter):
-        # It counts from 1, and knows the NumPy of its time.
-        with mock.patch.object(np, "int", int, create=True):
-            found = theirs(X, n=4, nmax=n_iter + 1)
+        found = theirs(X, 4, nmax=n_iter + 1)
         return Factorization(found["mixmat"], found["sources"])
 
     return separate

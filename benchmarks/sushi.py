@@ -30,6 +30,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from astropy.table import Table
@@ -43,15 +44,32 @@ from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
 
 PROGRAM = "SUSHI_PCANN_linked_params"
 NAMES = "thermal", "synchrotron"
-MAPS = {"kT": 0, "velocity": 0, "photon_index": 1}  # and their components
-RANGES = {"kT": (0.8, 6.0), "velocity": (-10000.0, 10000.0), "photon_index": (1.0, 4.0)}
-WIDER = {"kT": (0.4, 12.0), "velocity": (-15000.0, 15000.0), "photon_index": (-1.0, 6.0)}  # than any map may go
+
+
+class Map(NamedTuple):
+    """A parameter that differs from pixel to pixel: its range, a wider one that no map leaves, and the first guess.
+
+    ``component`` is a number; the first guess is in standard deviations of a parameter that is uniform in its range.
+    """
+
+    component: int
+    name: str
+    span: tuple
+    wider: tuple
+    first: float
+
+
+MAPS = {
+    "kT": Map(0, "kT", (0.8, 6.0), (0.4, 12.0), 0.0),
+    "velocity": Map(0, "velocity", (-10000.0, 10000.0), (-15000.0, 15000.0), 0.16),
+    "photon_index": Map(1, "photon_index", (1.0, 4.0), (-1.0, 6.0), 0.5),
+}  # the first guesses are the tutorial's
+RANGES, WIDER = ({label: getattr(each, kind) for label, each in MAPS.items()} for kind in ("span", "wider"))
 KNOWN = {"nh": "0.6", "sigma": "1000.0", "abundance": "5.0", "cutoff": "100.0"}
 FREE = {"nh": "[0.3, 1.2]", "sigma": "[500.0, 2000.0]", "abundance": "[2.0, 10.0]", "cutoff": "[30.0, 300.0]"}
 N_NODES, N_VECTORS = {1: 513, 2: 193}, 48  # of the tables, for one or two parameters
-# Of the tutorial: settings of the program, and its first guess in standard deviations of the parameters' ranges.
+# Settings of the program, from its tutorial.
 TUTORIAL = {"J": 2, "kmad": 1, "alpha_A": 1, "stop": np.nan, "Cost_function": "Poisson"}
-FIRST = [0.0, 0.16], [0.5]
 
 
 def components(ranges, others):
@@ -113,19 +131,19 @@ def remnant(side, counts, seed):
     disc = np.hypot(x[0], y[0]) < 1
     images = np.stack([each.sum(axis=0) * disc for each in (thermal, synchrotron)])
     maps = {}
-    for name, k in MAPS.items():
+    for name, (k, *_) in MAPS.items():
         weight = (thermal, synchrotron)[k] + 1e-12
         maps[name] = np.clip((weight * local[name]).sum(axis=0) / weight.sum(axis=0), *RANGES[name])
     shares = np.array([0.6, 0.4]) / images.sum(axis=(1, 2))
     return images * (shares * counts * disc.sum())[:, np.newaxis, np.newaxis], maps
 
 
-def expected(physics, images, maps):
-    """Make the counts that the images and maps lead to, (m, side, side)."""
+def expected(physics, images, maps, *, each=False):
+    """Make the counts that the images and maps lead to, (m, side, side), or of each component, (2, m, side, side)."""
     values = np.stack([maps[parameter.name].ravel() for parameter in physics.parameters], axis=-1)
     spectra = physics.spectra(physics.scaled(values))
-    found = np.einsum("tmn,nt->mt", spectra, images.reshape(2, -1))
-    return found.reshape(-1, *images.shape[1:])
+    found = np.einsum("tmn,nt->nmt", spectra, images.reshape(2, -1)).reshape(2, -1, *images.shape[1:])
+    return found if each else found.sum(axis=0)
 
 
 class _Means:
@@ -139,7 +157,7 @@ class _Means:
 
 
 def ours(cube, library):
-    """Separate by this package: images without a prior, smooth ones, maps by name, and seconds."""
+    """Separate by this package; give the result, maps by name, and seconds."""
     prior = library.statistics(20)
     model = Model(
         _Means(prior), component_names=library.component_names, energy_edges=library.energy_edges,
@@ -148,8 +166,8 @@ def ours(cube, library):
     start = time.process_time()
     result = separate(cube, model, maps=list(MAPS), progress=False)
     seconds = time.process_time() - start
-    unbiased, smooth = (np.stack([each[name].data for name in NAMES]) for each in (result.images, result.smooth_images))
-    return unbiased, smooth, {name: result.parameter_maps[NAMES[k]][name].data for name, k in MAPS.items()}, seconds
+    maps = {name: result.parameter_maps[NAMES[each.component]][name].data for name, each in MAPS.items()}
+    return result, maps, seconds
 
 
 class Sushi:
@@ -160,9 +178,12 @@ class Sushi:
     path : `~pathlib.Path`
         Of the checkout.
     physics : `~astro_lpalm.spectra.ParametricSpectra`
+        Its parameters go as far as ``wider`` of the maps.
+    maps : dict of str to Map
+        What is free, by different names.
     """
 
-    def __init__(self, path, physics):
+    def __init__(self, path, physics, maps=MAPS):
         folder = path / "code"
         if not (folder / f"{PROGRAM}.py").is_file():
             msg = f"{path} is no checkout of SUSHI: it has no code/{PROGRAM}.py. Clone github.com/JMLascar/SUSHI."
@@ -175,12 +196,13 @@ class Sushi:
             msg = f"SUSHI needs {error.name}: install jax, scikit-learn, ipywidgets and tqdm beside this package."
             raise SystemExit(msg) from error
         self.models = []
-        for k, first in enumerate(FIRST):
-            names = [name for name in MAPS if MAPS[name] == k]
-            spread = [np.geomspace(*RANGES[name]) if name == "kT" else np.linspace(*RANGES[name]) for name in names]
+        for k in range(len(physics.component_names)):
+            free = {label: each for label, each in maps.items() if each.component == k}
+            spread = [(np.geomspace if each.name == "kT" else np.linspace)(*each.span) for each in free.values()]
             scales = np.array([each.mean() for each in spread]), np.array([each.std() for each in spread])
-            model = _table(physics, k, names, scales)
-            self.models.append({"model": model, "param_names": names, "first_param": first, "params_cnst": scales})
+            first = [each.first for each in free.values()]
+            model = _table(physics, k, list(free.values()), scales)
+            self.models.append({"model": model, "param_names": list(free), "first_param": first, "params_cnst": scales})
 
     def run(self, counts, n, step, report):
         """Go through n iterations; ``report(images, maps, iterations, seconds)`` is called nine times on the way."""
@@ -197,13 +219,15 @@ class Sushi:
 
             self.program.trange = lambda *_, **__: _Loop(loop())
             self.program.SUSHI(
-                counts, *self.models, component_names=list(NAMES), niter=n, intermediate_save=True, save=save,
-                file_name=stem, alpha_T=step or None, **TUTORIAL,
+                counts, *self.models, component_names=[f"{k}" for k in range(len(self.models))], niter=n,
+                intermediate_save=True, save=save, file_name=stem, alpha_T=step or None, **TUTORIAL,
             )  # fmt: skip
 
     def _read(self, path, shape):
         found = pickle.loads(path.read_bytes())
         path.unlink()
+        spectra = [np.asarray(found["XRec"][f"{k}"]).sum(axis=0) for k in range(len(self.models))]
+        self.spectra = np.transpose(spectra)  # of the field, (m, n)
         theta, first, maps = np.asarray(found["Theta"]), 0, {}
         for model in self.models:
             for name, mean, deviation in zip(model["param_names"], *model["params_cnst"]):
@@ -228,32 +252,33 @@ class _Loop:
         pass
 
 
-def _table(physics, k, names, scales):
+def _table(physics, k, free, scales):
     """Make the function of parameters, (t, q) in standard deviations, that gives spectra of unit sum, (t, m).
 
     The spectra at the nodes of a fine grid are sums of some vectors; their coefficients are interpolated linearly.
     """
     import jax.numpy as jnp
-    from jax import vmap
+    from jax import jit, vmap
     from jax.scipy.ndimage import map_coordinates
 
-    parameters = [each.name for each in physics.parameters]
-    n, logarithmic = N_NODES[len(names)], np.array([name == "kT" for name in names])
-    ends = np.array([WIDER[name] for name in names])
+    parameters = [(each.component, each.name) for each in physics.parameters]
+    n, logarithmic = N_NODES[len(free)], np.array([each.name == "kT" for each in free])
+    ends = np.array([each.wider for each in free])
     ends[logarithmic] = np.log(ends[logarithmic])
     nodes = np.stack(np.meshgrid(*(np.linspace(*each, n) for each in ends), indexing="ij"), axis=-1)
     nodes[..., logarithmic] = np.exp(nodes[..., logarithmic])
     theta = np.full((nodes[..., 0].size, len(parameters)), 0.5)
-    for name, values in zip(names, np.moveaxis(nodes, -1, 0)):
-        place = parameters.index(name)
+    for each, values in zip(free, np.moveaxis(nodes, -1, 0)):
+        place = parameters.index((physics.component_names[k], each.name))
         theta[:, place] = physics.parameters[place].scaled(values.ravel())
     table = np.concatenate([physics.spectra(part)[..., k] for part in np.array_split(theta, 64)])  # (N, m)
-    weight = np.sqrt(table.mean(axis=0))
+    weight = np.sqrt(np.maximum(table.mean(axis=0), 1e-12))  # a line has nothing elsewhere
     vectors = np.linalg.eigh((table / weight).T @ (table / weight))[1][:, -N_VECTORS:]
     coefficients = jnp.asarray(((table / weight) @ vectors).T.reshape(-1, *nodes.shape[:-1]))
     basis = jnp.asarray((vectors * weight[:, np.newaxis]).T)
     mean, deviation = scales
 
+    @jit
     def spectra(scaled):
         values = mean + deviation * scaled
         values = jnp.where(logarithmic, jnp.log(jnp.maximum(values, 1e-3)), values)
@@ -266,11 +291,17 @@ def _table(physics, k, names, scales):
 
 def score(images, maps, truth):
     """Set images and maps against the truth."""
-    true_images, true_maps = truth
+    true_images, _ = truth
     row = {f"nmse {name}": float(nmse(found, true)) for name, found, true in zip(NAMES, images, true_images)}
     for name, found, true in zip(NAMES, images, true_images):
         row[f"flux {name}"] = float(found.sum() / true.sum() - 1)
-    return row | {name: _rms(maps[name], true_maps[name], true_images[k]) for name, k in MAPS.items()}
+    return row | map_errors(maps, truth)
+
+
+def map_errors(maps, truth):
+    """Give the rms error of each map, weighted with the component's image."""
+    images, true = truth
+    return {name: _rms(maps[name], true[name], images[each.component]) for name, each in MAPS.items()}
 
 
 def _rms(found, true, weight):
@@ -280,8 +311,9 @@ def _rms(found, true, weight):
 def no_maps(truth):
     """How far the true means are from the maps."""
     images, maps = truth
-    means = {name: np.average(maps[name], weights=images[k]) for name, k in MAPS.items()}
-    return {name: _rms(means[name], maps[name], images[k]) for name, k in MAPS.items()}
+    return map_errors(
+        {name: np.average(maps[name], weights=images[each.component]) for name, each in MAPS.items()}, truth
+    )
 
 
 def main():
@@ -314,7 +346,10 @@ def main():
         counts = np.random.default_rng(seed).poisson(mean).astype(float)
         for method, others in ("ours", KNOWN), ("ours, free", FREE):
             library = components(RANGES, others)
-            unbiased, smooth, maps, seconds = ours(cube_of(counts, library.energy_edges), library)
+            result, maps, seconds = ours(cube_of(counts, library.energy_edges), library)
+            unbiased, smooth = (
+                np.stack([each[name].data for name in NAMES]) for each in (result.images, result.smooth_images)
+            )
             report(f"{method}, unbiased", seed, unbiased, maps, seconds)
             report(method, seed, smooth, maps, seconds)
         if sushi:
