@@ -246,6 +246,7 @@ def many_times(paths, output, name, client=None):
 
 def by_workers(n_workers, folder, name, side=346):
     """Compare worker processes with one process that has none."""
+    import dask
     from distributed import Client, LocalCluster
 
     paths = []
@@ -255,7 +256,9 @@ def by_workers(n_workers, folder, name, side=346):
         in_process(write_cube, events, path, side, name)
         paths.append(path)
     alone = in_process(many_times, paths, folder + "/alone", name)
+    # Dask has its workers give memory back at once, and get it again page by page, which takes longer than to compute.
     with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1}}),
         LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
