@@ -6,6 +6,7 @@ import stat
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.hdu.image import BITPIX2DTYPE
 
 from .._files import split_virtual
 from .._memory import physical_memory
@@ -16,7 +17,6 @@ __all__ = ["stored_planes"]
 logger = logging.getLogger(__name__)
 
 _SHARE = 0.25  # of memory: of a cube that takes more, a separation would take all
-_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}  # BITPIX: FITS standard 4.0, table 8
 
 
 def stored_planes(image, shape, path, *, must):
@@ -68,7 +68,7 @@ def _type(header):
     if scale != 1 or (bitpix > 0 and "BLANK" in header):
         return None
     if zero == 0:
-        return _TYPES[bitpix]
+        return np.dtype(BITPIX2DTYPE[bitpix]).newbyteorder(">")
     return f">u{bitpix // 8}" if bitpix > 8 and zero == 1 << (bitpix - 1) else None
 
 
