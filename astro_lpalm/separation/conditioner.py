@@ -5,6 +5,8 @@ import torch
 from scipy.fft import next_fast_len
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, grid_sample, pad
 
+from .._matrices import inverses
+
 __all__ = ["FieldConditioner", "average_conditioner"]
 
 _CENTRES = 0.35, 0.06  # cycles a pixel; longer waves are known as those of the last band are, but for their amplitudes
@@ -119,7 +121,7 @@ class _Band:
         matrix = torch.einsum("ia,abp,jb->ijp", mix, known.reshape(F, F, -1).double(), mix)
         own = torch.arange(F, device=mix.device)
         matrix[own, own] += 1.0 + _ROUNDING * matrix[own, own].sum(dim=0)
-        found = _inverted(matrix) / (root[:, None] * root)[:, :, None]
+        found = inverses(matrix) / (root[:, None] * root)[:, :, None]
         self.inverse = found.float().reshape(F, F, *self.shape)
 
     def __call__(self, waves):
@@ -143,17 +145,6 @@ class _Band:
 
 def _wrapped(images):
     return pad(images, (1, 1, 1, 1), mode="circular")
-
-
-def _inverted(matrices):
-    """Invert many small matrices, positive definite, in place: (F, F, p), by elimination."""
-    for i in range(len(matrices)):
-        pivot = matrices[i, i].clone()
-        row, column = matrices[i] / pivot, matrices[:, i].clone()
-        matrices -= column[:, None] * row
-        matrices[i], matrices[:, i] = row, -column / pivot
-        matrices[i, i] = 1.0 / pivot
-    return matrices
 
 
 def _tensor(values, device):
