@@ -86,7 +86,8 @@ def event_energies(values, missing, name, unit, mission, where):
     Returns
     -------
     energy : `~numpy.ndarray`, shape (n_events,)
-        Of a PI channel that of its centre; infinite for the overflow channel, and NaN where there is none.
+        Of a PI channel drawn within it, the same each time; infinite for the overflow channel, and NaN where there is
+        none.
     unit : `~astropy.units.UnitBase`
         eV or keV.
 
@@ -142,16 +143,31 @@ def _unit_of_values(energy, where):
 
 
 def _of_channels(channel, missing, mission, where):
-    """Give events the energies of their PI channels' centres, in eV; the overflow channel has none."""
-    logger.info("%s: the energy of an event is the centre of its PI channel, by %s", where, mission.name)
+    """Give events energies within their PI channels, in eV; the overflow channel has none.
+
+    All energies of a channel are as likely. Were they all in its middle, bins that hold six channels of a list and
+    bins that hold seven would make steps in each spectrum.
+    """
+    logger.info("%s: the energy of an event is drawn within its PI channel, by %s", where, mission.name)
     first, last = mission.first_channel, mission.last_channel
     # Each channel is asked for once, and single precision holds its centre: lists have more events than memory may.
     centres = np.round(mission.energies(np.arange(first, last + 1)).to_value(u.eV), 6).astype(np.float32)
-    if missing is None:
-        return centres[channel.astype(np.int32) - first]
-    energy = centres[np.where(missing, first, channel).astype(np.int32) - first]
-    energy[missing] = np.nan
+    widths = _widths(centres)
+    at = (channel if missing is None else np.where(missing, first, channel)).astype(np.int32) - first
+    energy = np.random.default_rng(0).random(len(at), dtype=np.float32) - np.float32(0.5)
+    energy = centres[at] + widths[at] * energy
+    if missing is not None:
+        energy[missing] = np.nan
     return energy
+
+
+def _widths(centres):
+    """Tell how wide channels are by how far the next ones are; those without an energy, or alone, have no width."""
+    if len(centres) < 2:
+        return np.zeros_like(centres)
+    steps = np.diff(centres)
+    widths = np.minimum(np.append(steps[:1], steps), np.append(steps, steps[-1:]))
+    return np.where(np.isfinite(widths) & np.isfinite(centres), widths, 0).astype(np.float32)
 
 
 def _check_range(values, low, high, name, expected):

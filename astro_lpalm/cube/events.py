@@ -145,8 +145,8 @@ def read_events(events, *, ebounds=None, channel_energy=None, center=None):
     ----------
     events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`
         An event list with columns X and Y, or else RA and DEC, and ENERGY or PI, in any order and case. Without
-        ENERGY, the energy of an event is the centre of its PI channel, as the mission defines them (see
-        `astro_lpalm.missions`), and an overflow channel has none.
+        ENERGY, the energy of an event is drawn within its PI channel, as the mission defines them (see
+        `astro_lpalm.missions`), the same each time, and an overflow channel has none.
         Of several tables of events the first is read. Of a single table HDU, the primary header and the good time
         intervals are not known.
     ebounds, channel_energy

@@ -133,13 +133,24 @@ def test_null_values_that_are_undefined_or_text(tmp_path, value, n_counted):
         EventCube.from_events(path)
 
 
+def test_bins_that_cut_channels_have_their_part_of_them():
+    energy = np.random.default_rng(3).uniform(
+        1000, 3000, 200_000
+    )  # 6 or 7 channels of 14.6 eV have their middle in a bin
+    hdu = make_events(np.full(energy.size, 5.5), np.full(energy.size, 5.5), pi=np.floor(energy / 14.6).astype(int) + 1)
+    found = EventCube.from_events(hdu, energy=(1.1, 2.9) * u.keV, n_energy=18).data.sum(axis=(1, 2))
+    np.testing.assert_allclose(found, 10_000, atol=4 * 100)
+    again = EventCube.from_events(hdu, energy=(1.1, 2.9) * u.keV, n_energy=18).data.sum(axis=(1, 2))
+    np.testing.assert_array_equal(found, again)
+
+
 def test_masked_channels_of_a_table(events):
     hdu = channels_only(events, "CHANDRA", "ACIS")
     table = Table(hdu.data, masked=True)
     table.meta.update(dict(hdu.header.items()))
-    table["pi"].mask[:100] = True
+    table["pi"].mask[-100:] = True
     with_all, without = (EventCube.from_events(each, **WIDE) for each in (hdu, table))
-    kept = fits.BinTableHDU(hdu.data[100:], hdu.header, name="EVENTS")
+    kept = fits.BinTableHDU(hdu.data[:-100], hdu.header, name="EVENTS")
     np.testing.assert_array_equal(without.data, EventCube.from_events(kept, **WIDE).data)
     assert without.data.sum() < with_all.data.sum()
 
