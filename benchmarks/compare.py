@@ -5,12 +5,14 @@
         [--seeds 10] [--sizes 64] [--pygmcalab PATH] [--sgmca PATH] [--sushi PATH] [--iterations 10001]
         [--table [FOLDER]]
 
-Skies are those of skies.py: "remnant" by this package's simulator, "soxs" the same skies by soxs, "varying", of spectra
-that differ from pixel to pixel. Methods are those of peers.py, each in a process of its own. PATHs are checkouts of
-github.com/jbobin/pyGMCALab, github.com/RCarloniGertosio/sGMCA and github.com/JMLascar/SUSHI; methods without theirs
-are left out and named. Nothing that is in DIRECTORY already is computed again: what was stopped goes on, and methods,
-worlds or seeds may be added later. results.json there has the figures of each run. ``--table`` computes nothing, and
-writes the tables as CSV files into FOLDER, that of the documentation being docs/compared.
+Skies are those of skies.py: "remnant" by this package's simulator, "soxs" the same skies by soxs, and "varying" and
+"toy", of spectra that differ from pixel to pixel, of which the first needs ASTRO_LPALM_DATA. Methods are those of
+peers.py, each in a process of its own. PATHs are checkouts of github.com/jbobin/pyGMCALab,
+github.com/RCarloniGertosio/sGMCA and github.com/JMLascar/SUSHI; methods without theirs are left out and named. Nothing
+that is in DIRECTORY already is computed again: what was stopped goes on, and methods, worlds or seeds may be added
+later. results.json there has the figures of each run. ``--table`` computes nothing, and writes the tables as CSV files
+into FOLDER, that of the documentation being docs/compared. Those of convergence tell how far SUSHI had come on its way,
+set against the cost of where it ended, and that of the truth.
 
 Blind methods leave the order open: that is taken which makes the products of the cosines of spectra and of images
 largest. Nothing is scaled: images are in counts, the source times the sum of its spectrum. Figures of each run are the
@@ -134,18 +136,20 @@ def collect(folder):
     return rows
 
 
-def convergence(folder):
+def convergence(folder, world, seeds):
     """Tell how far methods that are slow had come on their way: a table."""
     rows = []
-    for path in sorted(folder.glob("*_SUSHI*.npz")):
+    for path in sorted(folder.glob(f"{world}-*_SUSHI*.npz")):
         name, method = path.stem.replace("SUSHI-", "SUSHI, ").replace("own-", "own ").split("_")
-        world, level, _, seed = name.split("-")
+        _, level, _, seed = name.split("-")
+        if int(seed) >= seeds:
+            continue
         with np.load(path.with_name(f"{name}.npz")) as sky, np.load(path) as found:
             cost, spectra, images = (found[f"way {name}"] for name in ("cost", "spectra", "images"))
             true = sky["spectra"] @ sky["images"].reshape(len(sky["names"]), -1)
             least = (true - xlogy(sky["counts"].reshape(true.shape), true)).sum()
             for k, n in enumerate(found["way iterations"]):
-                row = {"method": method, "world": world, "counts a pixel": level, "seed": seed, "iterations": n}
+                row = {"method": method, "counts a pixel": level, "seed": seed, "iterations": n}
                 row["s"] = f"{found['way seconds'][k]:.0f}"
                 row["cost over the last"] = f"{cost[k] - cost[-1]:.1f}"
                 row["over that of the truth"] = "-" if _maps(sky) else f"{cost[k] - least:.1f}"
@@ -178,9 +182,10 @@ def _summary(method, rows):
         for kind, members in kinds.items():
             values = [max((row[f"{column.split()[-1]} {name}"] for name in members), key=abs) for row in made]
             summary[f"{column} {kind} {unit}".strip()] = _spread(values, scale, digits)
-    for name in made[0] if made else ():
-        if name.startswith("map "):
-            summary[name] = _spread([row[name] for row in made], 1, 3)
+    for name in dict.fromkeys(name for row in made for name in row if name.startswith("map ")):
+        values = [row[name] for row in made if name in row]
+        some = f", {len(values)} of {len(made)}" if len(values) < len(made) else ""
+        summary[name] = _spread(values, 1, 0 if name == "map velocity" else 3) + some
     summary["s"] = _spread([row["seconds"] for row in made], 1, 1)
     summary["MiB"] = _spread([row["memory"] for row in made], 1, 0)
     return summary | {"failed": f"{sum(row['failed'] for row in rows)} of {len(rows)}"}
@@ -229,10 +234,10 @@ def main():
                     for method in methods:
                         run(method, sky, paths)
                     (options.output / "results.json").write_text(json.dumps(collect(options.output), indent=1))
-    rows = [row for row in collect(options.output) if row["seed"] < options.seeds]
+    rows = [row for row in collect(options.output) if row["seed"] < options.seeds and row["world"] in options.worlds]
     found = {title.split(" counts")[0].replace(", ", "-"): table for title, table in tables(rows)}
-    way = convergence(options.output)
-    for name, table in (found | ({"convergence": way} if len(way) else {})).items():
+    ways = {f"{world}-convergence": convergence(options.output, world, options.seeds) for world in options.worlds}
+    for name, table in (found | {name: table for name, table in ways.items() if len(table)}).items():
         print("", name, *table.pformat(max_lines=-1, max_width=-1), sep="\n")
         if options.table and options.table.name:
             options.table.mkdir(exist_ok=True)
