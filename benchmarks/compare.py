@@ -136,13 +136,13 @@ def collect(folder):
     return rows
 
 
-def convergence(folder, world, seeds):
+def convergence(folder, world, shown):
     """Tell how far methods that are slow had come on their way: a table."""
     rows = []
     for path in sorted(folder.glob(f"{world}-*_SUSHI*.npz")):
         name, method = path.stem.replace("SUSHI-", "SUSHI, ").replace("own-", "own ").split("_")
         _, level, _, seed = name.split("-")
-        if int(seed) >= seeds:
+        if int(seed) not in shown["seed"] or method not in shown["method"]:
             continue
         with np.load(path.with_name(f"{name}.npz")) as sky, np.load(path) as found:
             cost, spectra, images = (found[f"way {name}"] for name in ("cost", "spectra", "images"))
@@ -234,9 +234,10 @@ def main():
                     for method in methods:
                         run(method, sky, paths)
                     (options.output / "results.json").write_text(json.dumps(collect(options.output), indent=1))
-    rows = [row for row in collect(options.output) if row["seed"] < options.seeds and row["world"] in options.worlds]
+    shown = {"seed": range(options.seeds), "world": options.worlds, "method": options.methods}
+    rows = [row for row in collect(options.output) if all(row[key] in values for key, values in shown.items())]
     found = {title.split(" counts")[0].replace(", ", "-"): table for title, table in tables(rows)}
-    ways = {f"{world}-convergence": convergence(options.output, world, options.seeds) for world in options.worlds}
+    ways = {f"{world}-convergence": convergence(options.output, world, shown) for world in options.worlds}
     for name, table in (found | {name: table for name, table in ways.items() if len(table)}).items():
         print("", name, *table.pformat(max_lines=-1, max_width=-1), sep="\n")
         if options.table and options.table.name:
