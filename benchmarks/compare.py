@@ -142,7 +142,7 @@ def convergence(folder, world, shown):
     for path in sorted(folder.glob(f"{world}-*_SUSHI*.npz")):
         name, method = path.stem.replace("SUSHI-", "SUSHI, ").replace("own-", "own ").split("_")
         _, level, _, seed = name.split("-")
-        if int(seed) not in shown["seed"] or method not in shown["method"]:
+        if int(seed) not in shown["seed"] or float(level) not in shown["level"] or method not in shown["method"]:
             continue
         with np.load(path.with_name(f"{name}.npz")) as sky, np.load(path) as found:
             cost, spectra, images = (found[f"way {name}"] for name in ("cost", "spectra", "images"))
@@ -234,7 +234,7 @@ def main():
                     for method in methods:
                         run(method, sky, paths)
                     (options.output / "results.json").write_text(json.dumps(collect(options.output), indent=1))
-    shown = {"seed": range(options.seeds), "world": options.worlds, "method": options.methods}
+    shown = {"seed": range(options.seeds), "world": options.worlds, "level": options.levels, "method": options.methods}
     rows = [row for row in collect(options.output) if all(row[key] in values for key, values in shown.items())]
     found = {title.split(" counts")[0].replace(", ", "-"): table for title, table in tables(rows)}
     ways = {f"{world}-convergence": convergence(options.output, world, shown) for world in options.worlds}
