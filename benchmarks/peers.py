@@ -25,6 +25,7 @@ KNOWS = {
     "true spectra": "all",
     "astro_lpalm": "packaged model",
     "astro_lpalm, smooth": "packaged model",
+    "astro_lpalm, maps": "packaged model",
     "scikit-learn NMF": "nothing",
     "hyperspy NMF": "nothing",
     "espm": "nothing",
@@ -33,7 +34,9 @@ KNOWS = {
     "AMCA": "nothing",
     "sGMCA": "draws of each component",
     "SUSHI": "all but kT, velocity, index",
+    "SUSHI, own steps": "all but kT, velocity, index",
 }
+UNORDERED = [name for name, known in KNOWS.items() if known == "nothing"] + ["sGMCA"]  # which component is which
 N_DRAWS = 100  # of each component, that espm is given
 N_SCALES = 2  # of starlets: the default of sGMCA and SUSHI
 
@@ -77,18 +80,22 @@ class Problem:
 
         from astro_lpalm.spectra import SpectralLibrary
 
-        if self.world == "varying":
+        if self.world == "toy":
             return sushi.components(sushi.RANGES, sushi.KNOWN)
         return SpectralLibrary.from_file("snr-acis")
 
 
 @dataclass
 class Answer:
-    """What a method finds: spectra (m, n) and images (n, t) whose product is in counts, and maps by name."""
+    """What a method finds: spectra (m, n) and images (n, t) whose product is in counts, and maps by name.
+
+    The way there, of methods that are slow: iterations and their costs (k,), spectra (k, m, n) and images (k, n, t).
+    """
 
     spectra: np.ndarray
     images: np.ndarray
     maps: dict = field(default_factory=dict)
+    way: dict = field(default_factory=dict)
 
 
 def true_spectra(problem):
@@ -102,8 +109,8 @@ def true_spectra(problem):
     return solve
 
 
-def lpalm(problem, *, smooth=False):
-    """Separate by the packaged model; with maps, where parameters vary, the others being known."""
+def lpalm(problem, *, smooth=False, maps=False):
+    """Separate by the packaged model; the toy by what is known of it, and with maps."""
     import sushi
     from remnants import cube_of
 
@@ -112,14 +119,19 @@ def lpalm(problem, *, smooth=False):
     model, library = load_model("snr-acis"), problem.library()
 
     def solve():
-        cube, maps = cube_of(problem.counts, library.energy_edges), {}
-        if problem.world == "varying":
-            result, maps, _ = sushi.ours(cube, library)
+        cube = cube_of(problem.counts, library.energy_edges)
+        if problem.world == "toy":
+            result, *_ = sushi.ours(cube, library)
         else:
-            result = separate(cube, model, smooth=smooth, progress=False)
+            result = separate(cube, model, smooth=smooth, maps=maps, progress=False)
         images = result.smooth_images if smooth else result.images
         spectra = np.stack([result.spectra[name].value for name in problem.names], axis=1)
-        return Answer(_unit(spectra), np.stack([images[name].data.ravel() for name in problem.names]), maps)
+        found = {}
+        if result.parameter_maps:
+            for name, (k, *_) in sushi.MAPS.items():
+                made = result.parameter_maps.get(sushi.NAMES[k], {})
+                found |= {name: made[name].data} if name in made else {}
+        return Answer(_unit(spectra), np.stack([images[name].data.ravel() for name in problem.names]), found)
 
     return solve
 
@@ -217,28 +229,44 @@ def sgmca(problem):
     return solve
 
 
-def sushi_program(problem):
-    """SUSHI with exact spectra in place of its networks, steps and regularization of its tutorial (sushi.py)."""
+def sushi_program(problem, *, own_steps=False):
+    """SUSHI with exact spectra in place of its networks, steps and regularization of its tutorial (sushi.py).
+
+    "Own steps": those of amplitudes are 0.03 times the inverse Hessian's diagonal, such as its documentation recommends
+    for other costs, with each pixel's counts and the mean spectrum, where that is longer than its step of 1; those of
+    parameters are 20 times as long as it makes them where none are given; and there is a quarter of the iterations.
+    """
     import sushi
 
     from astro_lpalm.spectra import ParametricSpectra
 
-    if problem.world == "varying":
+    toy = problem.world == "toy"
+    if toy:
         library, maps = sushi.components(sushi.WIDER, sushi.KNOWN), sushi.MAPS
     else:
         library, maps = _known_remnant(problem.known)
     program = sushi.Sushi(Path(_path(problem, "SUSHI")), ParametricSpectra.from_library(library), maps)
 
     def solve():
+        way = {name: [] for name in ("iterations", "seconds", "cost", "spectra", "images")}
         last = {}
 
         def keep(images, maps, n, seconds):
-            last.update(images=images, maps=maps)
+            last.update(maps)
+            images = images.reshape(len(problem.names), -1)
+            for name, value in zip(way, (n, seconds, program.cost[-1], _unit(program.spectra), images)):
+                way[name].append(value)
 
-        step = 1e-5 if problem.world == "varying" else 0.0
-        program.run(problem.counts.astype(float), int(problem.paths["iterations"]), step, keep)
-        images = last["images"].reshape(len(problem.names), -1)
-        return Answer(_unit(program.spectra), images, last["maps"] if problem.world == "varying" else {})
+        X, n, step, amplitude_step = problem.matrix, int(problem.paths["iterations"]), 1e-5 if toy else 0.0, 1
+        if own_steps:
+            n, step = 1 + (n - 1) // 4, 2 / X.sum(axis=0).max()
+            first = [np.asarray(each["model"](np.array([each["first_param"]], float)))[0] for each in program.models]
+            share = np.maximum(X.sum(axis=1) / X.sum(), 1e-6)
+            hessian = (np.array(first) ** 2 / share).sum(axis=1)[:, np.newaxis] / np.maximum(X.sum(axis=0), 1.0)
+            amplitude_step = np.maximum(0.03 / hessian, 1)
+        program.run(problem.counts.astype(float), n, step, keep, amplitude_step)
+        found = {name: last[name if toy else f"{sushi.NAMES[k]}_{name}"] for name, (k, *_) in sushi.MAPS.items()}
+        return Answer(way["spectra"][-1], way["images"][-1], found, way)
 
     return solve
 
@@ -247,6 +275,7 @@ METHODS = {
     "true spectra": true_spectra,
     "astro_lpalm": lpalm,
     "astro_lpalm, smooth": lambda problem: lpalm(problem, smooth=True),
+    "astro_lpalm, maps": lambda problem: lpalm(problem, smooth=True, maps=True),
     "scikit-learn NMF": scikit_learn,
     "hyperspy NMF": hyperspy,
     "espm": espm,
@@ -255,6 +284,7 @@ METHODS = {
     "AMCA": lambda problem: gmca(problem, name="amca"),
     "sGMCA": sgmca,
     "SUSHI": sushi_program,
+    "SUSHI, own steps": lambda problem: sushi_program(problem, own_steps=True),
 }
 
 
@@ -328,6 +358,7 @@ def main():
     np.savez(
         options.answer, spectra=answer.spectra, images=answer.images, seconds=seconds, preparation=before - start,
         memory=_peak(), **{f"map {name}": values for name, values in answer.maps.items()},
+        **{f"way {name}": values for name, values in answer.way.items()},
     )  # fmt: skip
 
 

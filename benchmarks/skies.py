@@ -7,7 +7,8 @@ photons and response, which soxs reads from files. Images are set against the ex
 ``pip install soxs`` is all that is needed: none of its own data are.
 
 ``remnant`` has the components of the packaged snr-acis, their parameters drawn from its components file, in images that
-overlap. ``varying`` is that of sushi.py: temperature, velocity and photon index differ from pixel to pixel.
+overlap. In ``varying``, that of cases/worlds.py beside ASTRO_LPALM_DATA, and in ``toy``, that of sushi.py, temperature,
+velocity and photon index differ from pixel to pixel.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import sushi
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
+from fluxes import TRUTH, load_worlds
 from remnants import remnant_sources
 
 from astro_lpalm import EventCube
@@ -34,7 +36,7 @@ from astro_lpalm.spectra import ParametricSpectra, SpectralLibrary
 
 CENTER, PIXEL, EXPOSURE = SkyCoord(350.866, 58.815, unit="deg"), 1 * u.arcsec, 50 * u.ks
 BANDS = (0.5, 1.0, 2.0, 4.0, 7.0)  # keV
-WORLDS = "remnant", "soxs", "varying"
+WORLDS = "remnant", "soxs", "varying", "toy"
 
 
 @dataclass
@@ -68,8 +70,8 @@ class Sky:
 
 def make_sky(world, level, seed, side):
     """Make one of `WORLDS`, of so many counts a pixel in the mean."""
-    if world == "varying":
-        return _varying(level, seed, side)
+    if world in ("varying", "toy"):
+        return (_varying if world == "varying" else _toy)(level, seed, side)
     observation, known = _remnant(level, seed, side)
     cube = observed_by_soxs(observation, seed) if world == "soxs" else observed(observation, seed)
     return Sky(
@@ -100,6 +102,14 @@ def _remnant(level, seed, side):
 
 
 def _varying(level, seed, side):
+    world = load_worlds()("varying", counts=level, seed=seed, n=side)
+    spectra = np.stack([spectrum / spectrum.sum() for spectrum in world.spectra.values()], axis=1)
+    known = {"nh": TRUTH[""]["nh"]} | {name: TRUTH[name] for name in world.images}
+    images = np.stack(list(world.images.values()))
+    return Sky(tuple(world.images), world.counts, world.edges, images, spectra, known, world.maps)
+
+
+def _toy(level, seed, side):
     library = sushi.components(sushi.WIDER, sushi.KNOWN)
     physics = ParametricSpectra.from_library(library)
     images, maps = sushi.remnant(side, level, seed)

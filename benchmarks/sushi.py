@@ -28,6 +28,7 @@ import pickle
 import sys
 import tempfile
 import time
+import types
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -69,7 +70,7 @@ KNOWN = {"nh": "0.6", "sigma": "1000.0", "abundance": "5.0", "cutoff": "100.0"}
 FREE = {"nh": "[0.3, 1.2]", "sigma": "[500.0, 2000.0]", "abundance": "[2.0, 10.0]", "cutoff": "[30.0, 300.0]"}
 N_NODES, N_VECTORS = {1: 513, 2: 193}, 48  # of the tables, for one or two parameters
 # Settings of the program, from its tutorial.
-TUTORIAL = {"J": 2, "kmad": 1, "alpha_A": 1, "stop": np.nan, "Cost_function": "Poisson"}
+TUTORIAL = {"J": 2, "kmad": 1, "stop": np.nan, "Cost_function": "Poisson"}
 
 
 def components(ranges, others):
@@ -195,6 +196,7 @@ class Sushi:
         except ImportError as error:
             msg = f"SUSHI needs {error.name}: install jax, scikit-learn, ipywidgets and tqdm beside this package."
             raise SystemExit(msg) from error
+        _compile_once(self.program)
         self.models = []
         for k in range(len(physics.component_names)):
             free = {label: each for label, each in maps.items() if each.component == k}
@@ -204,8 +206,11 @@ class Sushi:
             model = _table(physics, k, list(free.values()), scales)
             self.models.append({"model": model, "param_names": list(free), "first_param": first, "params_cnst": scales})
 
-    def run(self, counts, n, step, report):
-        """Go through n iterations; ``report(images, maps, iterations, seconds)`` is called nine times on the way."""
+    def run(self, counts, n, step, report, amplitude_step=1):
+        """Go through n iterations; ``report(images, maps, iterations, seconds)`` is called nine times on the way.
+
+        Then ``spectra`` are those of the field, (m, n), and ``cost`` is that after each iteration so far.
+        """
         save = max((n - 1) // 9, 1)
         with tempfile.TemporaryDirectory() as folder:
             stem, start = str(Path(folder) / "result"), time.process_time()
@@ -220,20 +225,53 @@ class Sushi:
             self.program.trange = lambda *_, **__: _Loop(loop())
             self.program.SUSHI(
                 counts, *self.models, component_names=[f"{k}" for k in range(len(self.models))], niter=n,
-                intermediate_save=True, save=save, file_name=stem, alpha_T=step or None, **TUTORIAL,
+                intermediate_save=True, save=save, file_name=stem, alpha_T=step or None, alpha_A=amplitude_step,
+                **TUTORIAL,
             )  # fmt: skip
 
     def _read(self, path, shape):
         found = pickle.loads(path.read_bytes())
         path.unlink()
         spectra = [np.asarray(found["XRec"][f"{k}"]).sum(axis=0) for k in range(len(self.models))]
-        self.spectra = np.transpose(spectra)  # of the field, (m, n)
+        self.spectra, self.cost = np.transpose(spectra), np.asarray(found["Likelihood"])
         theta, first, maps = np.asarray(found["Theta"]), 0, {}
         for model in self.models:
             for name, mean, deviation in zip(model["param_names"], *model["params_cnst"]):
                 maps[name] = (mean + deviation * theta[:, first]).reshape(shape)
                 first += 1
         return np.asarray(found["Amplitude"]).reshape(-1, *shape), maps
+
+
+def _compile_once(program):
+    """Keep jax from compiling the program's steps anew whenever another number of pixels is bright enough for them.
+
+    The same numbers come out: faint pixels are named by as many indices each time, and bright ones picked by NumPy.
+    """
+    import jax
+
+    if isinstance(program.np, types.SimpleNamespace):
+        return
+
+    class Details(np.ndarray):
+        @property
+        def at(self):
+            return jax.numpy.asarray(self).at
+
+    def everywhere(condition):  # indices out of bounds are left out
+        rows, *others = np.indices(condition.shape)
+        return np.where(condition, rows, len(condition)), *others
+
+    def numpy(where):
+        names = {name: getattr(jax.numpy, name) for name in dir(jax.numpy)}
+        return types.SimpleNamespace(**names | {"where": where})
+
+    forward = jax.jit(program.Starlet_Forward2D, static_argnames=("J", "M", "N"))
+
+    def details(image, **sizes):
+        coarse, found = forward(image, **sizes)
+        return coarse, np.asarray(found).view(Details)
+
+    program.Starlet_Forward2D, program.np, program.jnp = details, numpy(everywhere), numpy(np.asarray)
 
 
 class _Loop:
@@ -258,8 +296,7 @@ def _table(physics, k, free, scales):
     The spectra at the nodes of a fine grid are sums of some vectors; their coefficients are interpolated linearly.
     """
     import jax.numpy as jnp
-    from jax import jit, vmap
-    from jax.scipy.ndimage import map_coordinates
+    from jax import jit
 
     parameters = [(each.component, each.name) for each in physics.parameters]
     n, logarithmic = N_NODES[len(free)], np.array([each.name == "kT" for each in free])
@@ -274,7 +311,7 @@ def _table(physics, k, free, scales):
     table = np.concatenate([physics.spectra(part)[..., k] for part in np.array_split(theta, 64)])  # (N, m)
     weight = np.sqrt(np.maximum(table.mean(axis=0), 1e-12))  # a line has nothing elsewhere
     vectors = np.linalg.eigh((table / weight).T @ (table / weight))[1][:, -N_VECTORS:]
-    coefficients = jnp.asarray(((table / weight) @ vectors).T.reshape(-1, *nodes.shape[:-1]))
+    coefficients = jnp.asarray(((table / weight) @ vectors).reshape(*nodes.shape[:-1], -1))
     basis = jnp.asarray((vectors * weight[:, np.newaxis]).T)
     mean, deviation = scales
 
@@ -282,9 +319,13 @@ def _table(physics, k, free, scales):
     def spectra(scaled):
         values = mean + deviation * scaled
         values = jnp.where(logarithmic, jnp.log(jnp.maximum(values, 1e-3)), values)
-        places = ((values - ends[:, 0]) / (ends[:, 1] - ends[:, 0]) * (n - 1)).T
-        found = vmap(lambda each: map_coordinates(each, places, order=1, mode="nearest"))(coefficients)
-        return jnp.maximum(found.T @ basis, 1e-12)
+        places = jnp.clip((values - ends[:, 0]) / (ends[:, 1] - ends[:, 0]), 0.0, 1.0) * (n - 1)
+        first = jnp.clip(jnp.floor(places), 0, n - 2).astype(int)
+        found = 0.0
+        for corner in np.ndindex(*(2,) * len(free)):
+            share = jnp.prod(jnp.where(np.array(corner), places - first, 1 - places + first), axis=1)
+            found += share[:, np.newaxis] * coefficients[tuple((first + np.array(corner)).T)]
+        return jnp.maximum(found @ basis, 1e-12)
 
     return spectra
 
@@ -301,7 +342,7 @@ def score(images, maps, truth):
 def map_errors(maps, truth):
     """Give the rms error of each map, weighted with the component's image."""
     images, true = truth
-    return {name: _rms(maps[name], true[name], images[each.component]) for name, each in MAPS.items()}
+    return {name: _rms(maps[name], true[name], images[each.component]) for name, each in MAPS.items() if name in maps}
 
 
 def _rms(found, true, weight):
