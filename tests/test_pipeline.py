@@ -324,6 +324,15 @@ def test_what_is_no_counts_is_refined_by_its_details_only(cube, model):
     assert_array_equal(found.sources, separate(cube, Refined(model)).sources)
 
 
+@pytest.mark.filterwarnings("ignore::astro_lpalm.trust.SeparationWarning")
+def test_more_may_be_subtracted_than_there_is(cube, model):
+    below = EventCube(cube.data - 2.0 * cube.data.mean(), energy_edges=toy.EDGES, wcs=toy.wcs())
+    assert below.data.sum() < 0
+    with pytest.warns(AstropyUserWarning, match="negative values, so it is no counts"):
+        found = separate(below, model)
+    assert np.isfinite(found.spectra["one_err"]).all()
+
+
 def test_device(cube, model, result):
     assert_same(separate(cube, model, device="cpu"), result)
     with pytest.raises(RuntimeError, match="nodevice"):

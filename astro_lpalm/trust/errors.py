@@ -215,8 +215,10 @@ def photon_noise(fit):
     `~numpy.ndarray`, shape (n, t)
     """
     background, sources = fit.forward.background, _smoothed(fit)
-    # Where nothing was seen, there may still be what the widest filter would have seen as less than a count.
-    least = fit.counts / max(fit.counts.sum(), 1.0) / _PIXELS[-1]
+    # Where nothing was seen, there may still be what the widest filter would have seen as less than a count. Counts
+    # from which more was subtracted than there is are below zero, their variance is not.
+    seen = np.maximum(fit.counts, 0.0)
+    least = seen / max(seen.sum(), 1.0) / _PIXELS[-1]
     if fit.local is not None:
         return _local_noise(fit, sources * fit.mixing.sum(axis=0)[:, np.newaxis], least)
     weights = image_rows(fit.mixing, fit.demixing) ** 2
