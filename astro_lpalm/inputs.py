@@ -1,6 +1,7 @@
 """What a separation is given, of whatever kind: cube, background and solver, and bins that they have in common."""
 
 import os
+import tomllib
 import warnings
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from .forward import ExpectedBackground
 from .grid.nesting import difference
 from .grid.sky import pointing
 from .instrument import PHA, Instrument
+from .missions import find
+from .missions.approximate import APPROXIMATE
 from .model import load_model
 from .trust import SeparationWarning
 
@@ -29,8 +32,10 @@ __all__ = [
     "read_background",
     "vignetting_of",
     "warn_of_empty_bins",
+    "warn_of_mission",
 ]
 
+_SIMULATED = "astro_lpalm"  # ORIGIN of lists that it simulated: of ACIS by their channels, whatever their response
 _ANY_SCALE = 1 * u.arcsec  # of a PSF's image in pixels, so that it can be had for larger ones
 
 # Warnings point at the line that calls ``separate``, which calls these functions: hence their stacklevel of 3.
@@ -341,6 +346,52 @@ def warn_of_empty_bins(cube):
         msg = (
             f"{empty} The model expects counts there, so that residuals and distances from the library will be large; "
             "take the list before it was filtered, or a model of fewer energies."
+        )
+        warnings.warn(msg, SeparationWarning, stacklevel=3)
+
+
+def warn_of_mission(cube, solver, instrument):
+    """Warn of a cube that another telescope has seen than the one that the components of a model are seen by.
+
+    Parameters
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`
+        TELESCOP and INSTRUME of its header tell; those of a simulated list (ORIGIN) do not.
+    solver : `~astro_lpalm.model.Model` or object
+    instrument : `~astro_lpalm.instrument.Instrument` or None
+        With a response the components are seen by that.
+
+    Warns
+    -----
+    `~astro_lpalm.trust.SeparationWarning`
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube, load_model
+    >>> from astro_lpalm.inputs import warn_of_mission
+    >>> model, wcs, counts = load_model("snr-acis"), WCS(naxis=2), np.ones((65, 2, 2))
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> header = {"TELESCOP": "XMM", "INSTRUME": "EPN"}
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_mission(EventCube(counts, energy_edges=model.energy_edges, wcs=wcs, meta=header), model, None)
+    >>> print(str(caught[0].message).partition(":")[0])
+    the cube is of XMM-Newton EPIC pn, the components of model 'snr-acis' are seen by Chandra ACIS
+    """
+    text = getattr(solver, "components_file", "")
+    name = tomllib.loads(text)["response"].get("instrument") if text else None
+    seen = None if str(cube.meta.get("ORIGIN", "")).strip() == _SIMULATED else find(cube.meta, "the cube's header")
+    if name not in APPROXIMATE or seen is None or getattr(instrument, "response", None) is not None:
+        return
+    expected = APPROXIMATE[name].mission
+    if seen.name != expected:
+        msg = (
+            f"the cube is of {seen.name}, the components of model '{solver.name}' are seen by {expected}: their "
+            "spectra and fluxes are not those of this cube. Give its response (instrument=Instrument(response=...), "
+            "--arf and --rmf), or take a model of its instrument."
         )
         warnings.warn(msg, SeparationWarning, stacklevel=3)
 

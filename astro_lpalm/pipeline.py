@@ -18,6 +18,7 @@ from .inputs import (
     on_common_bins,
     vignetting_of,
     warn_of_empty_bins,
+    warn_of_mission,
 )
 from .results import ParameterMap, Separation, component_exposures, parameter_table
 from .separator import JointSolution, Observation, Separator, find_jointly, joint_errors
@@ -172,6 +173,7 @@ def separate(
     observed, said = [], []
     for given, seen_with, beside in as_observations(cube_hdu, instrument, background):
         cube, own = on_common_bins(as_cube(given), solver, seen_with)
+        warn_of_mission(cube, solver, seen_with)
         warn_of_empty_bins(cube)  # before anything is computed, and before the warnings that it leads to
         known = as_background(beside, cube)
         free = known is not None and known.free

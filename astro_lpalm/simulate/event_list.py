@@ -75,8 +75,10 @@ def event_list(rows, *, center, exposure, name):
     _write_sky_coordinates(events, center.icrs)
     start, stop = (fits.Column(key, "D", "s", array=[value]) for key, value in (("START", 0.0), ("STOP", exposure)))
     gti = fits.BinTableHDU.from_columns([start, stop], name="GTI")
+    origin = ("astro_lpalm", "simulated, not observed")
     observation = {
         "HDUCLASS": "OGIP",
+        "ORIGIN": origin,
         "TELESCOP": "CHANDRA",
         "INSTRUME": "ACIS",
         "DETNAM": "ACIS-7",
@@ -97,7 +99,7 @@ def event_list(rows, *, center, exposure, name):
         hdu.header.update({"HDUCLAS1": kind, **observation})
     events.header["CONTENT"] = "EVT2"
     primary = fits.PrimaryHDU()
-    primary.header["ORIGIN"] = ("astro_lpalm", "simulated, not observed")
+    primary.header["ORIGIN"] = origin
     primary.header["CREATOR"] = f"astro_lpalm {__version__}"
     primary.header["DATE"] = (Time.now().isot[:19], "UTC of writing")
     return fits.HDUList([primary, events, gti])
