@@ -11,7 +11,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from .._files import open_fits
-from ..data import packaged_files
+from ..data import find_model_file
 from ..grid.energies import as_energy_edges, read_ebounds
 from ..grid.sky import SkyGrid
 from .region import bounding_box, how_far
@@ -82,6 +82,8 @@ def energies_of(model):
     ------
     TypeError
         If it is something else.
+    FileNotFoundError
+        If it is neither a file nor the name of a packaged model; says what these are.
     OSError, ValueError
         If the file cannot be read, or the model says nothing of energies.
 
@@ -92,8 +94,7 @@ def energies_of(model):
     <Quantity [0.5, 0.6, 7. ] keV>
     """
     if isinstance(model, str | os.PathLike):
-        path = packaged_files(".fits").get(str(model), model)
-        with open_fits(path) as hdulist:
+        with open_fits(find_model_file(model)) as hdulist:
             edges = read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None
         where = f"'{model}'"
     else:

@@ -113,6 +113,7 @@ def test_truncated_files(files, here, fails, share, suffix):
         ("--center 350.866,58.815 --size 1 2 3", "size=.* must be 1 or 2 positive"),
         ("--center 170,-58 --size 20", "other side of the sky"),
         ("--center 350.866,58.815 --size 1deg --pixel-scale 0.001", "larger bin_factor or pixel_scale"),
+        ("--for snr-acsi", "'snr-acsi' is neither a file nor a packaged model; the packaged ones are: .*snr-acis"),
         ("--region missing.reg", "there is no region file 'missing.reg'"),
         ("--region off.reg", "region"),
         ("--region empty.reg", "region file 'empty.reg' holds no shape"),

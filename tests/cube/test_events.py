@@ -289,6 +289,12 @@ def test_unsuitable_arguments(events, arguments, message):
         EventCube.from_events(events, **arguments)
 
 
+@pytest.mark.parametrize("name", ["snr", "model.fits"])
+def test_a_model_that_is_not_there(events, name):
+    with pytest.raises(FileNotFoundError, match=f"'{name}' is neither a file nor a packaged model; .* snr-acis"):
+        EventCube.from_events(events, model=name)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
