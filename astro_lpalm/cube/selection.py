@@ -14,6 +14,7 @@ from .._files import open_fits
 from ..data import find_model_file
 from ..grid.energies import as_energy_edges, read_ebounds
 from ..grid.sky import SkyGrid
+from .counting import guess_unit
 from .region import bounding_box, how_far
 
 __all__ = ["choose_energy_edges", "choose_grid", "energies_of", "warn_of_stripes"]
@@ -298,7 +299,7 @@ def _extent(events, energy_edges):
         energies = [bound * each.energy_unit for each in events for bound in (each.energy.min(), each.energy.max())]
         msg = (
             f"none of the {n_events} events lies between {low:.6g} and {high:.6g} and within the list's sky image; "
-            f"their energies run from {min(energies):.6g} to {max(energies):.6g}."
+            f"their energies run from {min(energies):.6g} to {max(energies):.6g}.{guess_unit(events, energy_edges)}"
         )
         raise ValueError(msg)
     return tuple(np.where([True, False, True, False], boxes.min(axis=0), boxes.max(axis=0)))

@@ -98,6 +98,7 @@ def test_truncated_files(files, here, fails, share, suffix):
         ("--energy 8 9", "none of the .* events lies between 8( keV)? and 9 keV"),
         ("--energy 8 9 --bounds 4000 4200 4000 4200", "none of the .* events is selected by 65 bins from 8 to 9 keV"),
         ("--bounds 1 9 1 9", "none of the .* events is selected .* outside the image"),
+        ("--energy 500 7000", "none of the .* lies between 500.* in keV: did you mean 0.5 to 7"),
         ("--energy 4 1", r"increasing, but is \[4. 1.\] keV"),
         ("--energy 1 nan", "energy must be finite"),
         ("--energy -1 4", "not negative"),
