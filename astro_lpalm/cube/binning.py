@@ -92,12 +92,13 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
         sky_wcs = celestial_wcs(planes[0])
         listed[1:] = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed[1:], planes[1:])]
         with naming(events):
-            grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes)
+            grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes, region=region)
         place = image_cards(planes[0], grid, listed[0].names)
     else:
         sky_wcs, grid, place = _pixels_of(like, where)
         listed = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed, planes)]
-    outside = None if shapes is None else mask_outside(shapes, sky_wcs, *grid.centers())
+    with naming(region):
+        outside = None if shapes is None else mask_outside(shapes, sky_wcs, *grid.centers())
     image = _field_of_image(grid, sky_wcs)
     for each, field, of_this in zip(listed, fields, exposures):
         apart = say_where(field, image, "the image")

@@ -10,12 +10,12 @@ from astropy.coordinates import SkyCoord
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from .._files import open_fits
+from .._files import naming, open_fits
 from ..data import find_model_file
 from ..grid.energies import as_energy_edges, read_ebounds
 from ..grid.sky import SkyGrid
 from .counting import guess_unit
-from .region import bounding_box, how_far
+from .region import bounding_box, how_far, includes
 
 __all__ = ["choose_energy_edges", "choose_grid", "energies_of", "warn_of_stripes"]
 
@@ -120,6 +120,7 @@ def choose_grid(
     center=None,
     size=None,
     shapes=None,
+    region=None,
 ):
     """Choose the pixels of a cube.
 
@@ -135,6 +136,8 @@ def choose_grid(
         As in `astro_lpalm.EventCube.from_events`.
     shapes : list of `~regions.Region`, optional
         The region, whose bounding box is taken where neither bounds nor a centre is given.
+    region : object, optional
+        What the shapes were read from: a file is named in errors.
 
     Returns
     -------
@@ -154,7 +157,8 @@ def choose_grid(
         return SkyGrid.over(_checked_bounds(bounds, events[0]), bin_factor)
     if center is not None or size is not None:
         return _around(center, size, sky_wcs, sky_pixel, bin_factor, events[0].whole_axes())
-    return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
+    with naming(region if any(includes(shape) for shape in shapes or ()) else None):  # exclusions change no bounds
+        return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
 
 
 def _bin_factor(bin_factor, pixel_scale, sky_pixel, mission):
