@@ -9,7 +9,8 @@ import astropy.units as u
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-from ._files import open_fits
+from ._files import naming, open_fits
+from ._headers import exposure_time
 from .cube import EventCube
 from .cube.binning import is_several
 from .cube.event_checks import describe_empty_bins
@@ -55,7 +56,7 @@ def as_cube(cube_hdu):
     Raises
     ------
     OSError, TypeError, ValueError
-        If it cannot be read or used.
+        If it cannot be read or used, or its EXPOSURE is not a positive number of seconds.
 
     Examples
     --------
@@ -71,10 +72,14 @@ def as_cube(cube_hdu):
     (2, 4, 6)
     """
     if isinstance(cube_hdu, EventCube):
-        return cube_hdu
-    if isinstance(cube_hdu, (str, os.PathLike)):
-        return EventCube.read(cube_hdu)
-    return EventCube.from_hdu(cube_hdu)
+        cube = cube_hdu
+    elif isinstance(cube_hdu, (str, os.PathLike)):
+        cube = EventCube.read(cube_hdu)
+    else:
+        cube = EventCube.from_hdu(cube_hdu)
+    with naming(cube_hdu):
+        exposure_time(cube.meta, "the cube's header")  # an error now, not when all is computed
+    return cube
 
 
 def as_observations(cube_hdu, instrument=None, background=None):

@@ -47,6 +47,16 @@ def test_a_device_that_the_solver_has_no_use_for_is_refused():
         as_solver(Ideal(toy.spectra()), "cpu")
 
 
+@pytest.mark.parametrize("value", [-50000, 0.0])
+def test_exposures_that_are_none(cube, tmp_path, value):
+    bad = EventCube(cube.data, energy_edges=toy.EDGES, wcs=toy.wcs(), meta={"EXPOSURE": value})
+    said = f"the cube's header: EXPOSURE is {value!r}, and must be a positive number of seconds"
+    bad.write(tmp_path / "bad.fits")
+    for given, message in ((bad, f"^{said}"), (bad.to_hdulist(), said), (tmp_path / "bad.fits", f"bad.fits': {said}")):
+        with pytest.raises(ValueError, match=message):
+            as_cube(given)
+
+
 def test_files_that_are_not_there(cube):
     with pytest.raises(FileNotFoundError, match="there is no file 'missing.fits'"):
         as_cube("missing.fits")

@@ -193,14 +193,18 @@ def test_maps(model):
     )
 
 
-def test_maps_that_the_data_ask_for(model, result):
+def test_maps_that_the_data_ask_for(model, result, caplog):
     y, x = np.mgrid[: skies.SIDE, : skies.SIDE] / skies.SIDE
     kT = 0.45 + 0.3 * np.sin(2 * np.pi * x)
     found = separate(skies.observe(6, kT=kT), model, instrument=skies.instruments(), maps=True)
     assert "kT" in found.parameter_maps["thermal"]
     # what differs between the observations, as gaps do, is no reason for one
-    steady = separate(skies.observe(0), model, instrument=skies.instruments(), maps=True)
+    none = "no parameter varies beyond the errors: no maps"
+    assert none not in caplog.text
+    with caplog.at_level("INFO", logger="astro_lpalm"):
+        steady = separate(skies.observe(0), model, instrument=skies.instruments(), maps=True)
     assert not steady.parameter_maps
+    assert none in caplog.text
 
 
 def test_it_says_what_was_separated(result, tmp_path):

@@ -86,19 +86,19 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
             listed.append(read_events(each, center=where["center"], **channels or {}))
             planes.append(sky_cards(listed[-1].header, *listed[-1].columns, listed[-1].where))
     fields = [field_of(each, celestial_wcs(plane)) for each, plane in zip(listed, planes)]
-    if len(listed) > 1:  # an error with the file's name: that of a cube would have none
-        for each in listed:
-            exposure_time(each.header, each.where)
+    for each in listed:  # an error with the file's name: that of a cube would have none
+        exposure_time(each.header, each.where)
     if like is None:
         sky_wcs = celestial_wcs(planes[0])
         listed[1:] = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed[1:], planes[1:])]
         with naming(events):
-            grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes)
+            grid = choose_grid(listed, sky_wcs, energy_edges, **where, shapes=shapes, region=region)
         place = image_cards(planes[0], grid, listed[0].names)
     else:
         sky_wcs, grid, place = _pixels_of(like, where)
         listed = [move_events(each, celestial_wcs(plane), sky_wcs) for each, plane in zip(listed, planes)]
-    outside = None if shapes is None else mask_outside(shapes, sky_wcs, *grid.centers())
+    with naming(region):
+        outside = None if shapes is None else mask_outside(shapes, sky_wcs, *grid.centers())
     image = _field_of_image(grid, sky_wcs)
     for each, field, of_this in zip(listed, fields, exposures):
         apart = say_where(field, image, "the image")

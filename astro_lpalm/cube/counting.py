@@ -2,6 +2,7 @@
 
 import logging
 
+import astropy.units as u
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -9,7 +10,7 @@ from .._memory import physical_memory
 from ..grid.energies import describe_grid
 from .photons import Photons
 
-__all__ = ["count_events"]
+__all__ = ["count_events", "guess_unit"]
 
 logger = logging.getLogger(__name__)
 
@@ -108,10 +109,38 @@ def _report(events, left_out, energy_edges, grid, place):
         msg = (
             f"{events.where}: none of the {n_events} events is selected by {describe_grid(energy_edges)} and "
             f"{grid.nx} x {grid.ny} pixels from x = {grid.x0:.6g}, y = {grid.y0:.6g}; left out: {reasons}. "
-            f"{place or 'Widen the energy range, the bounds or the region.'}"
+            f"{place or 'Widen the energy range, the bounds or the region.'}{guess_unit([events], energy_edges)}"
         )
         raise ValueError(msg)
     logger.info("%d of %d events counted; left out: %s", n_counted, n_events, reasons)
+
+
+def guess_unit(events, energy_edges):
+    """Say of lists without an event within an energy range that eV and keV may be mixed up; nothing of others.
+
+    Parameters
+    ----------
+    events : list of EventList
+    energy_edges : `~astropy.units.Quantity`, shape (n + 1,)
+
+    Returns
+    -------
+    hint : str
+        To follow a message.
+    """
+    low, high = energy_edges[[0, -1]].to_value(u.keV)
+
+    def holds(factor):
+        ranges = (np.array([low, high]) * factor * u.keV).to_value
+        return any(np.any((e.energy >= a) & (e.energy < b)) for e in events for a, b in [ranges(e.energy_unit)])
+
+    if holds(1):
+        return ""
+    if holds(1 / 1000):
+        return f" Energies without a unit are in keV: did you mean {low / 1000:.6g} to {high / 1000:.6g}?"
+    if holds(1000) and all(each.energy_unit == u.keV for each in events):
+        return " The list's energies look like eV, though they are said to be keV: correct TUNITn, or channel_energy."
+    return ""
 
 
 def _energy_bins(edges):

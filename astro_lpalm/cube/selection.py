@@ -10,11 +10,12 @@ from astropy.coordinates import SkyCoord
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from .._files import open_fits
-from ..data import packaged_files
+from .._files import naming, open_fits
+from ..data import find_model_file
 from ..grid.energies import as_energy_edges, read_ebounds
 from ..grid.sky import SkyGrid
-from .region import bounding_box, how_far
+from .counting import guess_unit
+from .region import bounding_box, how_far, includes
 
 __all__ = ["choose_energy_edges", "choose_grid", "energies_of", "warn_of_stripes"]
 
@@ -82,6 +83,8 @@ def energies_of(model):
     ------
     TypeError
         If it is something else.
+    FileNotFoundError
+        If it is neither a file nor the name of a packaged model; says what these are.
     OSError, ValueError
         If the file cannot be read, or the model says nothing of energies.
 
@@ -92,8 +95,7 @@ def energies_of(model):
     <Quantity [0.5, 0.6, 7. ] keV>
     """
     if isinstance(model, str | os.PathLike):
-        path = packaged_files(".fits").get(str(model), model)
-        with open_fits(path) as hdulist:
+        with open_fits(find_model_file(model)) as hdulist:
             edges = read_ebounds(hdulist["EBOUNDS"]) if "EBOUNDS" in hdulist else None
         where = f"'{model}'"
     else:
@@ -118,6 +120,7 @@ def choose_grid(
     center=None,
     size=None,
     shapes=None,
+    region=None,
 ):
     """Choose the pixels of a cube.
 
@@ -133,6 +136,8 @@ def choose_grid(
         As in `astro_lpalm.EventCube.from_events`.
     shapes : list of `~regions.Region`, optional
         The region, whose bounding box is taken where neither bounds nor a centre is given.
+    region : object, optional
+        What the shapes were read from: a file is named in errors.
 
     Returns
     -------
@@ -152,7 +157,8 @@ def choose_grid(
         return SkyGrid.over(_checked_bounds(bounds, events[0]), bin_factor)
     if center is not None or size is not None:
         return _around(center, size, sky_wcs, sky_pixel, bin_factor, events[0].whole_axes())
-    return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
+    with naming(region if any(includes(shape) for shape in shapes or ()) else None):  # exclusions change no bounds
+        return _default_grid(events, sky_wcs, energy_edges, bin_factor, shapes)
 
 
 def _bin_factor(bin_factor, pixel_scale, sky_pixel, mission):
@@ -297,7 +303,7 @@ def _extent(events, energy_edges):
         energies = [bound * each.energy_unit for each in events for bound in (each.energy.min(), each.energy.max())]
         msg = (
             f"none of the {n_events} events lies between {low:.6g} and {high:.6g} and within the list's sky image; "
-            f"their energies run from {min(energies):.6g} to {max(energies):.6g}."
+            f"their energies run from {min(energies):.6g} to {max(energies):.6g}.{guess_unit(events, energy_edges)}"
         )
         raise ValueError(msg)
     return tuple(np.where([True, False, True, False], boxes.min(axis=0), boxes.max(axis=0)))

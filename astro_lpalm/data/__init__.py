@@ -8,7 +8,14 @@ from astropy.table import QTable
 from .._text import shown
 from .._toml import read_toml
 
-__all__ = ["find_components_file", "named_files", "packaged_files", "read_components_file", "read_table"]
+__all__ = [
+    "find_components_file",
+    "find_model_file",
+    "named_files",
+    "packaged_files",
+    "read_components_file",
+    "read_table",
+]
 
 
 def read_table(name):
@@ -90,6 +97,39 @@ def find_components_file(name_or_path):
             f"there is no components file {shown(str(name_or_path))}; give the path of a TOML file, or one of the "
             f"packaged: {', '.join(packaged)}."
         )
+        raise FileNotFoundError(msg)
+    return path
+
+
+def find_model_file(name_or_path):
+    """Find a model file by its path, or a packaged one by its name.
+
+    Parameters
+    ----------
+    name_or_path : str or `os.PathLike`
+        The name of a packaged model, which always means that one; anything else, as a name with a suffix or a directory
+        (``snr-acis.fits``, ``./snr-acis``), is a path.
+
+    Returns
+    -------
+    path : `pathlib.Path`
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is neither; names the packaged ones.
+
+    Examples
+    --------
+    >>> from astro_lpalm.data import find_model_file
+    >>> find_model_file("snr-acis").name
+    'snr-acis.fits'
+    """
+    packaged = packaged_files(".fits")
+    path = packaged.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        known = ", ".join(packaged)
+        msg = f"'{name_or_path}' is neither a file nor a packaged model; the packaged ones are: {known}."
         raise FileNotFoundError(msg)
     return path
 

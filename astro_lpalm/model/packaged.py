@@ -1,8 +1,6 @@
 """Models by name."""
 
-from pathlib import Path
-
-from ..data import packaged_files
+from ..data import find_model_file, packaged_files
 from .model import Model
 
 __all__ = ["load_model", "packaged_models"]
@@ -50,10 +48,4 @@ def load_model(name_or_path):
     >>> load_model("snr-acis").network.n_layers
     25
     """
-    packaged = packaged_files(".fits")
-    path = packaged.get(str(name_or_path), Path(name_or_path))
-    if not path.is_file():
-        known = ", ".join(packaged)
-        msg = f"'{name_or_path}' is neither a file nor a packaged model; the packaged ones are: {known}."
-        raise FileNotFoundError(msg)
-    return Model.read(path)
+    return Model.read(find_model_file(name_or_path))

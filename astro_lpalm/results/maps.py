@@ -12,8 +12,9 @@ from astropy.nddata import NDData, StdDevUncertainty
 from .._names import RESERVED_NAMES
 from ._checks import valid_deviations, valid_matrix
 
-__all__ = ["ParameterMap", "by_component", "sky_image", "valid_maps", "valid_smooth"]
+__all__ = ["Named", "ParameterMap", "by_component", "sky_image", "valid_maps", "valid_smooth"]
 
+_NO_MAPS = "there are none, as none were asked for or nothing varies; separate(..., maps=['thermal.kT']) asks for one."
 _IMAGES = "", "_ERR", "_FLUX", "_SMOOTH", "_SMOOTH_ERR", "_SAMPLES"  # of a component in a file
 _MAPS = "", "_ERR", "_PRIOR", "_SAMPLES"  # of a parameter
 
@@ -123,6 +124,28 @@ def valid_smooth(smooth, shape):
     return images, valid_deviations("errors of the smooth images", errors, shape)
 
 
+class Named(dict):
+    """A dictionary that says what there is, where something else is asked for.
+
+    Parameters
+    ----------
+    found : dict
+    what : str
+        What each value is: the image "of" a name.
+    otherwise : str
+        To say where there are none.
+    """
+
+    def __init__(self, found, what, otherwise=""):
+        super().__init__(found)
+        self._what, self._otherwise = what, otherwise
+
+    def __missing__(self, key):
+        there = f"there are {', '.join(map(str, self))}." if self else self._otherwise
+        msg = f"no {self._what} of {key}: {there}"
+        raise KeyError(msg)
+
+
 def sky_image(cube, plane, errors=None, unit=u.count, undecided=None):
     """Put a plane, (ny, nx), on the sky: masked in excluded pixels, and in those, (t,), that are undecided."""
     mask = cube.pixel_mask.copy()
@@ -138,4 +161,5 @@ def by_component(cube, names, maps):
     for each in maps:
         planes = cube.image_of(np.stack([each.values, each.errors]))
         found[each.component][each.parameter] = sky_image(cube, *planes, u.Unit(each.unit), each.undecided)
-    return MappingProxyType({name: MappingProxyType(of_component) for name, of_component in found.items()})
+    found = {name: MappingProxyType(Named(each, "map")) for name, each in found.items()}
+    return MappingProxyType(Named(found, "maps", _NO_MAPS))

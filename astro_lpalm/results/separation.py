@@ -18,7 +18,7 @@ from ._checks import valid_background, valid_deviations, valid_local, valid_matr
 from ._planes import expected_planes, left_planes
 from ._region import region_table
 from .io import SeparationIO
-from .maps import by_component, sky_image, valid_maps, valid_smooth
+from .maps import Named, by_component, sky_image, valid_maps, valid_smooth
 
 __all__ = ["Separation"]
 
@@ -248,9 +248,8 @@ class Separation(SeparationIO):
         """
         planes = self.cube.image_of(self.fit.component_counts)
         errors = self.image_uncertainty or {}
-        return MappingProxyType(
-            {name: sky_image(self.cube, plane, errors.get(name)) for name, plane in zip(self.names, planes)}
-        )
+        found = {name: sky_image(self.cube, plane, errors.get(name)) for name, plane in zip(self.names, planes)}
+        return MappingProxyType(Named(found, "image"))
 
     @property
     def smooth_images(self):
@@ -262,9 +261,8 @@ class Separation(SeparationIO):
         if self.smooth is None:
             return None
         images, errors = map(self.cube.image_of, self.smooth)
-        return MappingProxyType(
-            {name: sky_image(self.cube, *planes) for name, *planes in zip(self.names, images, errors)}
-        )
+        found = {name: sky_image(self.cube, *planes) for name, *planes in zip(self.names, images, errors)}
+        return MappingProxyType(Named(found, "image"))
 
     def smooth_images_at(self, resolution):
         """Blur the smooth images to one resolution, to compare them with those of other observations or energies.
@@ -333,7 +331,7 @@ class Separation(SeparationIO):
         for name, image in self.images.items():
             errors = None if image.uncertainty is None else image.uncertainty.array / exposure.value
             found[name] = sky_image(self.cube, image.data / exposure.value, errors, u.count / exposure.unit)
-        return MappingProxyType(found)
+        return MappingProxyType(Named(found, "image"))
 
     @property
     def spectra(self):

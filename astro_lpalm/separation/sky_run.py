@@ -143,6 +143,7 @@ class SkyRun:
             if more:
                 prior, waves = self._with_maps(level, prior, waves)
             if not self.widths:
+                log.info("no parameter varies beyond the errors: no maps")
                 return state, prior, True, converged
             state, *_ = self._posterior(level, prior).maximize(waves, n_rounds=8)
             before, errors = self.physical.fluxes, self.physical.flux_errors

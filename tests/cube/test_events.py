@@ -289,6 +289,27 @@ def test_unsuitable_arguments(events, arguments, message):
         EventCube.from_events(events, **arguments)
 
 
+@pytest.mark.parametrize("where", [{}, {"bounds": (4080, 4120, 4090, 4120)}])
+def test_energies_a_thousand_times_off(events, where):
+    meant = r"energies without a unit are in keV: did you mean 0.5 to 7\?$"
+    with pytest.raises(ValueError, match=f"(?i){meant}"):
+        EventCube.from_events(events, energy=(500, 7000) * u.keV, **where)
+    with pytest.raises(ValueError, match="none of the") as caught:
+        EventCube.from_events(events, energy=(90000, 95000) * u.keV, **where)
+    assert "did you mean" not in str(caught.value)
+    assert "TUNIT" not in str(caught.value)
+    number = events.columns.names.index("energy") + 1
+    events.columns[number - 1].unit = events.header[f"TUNIT{number}"] = "keV"
+    with pytest.raises(ValueError, match="look like eV, though they are said to be keV: correct TUNITn"):
+        EventCube.from_events(events, energy=(0.5, 7) * u.keV, **where)
+
+
+@pytest.mark.parametrize("name", ["snr", "model.fits"])
+def test_a_model_that_is_not_there(events, name):
+    with pytest.raises(FileNotFoundError, match=f"'{name}' is neither a file nor a packaged model; .* snr-acis"):
+        EventCube.from_events(events, model=name)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

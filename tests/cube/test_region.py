@@ -149,6 +149,14 @@ def test_unusable_region_files(events, tmp_path, text, message):
         EventCube.from_events(events, region=write(tmp_path, text), **GRID)
 
 
+@pytest.mark.parametrize("grid", [GRID, {}])
+@pytest.mark.parametrize("text", ['fk5\ncircle(48.5d,59.1d,5")\n', "physical\ncircle(-900,100,5)\n"])
+def test_region_files_off_the_image_are_named(events, tmp_path, grid, text):
+    path = write(tmp_path, text)
+    with pytest.raises(ValueError, match=f"^'{path}': the region"):
+        EventCube.from_events(events, region=path, **grid)
+
+
 def test_region_off_the_list_without_bounds(events):
     region = regions.CirclePixelRegion(regions.PixCoord(-500, 20), 5)
     with pytest.raises(ValueError, match=r"y1 = \(-50\d\.5, .*\) in sky pixels, lies off the list's sky image"):

@@ -79,6 +79,16 @@ def test_parameter_maps(mapped, make_separation):
     with pytest.raises(TypeError):
         mapped.parameter_maps["thermal"]["kT"] = found
     assert make_separation().parameter_maps == {}
+    with pytest.raises(KeyError, match="no map of kt: there are kT, velocity"):
+        mapped.parameter_maps["thermal"]["kt"]
+    with pytest.raises(KeyError, match="no maps of hot: there are thermal"):
+        mapped.parameter_maps["hot"]
+    with pytest.raises(
+        KeyError, match=r"no maps of thermal: .* nothing varies; .*maps=\['thermal.kT'\]\) asks for one"
+    ):
+        make_separation().parameter_maps["thermal"]
+    with pytest.raises(KeyError, match="no image of Thermal: there are .*, thermal"):
+        mapped.smooth_images["Thermal"]
     assert "maps: thermal kT, thermal velocity" in repr(mapped)
     assert "maps" not in repr(make_separation())
 

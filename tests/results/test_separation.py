@@ -25,6 +25,10 @@ def test_images_are_counts_summed_over_energy(make_separation, mask):
         assert image.wcs.wcs.compare(result.cube.wcs.wcs)
     with pytest.raises(TypeError):
         result.images["thermal"] = None
+    with pytest.raises(KeyError, match="no image of Thermal: there are Synchrotron, thermal, iron_1"):
+        result.images["Thermal"]
+    assert result.images.get("Thermal") is None
+    assert repr(result.images).startswith("mappingproxy({'Synchrotron': NDData(")
 
 
 def test_spectra_sum_over_the_field_and_to_the_images(make_separation, mask):
