@@ -35,6 +35,7 @@ from remnants import SHARES, cube_of, remnant_sources
 
 PHOTONS = 3.2e6 / 240**2  # a pixel, as the demo has them
 SCALE = 4.0  # arcsec
+PART = 10_000_000  # photons drawn at once: the list of a large field is larger than memory
 STAGES = {
     "details": "separator.separator.Separator.details",
     "start": "separator.search.Search.start",  # with the details
@@ -80,9 +81,8 @@ def stage_times(clock):
             setattr(owner, name, call)
 
 
-def write_list(path, positions, energies, side):
-    """Write an event list; positions (y, x) are in pixels of the image, from 0 to ``side``, energies in eV."""
-    n_events = len(energies)
+def write_list(path, n_events, parts, side):
+    """Write an event list of parts: y and x in pixels of the image, from 0 to ``side``, and energies in eV."""
     template = fits.BinTableHDU(np.zeros(1, ROW), name="EVENTS")
     header = template.header
     header["NAXIS2"] = n_events
@@ -95,11 +95,9 @@ def write_list(path, positions, energies, side):
     with open(path, "wb") as file:
         file.write(fits.PrimaryHDU().header.tostring().encode())
         file.write(header.tostring().encode())
-        for start in range(0, n_events, 1_000_000):
-            part = slice(start, start + 1_000_000)
-            rows = np.zeros(len(energies[part]), ROW)
-            rows["y"], rows["x"] = (values[part] + 0.5 for values in positions)
-            rows["energy"] = energies[part]
+        for y, x, energies in parts:
+            rows = np.zeros(len(energies), ROW)
+            rows["y"], rows["x"], rows["energy"] = y + 0.5, x + 0.5, energies
             file.write(rows.tobytes())
         file.write(b"\0" * (-file.tell() % 2880))
 
@@ -114,19 +112,23 @@ def make_list(path, side, n_photons, flat, name, seed=0):
     spectra = model.physics.spectra(np.full(len(model.physics.parameters), 0.5))
     images = remnant_images(min(side, 346), seed)
     shares = np.array([SHARES[each] for each in names])
-    y, x, energies = [], [], []
-    for share, each, spectrum in zip(shares / shares.sum(), names, spectra.T):
-        n = rng.poisson(share * n_photons)
-        image = np.maximum(images[each], 0)
-        cell = rng.choice(image.size, n, p=(image / image.sum()).ravel()).astype(np.int32)
-        row, column = np.divmod(cell, image.shape[1])
-        even = rng.random(n) < flat
-        for values, places in ((y, row), (x, column)):
-            at = (places + rng.random(n, dtype=np.float32)) * np.float32(side / len(image))
-            values.append(np.where(even, rng.random(n, dtype=np.float32) * np.float32(side), at))
-        bins = rng.choice(len(spectrum), n, p=spectrum / spectrum.sum())
-        energies.append((edges[bins] + rng.random(n) * np.diff(edges)[bins]).astype(np.float32))
-    write_list(path, (np.concatenate(y), np.concatenate(x)), np.concatenate(energies), side)
+    numbers = rng.poisson(shares / shares.sum() * n_photons)
+
+    def draw(image, spectrum, n):
+        cell = rng.choice(image.size, n, p=(image / image.sum()).ravel())
+        even, bins = rng.random(n) < flat, rng.choice(len(spectrum), n, p=spectrum / spectrum.sum())
+        places = [
+            np.where(even, rng.random(n) * side, (at + rng.random(n)) * (side / len(image)))
+            for at in np.divmod(cell, image.shape[1])
+        ]
+        return *places, edges[bins] + rng.random(n) * np.diff(edges)[bins]
+
+    parts = (
+        draw(np.maximum(images[each], 0), spectrum, min(PART, n - start))
+        for each, spectrum, n in zip(names, spectra.T, numbers)
+        for start in range(0, n, PART)
+    )
+    write_list(path, numbers.sum(), parts, side)
 
 
 def make_cube(path, side, name, seed=0):
