@@ -1,12 +1,13 @@
 """Time and memory of large fields, from event list to written components, stage by stage.
 
     python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--photons N] [--resample] [--workers N]
-                               [--larger SIDE [SIDE ...]] [--json PATH]
+                               [--larger SIDE [SIDE ...]] [--training NAME [NAME ...]] [--json PATH]
 
 Squares are a remnant of 65 energies, with 55 photons a pixel on average; --tile is one of eROSITA's sky, 3240 x 3240
 pixels and 70,000 photons; --photons N puts so many into 2061 x 2061 pixels; --resample times 50 resamplings of
 346 x 346 pixels. --larger separates squares, drawn plane by plane, from FITS files which they stay in: the process may
 allocate no more than one such cube beyond what it has before it opens the file, and fails if it asks for more.
+--training compares what training sets of packaged models take with a training, of which it does one epoch.
 
 Every line runs in a process of its own, on one thread, after a small separation, which imports and tabulates what all
 need. Seconds are of the processor, so that other programs do not count; memory is the highest resident size of that
@@ -23,6 +24,7 @@ import tempfile
 import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -48,6 +50,7 @@ STAGES = {
     "result": "pipeline.Separation",
 }
 N_FIELDS = 4
+SETS = "snr-acis", "snr-nei-acis"
 
 
 @contextmanager
@@ -229,8 +232,8 @@ def write_cube(events, path, side, name):
 
 
 def many_times(paths, output, name, client=None):
-    """Time 50 resamplings of the first field, and the separation of all fields, by the clock."""
-    from astro_lpalm import EventCube, separate, separate_many
+    """Time 50 resamplings of the first field, the separation of all fields, and a training set, by the clock."""
+    from astro_lpalm import EventCube, TrainingSet, separate, separate_many
 
     if client is None:
         warm_up(name)
@@ -240,10 +243,29 @@ def many_times(paths, output, name, client=None):
     cube = EventCube.read(paths[0])
     with stage_times(time.perf_counter) as spent:
         separate(cube, name, progress=False, smooth=False, n_resamplings=50, client=client)
-    start = time.perf_counter()
+    taken, start = {"50 resamplings": spent["errors"]}, time.perf_counter()
     found = separate_many(paths, name, client=client, output=output, overwrite=True, smooth=False)
+    taken[f"{len(paths)} fields"], start = time.perf_counter() - start, time.perf_counter()
     assert not any(each.failed for each in found)
-    return {"50 resamplings": spent["errors"], f"{len(paths)} fields": time.perf_counter() - start}
+    for each in SETS:
+        TrainingSet.from_file(each, client=client, progress=False)
+        taken[f"training set of {each}"], start = time.perf_counter() - start, time.perf_counter()
+    return taken
+
+
+def training_times(name):
+    """Time a training set and one epoch of a training."""
+    import torch
+
+    from astro_lpalm import TrainingSet, train
+
+    torch.set_num_threads(1)
+    start = time.process_time()
+    training_set, settings = TrainingSet.from_file(name, progress=False)
+    taken, start = {"set": time.process_time() - start}, time.process_time()
+    # without the library nothing is tabulated at the end
+    train(replace(training_set, library=None), **settings | {"epochs": 1}, progress=False)
+    return taken | {"epoch": time.process_time() - start, "epochs": settings["epochs"], "examples": len(training_set)}
 
 
 def by_workers(n_workers, folder, name, side=346):
@@ -300,6 +322,7 @@ def main():
     parser.add_argument("--resample", action="store_true", help="50 resamplings of 346 x 346 pixels")
     parser.add_argument("--workers", type=int, help="the speed-up by so many worker processes")
     parser.add_argument("--larger", type=int, nargs="+", default=[], help="cubes that stay in their files, pixels")
+    parser.add_argument("--training", nargs="+", default=[], metavar="NAME", help="sets of packaged models")
     parser.add_argument("--json", metavar="PATH", help="write the figures to this file too")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are begun from here on
@@ -325,6 +348,14 @@ def main():
             marks = rows[title] = in_process(journey_larger, path, side, "snr-acis", {"smooth": False})
             show(f"{title} of {marks['MB cube']:.0f} MB, limit kept", marks, side**2, None)
             os.unlink(path)
+        for name in options.training:
+            taken = rows[f"training {name}"] = in_process(training_times, name)
+            whole = taken["epochs"] * taken["epoch"]
+            print(
+                f"{name}: {taken['examples']} examples in {taken['set']:.1f} s, training in {whole:.0f} s "
+                f"({taken['epochs']} epochs of {taken['epoch']:.1f} s), {whole / taken['set']:.0f} times as long",
+                flush=True,
+            )
         if options.workers:
             rows["workers"] = by_workers(options.workers, folder, "snr-acis")
             for what, seconds in rows["workers"].items():
