@@ -235,7 +235,7 @@ class TrainingSet:
         >>> from astro_lpalm.spectra import SpectralLibrary
         >>> spectra, sources = (library.from_file("pwn-acis") for library in (SpectralLibrary, SourceLibrary))
         >>> TrainingSet.synthesize(spectra, sources, 4, snr_db=20, seed=0, n_pixels=50, progress=False)
-        <TrainingSet: 4 examples of synchrotron, thermal; 65 energies, 50 pixels>
+        <TrainingSet: 4 examples of nonthermal, thermal; 65 energies, 50 pixels>
         """
         names = list(spectra_library.component_names)
         if list(source_library.component_names) != names:
