@@ -1,12 +1,13 @@
 """Time and memory of large fields, from event list to written components, stage by stage.
 
-    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--photons N] [--resample] [--workers N]
-                               [--larger SIDE [SIDE ...]] [--training NAME [NAME ...]] [--json PATH]
+    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--joint SIDE] [--photons N] [--resample]
+                               [--workers N] [--larger SIDE [SIDE ...]] [--training NAME [NAME ...]] [--json PATH]
 
 Squares are a remnant of 65 energies, with 55 photons a pixel on average; --tile is one of eROSITA's sky, 3240 x 3240
-pixels and 70,000 photons; --photons N puts so many into 2061 x 2061 pixels; --resample times 50 resamplings of
-346 x 346 pixels. --larger separates squares, drawn plane by plane, from FITS files which they stay in: the process may
-allocate no more than one such cube beyond what it has before it opens the file, and fails if it asks for more.
+pixels and 70,000 photons; --joint SIDE are two observations of so few photons together; --photons N puts so many into
+2061 x 2061 pixels; --resample times 50 resamplings of 346 x 346 pixels. --larger separates squares, drawn plane by
+plane, from FITS files which they stay in: the process may allocate no more than one such cube beyond what it has before
+it opens the file, and fails if it asks for more.
 --training compares what training sets of packaged models take with a training, of which it does one epoch.
 
 Every line runs in a process of its own, on one thread, after a small separation, which imports and tabulates what all
@@ -88,7 +89,7 @@ def write_list(path, n_events, parts, side):
     """Write an event list of parts: y and x in pixels of the image, from 0 to ``side``, and energies in eV."""
     template = fits.BinTableHDU(np.zeros(1, ROW), name="EVENTS")
     header = template.header
-    header["NAXIS2"] = n_events
+    header["NAXIS2"], header["EXPOSURE"] = n_events, 2e4
     for axis, kind, value, step in (("x", "RA---TAN", 150.0, -1), ("y", "DEC--TAN", 2.0, 1)):
         number = ROW.names.index(axis) + 1
         header[f"TLMIN{number}"], header[f"TLMAX{number}"] = 0.5, side + 0.5
@@ -193,21 +194,21 @@ def warm_up(name, smooth=False):
         separate(cube_of(few, model.energy_edges), model, progress=False, smooth=smooth)
 
 
-def journey(path, side, name, options):
-    """Go from an event list to written components, and time the stages."""
+def journey(paths, side, name, options):
+    """Go from an event list, or several, to written components, and time the stages."""
     from astro_lpalm import EventCube
 
     warm_up(name, options["smooth"])
     before, marks = megabytes(), {}
     bounds = (0.5, side + 0.5, 0.5, side + 0.5)
     start = time.process_time()
-    cube = EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds)
+    cubes = [EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds) for path in paths]
     marks["bin"], marks["MB to bin"] = time.process_time() - start, megabytes()
-    return separated(cube, name, options, path, before, marks)
+    return separated(cubes if len(cubes) > 1 else cubes[0], name, options, paths[0], before, marks)
 
 
 def separated(cube, name, options, path, before, marks):
-    """Separate a cube and write its components, and time the stages."""
+    """Separate a cube, or several together, and write the components, and time the stages."""
     from astro_lpalm import separate
 
     with stage_times(time.process_time) as spent:
@@ -318,6 +319,7 @@ def main():
     parser.add_argument("--sides", type=int, nargs="*", default=[346, 692, 1384], help="pixels (default %(default)s)")
     parser.add_argument("--smooth", action="store_true", help="with smooth images")
     parser.add_argument("--tile", action="store_true", help="a tile of eROSITA's sky")
+    parser.add_argument("--joint", type=int, metavar="SIDE", help="two observations together of 70,000 photons each")
     parser.add_argument("--photons", type=float, help="so many in 2061 x 2061 pixels")
     parser.add_argument("--resample", action="store_true", help="50 resamplings of 346 x 346 pixels")
     parser.add_argument("--workers", type=int, help="the speed-up by so many worker processes")
@@ -327,8 +329,11 @@ def main():
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are begun from here on
     cases = [(f"{side} x {side}", side, PHOTONS * side**2, 0.0) for side in options.sides]
+    squares = [title for title, *_ in cases]
     if options.tile:
         cases.append(("tile of 3240 x 3240", 3240, 7e4, 0.7))
+    if options.joint:
+        cases.append((f"two of {options.joint} x {options.joint}", options.joint, 7e4, 0.7))
     if options.photons:
         cases.append((f"2061 x 2061, {options.photons:.0f} photons", 2061, options.photons, 0.0))
     if options.resample:
@@ -336,12 +341,13 @@ def main():
     rows, last = {}, None
     with tempfile.TemporaryDirectory() as folder:
         for title, side, n_photons, flat in cases:
-            path = str(Path(folder) / "events.fits")
-            in_process(make_list, path, side, n_photons, flat, "snr-acis")
+            paths = [str(Path(folder) / f"events_{number}.fits") for number in range(2 if "two" in title else 1)]
+            for seed, path in enumerate(paths):
+                in_process(make_list, path, side, n_photons, flat, "snr-acis", seed)
             how = {"smooth": options.smooth, "n_resamplings": 50 if "resamplings" in title else 0}
-            marks = rows[title] = in_process(journey, path, side, "snr-acis", how)
-            show(title, marks, side**2, last)
-            last = (marks["separate"], side**2) if side in options.sides else None
+            marks = rows[title] = in_process(journey, paths, side, "snr-acis", how)
+            show(title, marks, side**2, last if title in squares else None)
+            last = marks["separate"], side**2
         for side in options.larger:
             title, path = f"{side} x {side}, from its file", str(Path(folder) / "cube.fits")
             in_process(make_cube, path, side, "snr-acis")
