@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .columns import PhotonColumns, SeparableColumns
+from .conditioner import FieldConditioner, average_conditioner
 
 __all__ = ["FieldData", "FieldPosterior"]
 
@@ -160,38 +161,39 @@ class FieldPosterior:
             found[self.members[k]] += state.slopes[j] * fields[self.n + j]
         return found
 
-    def solve(self, fisher, wanted, n_iter=60, tolerance=1e-2):
-        """Solve (1 + A^T F A) waves = wanted by preconditioned conjugate gradients; gives the residual's share, too."""
-        condition = fisher.conditioner()
+    def solve(self, fisher, wanted, condition, n_iter=60, tolerance=1e-2):
+        """Solve (1 + A^T F A) waves = wanted by conjugate gradients, preconditioned; gives what is left, too.
+
+        What is left, as a part, is that of the error in the norm of the matrix, as far as ``condition`` is its inverse.
+        """
         inner = self.grid.inner
-
-        def product(p):
-            images = self.prior.fields(p)
-            return p + self.prior.adjoint(fisher(images))
-
         x, r = torch.zeros_like(wanted), wanted.clone()
-        size = float(inner(wanted, wanted * condition).sum())
-        y = condition * r
-        p, rho = y.clone(), float(inner(r, y).sum())
-        n = 0
+        y = condition(r)
+        size = rho = float(inner(r, y).sum())
+        p, n = y, 0
         while n < n_iter and rho > tolerance**2 * size:
             n += 1
-            q = product(p)
+            q = p + self.prior.adjoint(fisher(self.prior.fields(p)))
             alpha = rho / max(float(inner(p, q).sum()), _TINY)
             x += alpha * p
             r -= alpha * q
-            y = condition * r
+            y = condition(r)
             before, rho = rho, float(inner(r, y).sum())
             p = y + (rho / before) * p
         return x, (rho / max(size, _TINY)) ** 0.5, n
 
     def maximize(self, waves, n_rounds=10, tolerance=1e-2, n_iter=40):
-        """Newton steps (Fisher scoring) to the maximum; ends when a step promises less than tolerance a pixel."""
+        """Newton steps (Fisher scoring) to the maximum; ends when a step promises less than tolerance a pixel.
+
+        They are cut short: what so few products do not find are waves that the data say little of in most places, and
+        that are better left as smooth as they are.
+        """
         state = self.state(waves)
         for n in range(1, n_rounds + 1):
             gradient, fisher = self.gradient(state)
             wanted = -(self.prior.adjoint(gradient) + state.waves)
-            step, left, n_cg = self.solve(fisher, wanted, n_iter)
+            average = average_conditioner(self.prior, fisher.local_precisions)
+            step, left, n_cg = self.solve(fisher, wanted, average.mul, n_iter)
             promise = float(self.grid.inner(wanted, step).sum())
             change = self.prior.fields(step)[: self.n].abs().max()
             share = min(1.0, _LARGEST_STEP / max(float(change), _TINY))
@@ -214,7 +216,7 @@ class FieldPosterior:
         """Draw a deviation from the maximum: coefficients with the covariance of the posterior's curvature."""
         noise = self.prior.adjoint(fisher.draw(generator))
         wanted = noise + self.grid.draw(len(self.prior), generator)
-        return self.solve(fisher, wanted, n_iter, tolerance)
+        return self.solve(fisher, wanted, fisher.conditioner, n_iter, tolerance)
 
 
 class _Fisher:
@@ -263,16 +265,18 @@ class _Fisher:
         sharp = [each for each, data in zip(self.precisions, self.posterior.data) if data.blur is None]
         return sum(sharp) if sharp else None
 
+    @cached_property
     def conditioner(self):
-        """Give what conjugate gradients are preconditioned with: the data are as precise everywhere as on average."""
-        grid, whole = self.posterior.grid, 0.0
-        for precision, data in zip(self.precisions, self.posterior.data):
-            mean = (torch.diagonal(precision).sum(dim=0) / grid.n_waves)[:, None, None]
-            if data.blur is not None:
-                left = data.blur.transfer(grid.k * grid.pitch) ** 2
-                mean = mean * torch.as_tensor(left, dtype=torch.float32, device=mean.device)
-            whole = whole + mean
-        return self.posterior.prior.conditioner(whole)
+        """Approximate inverse of the matrix of all waves."""
+        return FieldConditioner(self.posterior.prior, self.local_precisions)
+
+    @property
+    def local_precisions(self):
+        """What each observation would tell in each pixel, if nothing were blurred, and what the blur leaves of it."""
+        return [
+            (each, None if data.blur is None else data.blur.transfer)
+            for each, data in zip(self.precisions, self.posterior.data)
+        ]
 
     def __call__(self, images):
         flat = images.reshape(len(images), -1)
@@ -293,13 +297,13 @@ class _Fisher:
         """Give what `FieldPrior.covariances` asks for, on squares of pixels, at most so many along a side."""
         F, *shape = self.state.fields.shape
         step, found = -(-max(shape) // largest), []
-        for precision, data in zip(self.precisions, self.posterior.data):
+        for precision, left in self.local_precisions:
             # squares at the far edges have what is left
             pooled = torch.nn.functional.avg_pool2d(
                 precision.reshape(1, F * F, *shape), step, ceil_mode=True, count_include_pad=False
             )
             matrices = pooled.reshape(F, F, *pooled.shape[-2:]).cpu().numpy().astype(float)
-            found.append((matrices, None if data.blur is None else data.blur.transfer))
+            found.append((matrices, left))
         return found
 
     def draw(self, generator):

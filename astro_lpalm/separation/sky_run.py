@@ -35,6 +35,7 @@ class SkyRun:
     device: object
     widths: dict = field(default_factory=dict)  # of the parameters that vary
     mapped: list = field(default_factory=list)  # those that have fields, in their order
+    made: tuple | None = None  # the last table of local spectra, and what it is of
 
     def __post_init__(self):
         self.theta = None if self.physical is None else self.physical.theta.copy()
@@ -89,12 +90,21 @@ class SkyRun:
             places[self.physics.component_names.index(name)].append(place)
         return places
 
+    @property
+    def _table(self):
+        """Local spectra about the parameters, as they are now."""
+        if not self.widths:
+            return LocalSpectraTable.fixed(
+                self.spectra if self.physical is None else self.physical.common_spectra, self.device
+            )
+        varying = self._varying()
+        about = self.theta.tobytes(), varying
+        if self.made is None or self.made[0] != about:
+            self.made = about, LocalSpectraTable(self.physics, self.theta, varying, self.device)
+        return self.made[1]
+
     def _posterior(self, level, prior):
-        if self.widths:
-            table = LocalSpectraTable(self.physics, self.theta, self._varying(), self.device)
-        else:
-            mean = self.spectra if self.physical is None else self.physical.common_spectra
-            table = LocalSpectraTable.fixed(mean, self.device)
+        table = self._table
         n_pixels = max(max(each.counts.shape[1] for each in self.data), 1)
         means = np.log(np.maximum(self.fluxes, 1e-3 * self.counts.sum() / n_pixels) / n_pixels * level.pitch**2)
         theta = [table.outside(self.theta[place]) for _, place in table.fields]

@@ -10,6 +10,8 @@ from scipy.integrate import trapezoid
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 
+from .._matrices import inverses
+
 __all__ = ["FieldGrid", "FieldPrior", "PowerSpectrum"]
 
 _KNOTS = 1.5  # of a power spectrum, for each factor e in frequency
@@ -307,10 +309,10 @@ class FieldPrior:
     def _known(inverse, size, precisions):
         """Mean covariance of unit fields, and the variances of fields of this size, where the data have precisions."""
         F, _, *shape = precisions.shape
-        inner = inverse + np.outer(size, size) * np.moveaxis(precisions.reshape(F, F, -1), 2, 0)
-        found = np.linalg.inv(inner)
-        variances = size[:, np.newaxis] ** 2 * np.diagonal(found, axis1=1, axis2=2).T
-        return found.mean(axis=0), variances.reshape(F, *shape)
+        inner = np.outer(size, size)[:, :, np.newaxis] * precisions.reshape(F, F, -1)
+        found = inverses(inner + inverse[:, :, np.newaxis])
+        variances = size[:, np.newaxis] ** 2 * found[range(F), range(F)]
+        return found.mean(axis=-1), variances.reshape(F, *shape)
 
     def learned(self, waves, covariances, correlated=0):
         """Find the prior that is most likely, step by step.

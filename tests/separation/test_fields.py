@@ -119,13 +119,35 @@ def test_maximum_is_reached(case):
     assert n < 30
     assert end.value < truth.value < start.value
     # what a Newton step would still gain
-    step, *_ = posterior.solve(posterior.gradient(end)[1], -slope(posterior, end), 200, 1e-4)
+    fisher = posterior.gradient(end)[1]
+    step, *_ = posterior.solve(fisher, -slope(posterior, end), fisher.conditioner, 200, 1e-4)
     left = -float(posterior.grid.inner(slope(posterior, end), step).sum())
     assert left < 0.1
     for image, true in zip(end.images, truth.images):
         assert torch.log(image / true).std() < 0.7 * torch.log(true).std()
     again, *_ = posterior.maximize(start.waves, n_rounds=30, tolerance=1e-5)
     torch.testing.assert_close(again.waves, end.waves, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("case", ["plain", "masked", "blur", "two"])
+def test_what_is_left_of_a_solution_is_its_error(case):
+    posterior, truth = make(case, shape=(40, 36), brightness=5.0, slope=2.6)
+    y = np.linspace(-4, 4, 40)[:, None] + np.zeros(36)  # a thousand times brighter on one side than on the other
+    posterior.means = posterior.means + torch.as_tensor(np.stack([y, y, 0 * y]), dtype=torch.float32)
+    _, fisher = posterior.gradient(posterior.state(truth.waves))
+    prior, inner = posterior.prior, posterior.grid.inner
+    wanted = prior.adjoint(fisher.draw(generator(2))) + posterior.grid.draw(3, generator(3))
+
+    def size(waves):
+        return float(inner(waves, waves + prior.adjoint(fisher(prior.fields(waves)))).sum()) ** 0.5
+
+    exact, left, _ = posterior.solve(fisher, wanted, fisher.conditioner, 1000, 1e-4)
+    assert left < 1e-4
+    for tolerance in (0.1, 1e-2):
+        found, left, n = posterior.solve(fisher, wanted, fisher.conditioner, 200, tolerance)
+        assert left < tolerance
+        assert n < 80
+        assert left < size(found - exact) / size(exact) < 6 * left
 
 
 @pytest.mark.parametrize("case", ["plain", "masked", "terms", "two"])
