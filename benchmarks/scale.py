@@ -1,12 +1,14 @@
 """Time and memory of large fields, from event list to written components, stage by stage.
 
-    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--photons N] [--resample] [--workers N]
-                               [--larger SIDE [SIDE ...]] [--json PATH]
+    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--joint SIDE] [--photons N] [--resample]
+                               [--workers N] [--larger SIDE [SIDE ...]] [--training NAME [NAME ...]] [--json PATH]
 
 Squares are a remnant of 65 energies, with 55 photons a pixel on average; --tile is one of eROSITA's sky, 3240 x 3240
-pixels and 70,000 photons; --photons N puts so many into 2061 x 2061 pixels; --resample times 50 resamplings of
-346 x 346 pixels. --larger separates squares, drawn plane by plane, from FITS files which they stay in: the process may
-allocate no more than one such cube beyond what it has before it opens the file, and fails if it asks for more.
+pixels and 70,000 photons; --joint SIDE are two observations of so few photons together; --photons N puts so many into
+2061 x 2061 pixels; --resample times 50 resamplings of 346 x 346 pixels. --larger separates squares, drawn plane by
+plane, from FITS files which they stay in: the process may allocate no more than one such cube beyond what it has before
+it opens the file, and fails if it asks for more.
+--training compares what training sets of packaged models take with a training, of which it does one epoch.
 
 Every line runs in a process of its own, on one thread, after a small separation, which imports and tabulates what all
 need. Seconds are of the processor, so that other programs do not count; memory is the highest resident size of that
@@ -23,6 +25,7 @@ import tempfile
 import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +38,7 @@ from remnants import SHARES, cube_of, remnant_sources
 
 PHOTONS = 3.2e6 / 240**2  # a pixel, as the demo has them
 SCALE = 4.0  # arcsec
+PART = 10_000_000  # photons drawn at once: the list of a large field is larger than memory
 STAGES = {
     "details": "separator.separator.Separator.details",
     "start": "separator.search.Search.start",  # with the details
@@ -47,6 +51,7 @@ STAGES = {
     "result": "pipeline.Separation",
 }
 N_FIELDS = 4
+SETS = "snr-acis", "snr-nei-acis"
 
 
 @contextmanager
@@ -80,12 +85,11 @@ def stage_times(clock):
             setattr(owner, name, call)
 
 
-def write_list(path, positions, energies, side):
-    """Write an event list; positions (y, x) are in pixels of the image, from 0 to ``side``, energies in eV."""
-    n_events = len(energies)
+def write_list(path, n_events, parts, side):
+    """Write an event list of parts: y and x in pixels of the image, from 0 to ``side``, and energies in eV."""
     template = fits.BinTableHDU(np.zeros(1, ROW), name="EVENTS")
     header = template.header
-    header["NAXIS2"] = n_events
+    header["NAXIS2"], header["EXPOSURE"] = n_events, 2e4
     for axis, kind, value, step in (("x", "RA---TAN", 150.0, -1), ("y", "DEC--TAN", 2.0, 1)):
         number = ROW.names.index(axis) + 1
         header[f"TLMIN{number}"], header[f"TLMAX{number}"] = 0.5, side + 0.5
@@ -95,11 +99,9 @@ def write_list(path, positions, energies, side):
     with open(path, "wb") as file:
         file.write(fits.PrimaryHDU().header.tostring().encode())
         file.write(header.tostring().encode())
-        for start in range(0, n_events, 1_000_000):
-            part = slice(start, start + 1_000_000)
-            rows = np.zeros(len(energies[part]), ROW)
-            rows["y"], rows["x"] = (values[part] + 0.5 for values in positions)
-            rows["energy"] = energies[part]
+        for y, x, energies in parts:
+            rows = np.zeros(len(energies), ROW)
+            rows["y"], rows["x"], rows["energy"] = y + 0.5, x + 0.5, energies
             file.write(rows.tobytes())
         file.write(b"\0" * (-file.tell() % 2880))
 
@@ -114,19 +116,23 @@ def make_list(path, side, n_photons, flat, name, seed=0):
     spectra = model.physics.spectra(np.full(len(model.physics.parameters), 0.5))
     images = remnant_images(min(side, 346), seed)
     shares = np.array([SHARES[each] for each in names])
-    y, x, energies = [], [], []
-    for share, each, spectrum in zip(shares / shares.sum(), names, spectra.T):
-        n = rng.poisson(share * n_photons)
-        image = np.maximum(images[each], 0)
-        cell = rng.choice(image.size, n, p=(image / image.sum()).ravel()).astype(np.int32)
-        row, column = np.divmod(cell, image.shape[1])
-        even = rng.random(n) < flat
-        for values, places in ((y, row), (x, column)):
-            at = (places + rng.random(n, dtype=np.float32)) * np.float32(side / len(image))
-            values.append(np.where(even, rng.random(n, dtype=np.float32) * np.float32(side), at))
-        bins = rng.choice(len(spectrum), n, p=spectrum / spectrum.sum())
-        energies.append((edges[bins] + rng.random(n) * np.diff(edges)[bins]).astype(np.float32))
-    write_list(path, (np.concatenate(y), np.concatenate(x)), np.concatenate(energies), side)
+    numbers = rng.poisson(shares / shares.sum() * n_photons)
+
+    def draw(image, spectrum, n):
+        cell = rng.choice(image.size, n, p=(image / image.sum()).ravel())
+        even, bins = rng.random(n) < flat, rng.choice(len(spectrum), n, p=spectrum / spectrum.sum())
+        places = [
+            np.where(even, rng.random(n) * side, (at + rng.random(n)) * (side / len(image)))
+            for at in np.divmod(cell, image.shape[1])
+        ]
+        return *places, edges[bins] + rng.random(n) * np.diff(edges)[bins]
+
+    parts = (
+        draw(np.maximum(images[each], 0), spectrum, min(PART, n - start))
+        for each, spectrum, n in zip(names, spectra.T, numbers)
+        for start in range(0, n, PART)
+    )
+    write_list(path, numbers.sum(), parts, side)
 
 
 def make_cube(path, side, name, seed=0):
@@ -188,21 +194,21 @@ def warm_up(name, smooth=False):
         separate(cube_of(few, model.energy_edges), model, progress=False, smooth=smooth)
 
 
-def journey(path, side, name, options):
-    """Go from an event list to written components, and time the stages."""
+def journey(paths, side, name, options):
+    """Go from an event list, or several, to written components, and time the stages."""
     from astro_lpalm import EventCube
 
     warm_up(name, options["smooth"])
     before, marks = megabytes(), {}
     bounds = (0.5, side + 0.5, 0.5, side + 0.5)
     start = time.process_time()
-    cube = EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds)
+    cubes = [EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds) for path in paths]
     marks["bin"], marks["MB to bin"] = time.process_time() - start, megabytes()
-    return separated(cube, name, options, path, before, marks)
+    return separated(cubes if len(cubes) > 1 else cubes[0], name, options, paths[0], before, marks)
 
 
 def separated(cube, name, options, path, before, marks):
-    """Separate a cube and write its components, and time the stages."""
+    """Separate a cube, or several together, and write the components, and time the stages."""
     from astro_lpalm import separate
 
     with stage_times(time.process_time) as spent:
@@ -227,8 +233,8 @@ def write_cube(events, path, side, name):
 
 
 def many_times(paths, output, name, client=None):
-    """Time 50 resamplings of the first field, and the separation of all fields, by the clock."""
-    from astro_lpalm import EventCube, separate, separate_many
+    """Time 50 resamplings of the first field, the separation of all fields, and a training set, by the clock."""
+    from astro_lpalm import EventCube, TrainingSet, separate, separate_many
 
     if client is None:
         warm_up(name)
@@ -238,10 +244,29 @@ def many_times(paths, output, name, client=None):
     cube = EventCube.read(paths[0])
     with stage_times(time.perf_counter) as spent:
         separate(cube, name, progress=False, smooth=False, n_resamplings=50, client=client)
-    start = time.perf_counter()
+    taken, start = {"50 resamplings": spent["errors"]}, time.perf_counter()
     found = separate_many(paths, name, client=client, output=output, overwrite=True, smooth=False)
+    taken[f"{len(paths)} fields"], start = time.perf_counter() - start, time.perf_counter()
     assert not any(each.failed for each in found)
-    return {"50 resamplings": spent["errors"], f"{len(paths)} fields": time.perf_counter() - start}
+    for each in SETS:
+        TrainingSet.from_file(each, client=client, progress=False)
+        taken[f"training set of {each}"], start = time.perf_counter() - start, time.perf_counter()
+    return taken
+
+
+def training_times(name):
+    """Time a training set and one epoch of a training."""
+    import torch
+
+    from astro_lpalm import TrainingSet, train
+
+    torch.set_num_threads(1)
+    start = time.process_time()
+    training_set, settings = TrainingSet.from_file(name, progress=False)
+    taken, start = {"set": time.process_time() - start}, time.process_time()
+    # without the library nothing is tabulated at the end
+    train(replace(training_set, library=None), **settings | {"epochs": 1}, progress=False)
+    return taken | {"epoch": time.process_time() - start, "epochs": settings["epochs"], "examples": len(training_set)}
 
 
 def by_workers(n_workers, folder, name, side=346):
@@ -294,16 +319,21 @@ def main():
     parser.add_argument("--sides", type=int, nargs="*", default=[346, 692, 1384], help="pixels (default %(default)s)")
     parser.add_argument("--smooth", action="store_true", help="with smooth images")
     parser.add_argument("--tile", action="store_true", help="a tile of eROSITA's sky")
+    parser.add_argument("--joint", type=int, metavar="SIDE", help="two observations together of 70,000 photons each")
     parser.add_argument("--photons", type=float, help="so many in 2061 x 2061 pixels")
     parser.add_argument("--resample", action="store_true", help="50 resamplings of 346 x 346 pixels")
     parser.add_argument("--workers", type=int, help="the speed-up by so many worker processes")
     parser.add_argument("--larger", type=int, nargs="+", default=[], help="cubes that stay in their files, pixels")
+    parser.add_argument("--training", nargs="+", default=[], metavar="NAME", help="sets of packaged models")
     parser.add_argument("--json", metavar="PATH", help="write the figures to this file too")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are begun from here on
     cases = [(f"{side} x {side}", side, PHOTONS * side**2, 0.0) for side in options.sides]
+    squares = [title for title, *_ in cases]
     if options.tile:
         cases.append(("tile of 3240 x 3240", 3240, 7e4, 0.7))
+    if options.joint:
+        cases.append((f"two of {options.joint} x {options.joint}", options.joint, 7e4, 0.7))
     if options.photons:
         cases.append((f"2061 x 2061, {options.photons:.0f} photons", 2061, options.photons, 0.0))
     if options.resample:
@@ -311,18 +341,27 @@ def main():
     rows, last = {}, None
     with tempfile.TemporaryDirectory() as folder:
         for title, side, n_photons, flat in cases:
-            path = str(Path(folder) / "events.fits")
-            in_process(make_list, path, side, n_photons, flat, "snr-acis")
+            paths = [str(Path(folder) / f"events_{number}.fits") for number in range(2 if "two" in title else 1)]
+            for seed, path in enumerate(paths):
+                in_process(make_list, path, side, n_photons, flat, "snr-acis", seed)
             how = {"smooth": options.smooth, "n_resamplings": 50 if "resamplings" in title else 0}
-            marks = rows[title] = in_process(journey, path, side, "snr-acis", how)
-            show(title, marks, side**2, last)
-            last = (marks["separate"], side**2) if side in options.sides else None
+            marks = rows[title] = in_process(journey, paths, side, "snr-acis", how)
+            show(title, marks, side**2, last if title in squares else None)
+            last = marks["separate"], side**2
         for side in options.larger:
             title, path = f"{side} x {side}, from its file", str(Path(folder) / "cube.fits")
             in_process(make_cube, path, side, "snr-acis")
             marks = rows[title] = in_process(journey_larger, path, side, "snr-acis", {"smooth": False})
             show(f"{title} of {marks['MB cube']:.0f} MB, limit kept", marks, side**2, None)
             os.unlink(path)
+        for name in options.training:
+            taken = rows[f"training {name}"] = in_process(training_times, name)
+            whole = taken["epochs"] * taken["epoch"]
+            print(
+                f"{name}: {taken['examples']} examples in {taken['set']:.1f} s, training in {whole:.0f} s "
+                f"({taken['epochs']} epochs of {taken['epoch']:.1f} s), {whole / taken['set']:.0f} times as long",
+                flush=True,
+            )
         if options.workers:
             rows["workers"] = by_workers(options.workers, folder, "snr-acis")
             for what, seconds in rows["workers"].items():

@@ -1,7 +1,6 @@
-import numpy as np
 import pytest
 from astropy.utils.exceptions import AstropyUserWarning
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 from astro_lpalm import separate, separate_many
 from astro_lpalm.results import Separation
@@ -9,16 +8,6 @@ from astro_lpalm.results import Separation
 from . import toy
 
 OPTIONS = {"smooth": False}
-
-
-@pytest.fixture(scope="module")
-def client():
-    distributed = pytest.importorskip("distributed", reason="needs dask.distributed (extra 'distributed')")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def test_fields_are_separated_as_each_alone():
@@ -52,25 +41,3 @@ def test_refuses_what_would_be_lost(tmp_path):
     (tmp_path / "a.fits").touch()
     with pytest.raises(FileExistsError):
         separate_many(["a.fits"], toy.model(), output=tmp_path)
-
-
-def test_a_cluster_gives_the_same(client, tmp_path):
-    cube, model = toy.cube(), toy.model()
-    alone, together = (
-        separate(cube, model, n_resamplings=4, progress=False, client=each, **OPTIONS) for each in (None, client)
-    )
-    assert_allclose(together.spectra_uncertainty, alone.spectra_uncertainty, rtol=1e-6)
-    cube.write(tmp_path / "good.fits")
-    with pytest.warns(AstropyUserWarning, match="field 'missing' could not be separated"):
-        found = separate_many([tmp_path / "good.fits", tmp_path / "missing.fits"], model, client=client, **OPTIONS)
-    assert_allclose(found[0].result.sources, separate(cube, model, **OPTIONS).sources, rtol=1e-5)
-    assert [each.failed for each in found] == [False, True]
-
-
-def test_a_lost_worker_loses_no_field(client, tmp_path):
-    cubes = [toy.cube(seed=seed) for seed in range(1, 5)]
-    workers = [*client.scheduler_info()["workers"]]
-    client.retire_workers(workers[:1])
-    found = separate_many(cubes, toy.model(), client=client, **OPTIONS)
-    assert not any(each.failed for each in found)
-    assert np.isfinite([each.result.sources.sum() for each in found]).all()

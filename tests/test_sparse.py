@@ -15,7 +15,7 @@ from astro_lpalm.results import Separation
 from astro_lpalm.separation import sky_data
 from astro_lpalm.separator import search
 
-from . import toy
+from . import skies, toy
 
 separate = partial(separate, smooth=False, progress=False)
 SHAPE = 28, 33
@@ -67,13 +67,7 @@ def test_results_are_the_same(options, given, tmp_path):
 
 def test_no_step_lays_photons_out(monkeypatch):
     sparse = pair()[1]
-    lay_out = Photons.__array__
-
-    def few_planes(self, dtype=None, copy=None):
-        assert len(self) <= 4
-        return lay_out(self, dtype)
-
-    monkeypatch.setattr(Photons, "__array__", few_planes)
+    monkeypatch.setattr(Photons, "__array__", _few_planes(4))
     monkeypatch.setattr("astro_lpalm.cube.counts.PhotonCounts.matrix", _few_pixels)
     separate(sparse, toy.model(), n_resamplings=2)
 
@@ -90,6 +84,16 @@ def test_smooth_images_are_those_of_the_same_counts_laid_out(given, monkeypatch)
     assert_allclose(smooth(), expected, rtol=1e-6)
 
 
+def _few_planes(most):
+    lay_out = Photons.__array__
+
+    def few_planes(self, dtype=None, copy=None):
+        assert len(self) <= most
+        return lay_out(self, dtype)
+
+    return few_planes
+
+
 def _few_pixels(self, dtype=float):
     """Lay out blocks and few pixels, as diagnostics do, but not an image."""
     assert self.shape[1] < SHAPE[0] * SHAPE[1]
@@ -100,3 +104,49 @@ def test_smooth_images_say_what_they_would_take(monkeypatch):
     monkeypatch.setattr(search, "physical_memory", lambda: 1000)
     with pytest.raises(ValueError, match=r"smooth images of a cube of \(12, 28, 33\) take .* give smooth=False"):
         separate(pair()[1], toy.model(), smooth=True)
+
+
+def backgrounds(kind):
+    """Give the level of each observation's background, in counts a cell, and what is said of it."""
+    levels = {"": (0, 0), "spectra": (0.3, 0.2), "blank field": (0, 0.2)}[kind]
+    spectra = [level * seen.sum() * np.ones(65) for level, seen in zip(levels, skies.gaps())]
+    if kind == "spectra":
+        return levels, [ExpectedBackground(spectra[0] / 1.1, free=True), ExpectedBackground(spectra[1])]
+    blank = np.random.default_rng(2).poisson(20, (65, skies.SIDE, skies.SIDE)) * skies.gaps()[1]
+    blank = EventCube(blank, energy_edges=skies.EDGES, wcs=toy.wcs())
+    return levels, [None, ExpectedBackground(blank, scale=0.01) if kind else None]
+
+
+@pytest.mark.parametrize(("kind", "smooth"), [("", False), ("spectra", False), ("blank field", False), ("", True)])
+def test_several_observations_are_the_same(kind, smooth, monkeypatch, tmp_path):
+    levels, background = backgrounds(kind)
+    blurs, options = ((0, 2 / 2.3548 / 1.476), {"psf": 2 * u.arcsec}) if smooth else ((0, 0), {})
+    cubes = skies.observe(2, background=levels, blurs=blurs)
+    given = {"instrument": skies.instruments(**options), "background": background, "smooth": smooth}
+    expected = separate(cubes, skies.model(), **given)
+    few = partial(EventCube, energy_edges=skies.EDGES, wcs=toy.wcs())
+    cubes = [few(Photons.of(each.data), exposure=each.exposure, meta=each.meta) for each in cubes]
+    monkeypatch.setattr(sky_data, "_MANY", 0)
+    monkeypatch.setattr("astro_lpalm.cube.counts.PhotonCounts.matrix", _few_pixels)
+    monkeypatch.setattr(Photons, "__array__", _few_planes(8))
+    found = separate(cubes, skies.model(), **given)
+    assert found.cube.is_sparse
+    same(found.parameters["value"], expected.parameters["value"])
+    for one, other in ((found.images, expected.images), (found.smooth_images or {}, expected.smooth_images or {})):
+        for name, image in one.items():
+            same(image.data, other[name].data)
+    for name, errors in found.image_uncertainty.items():
+        same(errors, expected.image_uncertainty[name])
+    for name in expected.diagnostics.meta:
+        same(found.diagnostics.meta[name], expected.diagnostics.meta[name])
+    if found.background is not None:
+        same(found.background.spectrum(), expected.background.spectrum())
+        same(found.background.matrix(), expected.background.matrix())
+    found.write(tmp_path / "components.fits")
+    monkeypatch.undo()
+    again = Separation.read(tmp_path / "components.fits")
+    assert_allclose(again.residuals.data, expected.residuals.data, atol=1e-3)
+
+
+def same(found, expected):
+    assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.nanmax(np.abs(expected)))

@@ -19,13 +19,13 @@ def _train(options):
     check_device(options.device)
     given = {name: getattr(options, name) for name in ("n_samples", "n_pixels", "snr_db")}
     given = {name: value for name, value in given.items() if value is not None}
-    training_set, settings = TrainingSet.from_file(options.components, seed=options.seed, **given)
+    shown = {"progress": not options.quiet}
+    training_set, settings = TrainingSet.from_file(options.components, seed=options.seed, **shown, **given)
     given = {name: getattr(options, name) for name in ("n_layers", "epochs", "batch_size", "learning_rate", "patience")}
     settings |= {name: value for name, value in given.items() if value is not None}
     model = train(
         training_set, seed=options.seed, checkpoint=options.checkpoint or not options.no_checkpoint,
-        device=options.device,
-        progress=not options.quiet, **settings,
+        device=options.device, **shown, **settings,
     )  # fmt: skip
     model.name = options.output.name.split(".")[0].encode("ascii", "replace").decode()  # FITS headers have only that
     model.write(options.output, overwrite=options.overwrite)

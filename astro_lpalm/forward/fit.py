@@ -91,7 +91,7 @@ class Fit:
             return float(sum(np.vdot(data - expected, data - expected) for data, expected in self.rows()))
         A, S = self.mixing.astype(float), self.images
         if background is not None:  # a component as any other
-            A = np.column_stack([A, background.amplitude * background.values[:, 0]])
+            A = np.column_stack([A, background.amplitude * background.values])
             S = np.vstack([S, background.shares])
         with_data, with_each_other = self.cube.counts.moments(S), LaidOutCounts(S).moments(S)
         squares = self.cube.counts.squares() - 2 * np.vdot(A, with_data) + np.vdot(A.T @ A, with_each_other)
@@ -113,11 +113,25 @@ class Fit:
         """
         if self.local is None:
             return self
+        background = self.forward.background
+        if background is None or background.shares is not None:
+            amounts = self.local.coefficients * self.component_counts[self.local.owners]
+            spectra, shares = [self.local.basis, -self.mixing], [amounts, self.images]
+            if background is not None:
+                spectra, shares = [*spectra, background.amplitude * background.values], [*shares, background.shares]
+            background = BackgroundCounts(np.hstack(spectra), np.vstack(shares))
+            return replace(self, forward=replace(self.forward, background=background), local=None)
         differences = np.empty((len(self.mixing), self.images.shape[1]), dtype=np.float32)
         for energy, (_, expected) in enumerate(self.rows()):  # row by row: in double precision these are large
             differences[energy] = expected - self.mixing[energy] @ self.images
         background = BackgroundCounts.of(differences)
         return replace(self, forward=replace(self.forward, background=background), local=None)
+
+    def with_images(self) -> Self:
+        """Give the fit that has the images which the local spectra find in the counts by least squares."""
+        projected = self.forward.project(self.local.rows(self.variance), self.cube.counts)
+        counts = self.local.solve(projected, self.variance)
+        return replace(self, images=counts / self.mixing.sum(axis=0)[:, np.newaxis])
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Spectra that differ from pixel to pixel, kept as combinations of a few."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -165,17 +165,38 @@ class LocalSpectra:
         `~numpy.ndarray`, shape (n, t)
             In counts summed over the energies.
         """
-        m, n, t = self.shape
-        net, weight = np.asarray(net), self._weight(variance)
+        (m, _, t), net = self.shape, np.asarray(net)
         if net.shape != (m, t):
             msg = f"net has shape {net.shape}; expected {(m, t)}, (energies of the basis, pixels of the coefficients)."
             raise ValueError(msg)
-        weighted = self.basis * weight[:, np.newaxis]
-        products = self.basis.T @ weighted
-        counts = np.empty((n, t))
+        rows = self.rows(variance)
+        return self._solved(variance, lambda pixels: rows @ net[:, pixels].astype(float))
+
+    def rows(self, variance: ArrayLike) -> np.ndarray:
+        """Give what data are multiplied with before `solve`, (R, m): the basis, over the variance of the energies."""
+        return np.ascontiguousarray((self.basis * self._weight(variance)[:, np.newaxis]).T)
+
+    def solve(self, projected: np.ndarray, variance: ArrayLike) -> np.ndarray:
+        """Find what `least_squares` finds in data that nobody lays out.
+
+        Parameters
+        ----------
+        projected : `~numpy.ndarray`, shape (R, t)
+            `rows` times the data, without the background.
+        variance : array_like, shape (m,)
+            What `rows` was given.
+
+        Returns
+        -------
+        `~numpy.ndarray`, shape (n, t)
+        """
+        return self._solved(variance, lambda pixels: projected[:, pixels])
+
+    def _solved(self, variance: ArrayLike, projected: Callable[[slice], np.ndarray]) -> np.ndarray:
+        products, counts = self.rows(variance) @ self.basis, np.empty(self.shape[1:])
         for pixels in self._chunks():
             part = self.coefficients[:, pixels].astype(float)
-            right = self._by_owner(part * (weighted.T @ net[:, pixels].astype(float)))
+            right = self._by_owner(part * projected(pixels))
             gram = [self._by_owner(part * (products[:, mine] @ part[mine])).T for mine in self._owned]
             counts[:, pixels] = _solve(np.stack(gram, axis=2), right.T[:, :, np.newaxis])[:, :, 0].T
         return counts

@@ -151,8 +151,11 @@ def _cube_hdus(separation, celestial):
         left = None if cube.is_lazy else np.asarray(separation.residual_planes(np.float32))
         hdus = [_image_hdu("RESIDUAL", left, spectral)]
     if is_parted:
-        hdus.append(_image_hdu("BACKGROUND_IMAGE", cube.image_of(background.image()), celestial))
-        hdus.append(fits.table_to_hdu(Table({"COUNTS": background.spectrum()})))
+        spectra, totals = background.amplitude * background.values, background.shares.sum(axis=1)
+        images = spectra.sum(axis=0)[:, np.newaxis] * background.shares
+        images, spectra = (images[0], spectra[:, 0] * totals) if len(images) == 1 else (images, spectra * totals)
+        hdus.append(_image_hdu("BACKGROUND_IMAGE", cube.image_of(images), celestial))
+        hdus.append(fits.table_to_hdu(Table({"COUNTS": spectra})))
         hdus[-1].name = "BACKGROUND_SPECTRUM"
     elif background is not None:
         planes = None if cube.is_lazy else cube.image_of(background.matrix(np.float32))
@@ -282,9 +285,10 @@ def _read_background(hdulist, mask):
         return np.array(hdulist["BACKGROUND_MODEL"].data, dtype=float)[:, ~mask]
     if "BACKGROUND_IMAGE" not in hdulist:
         return None
-    image = np.array(hdulist["BACKGROUND_IMAGE"].data, dtype=float)[~mask]
-    shares = image / image.sum() if image.any() else np.full(image.size, 1.0 / image.size)  # of none at all
-    return BackgroundCounts.separable(hdulist["BACKGROUND_SPECTRUM"].data["COUNTS"], shares)
+    images = np.array(hdulist["BACKGROUND_IMAGE"].data, dtype=float)[..., ~mask]
+    shares = [each / each.sum() if each.any() else np.full(each.size, 1 / each.size) for each in np.atleast_2d(images)]
+    spectra = np.array(hdulist["BACKGROUND_SPECTRUM"].data["COUNTS"], dtype=float)
+    return BackgroundCounts(spectra.reshape(-1, len(shares)), np.array(shares))
 
 
 def _read_cube(hdulist, residual, fit, mask):

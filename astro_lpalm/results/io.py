@@ -25,8 +25,9 @@ class SeparationIO:
         PARAMETERS the physical parameters, where there are such. Where
         there is an exposure map, it is there as EXPOSURE, and `flux_images` are, named after the components and _FLUX;
         a background as BACKGROUND_MODEL (energy, y, x). Of a cube of photons, the compressed image COUNTS has these in
-        place of RESIDUAL, and BACKGROUND_IMAGE and BACKGROUND_SPECTRUM have a background that is their product, as of a
-        cube that is read plane by plane, whose RESIDUAL is written in the same way.
+        place of RESIDUAL, and BACKGROUND_IMAGE and BACKGROUND_SPECTRUM have a background that is their product (of
+        several observations, the sum of the products of each), as of a cube that is read plane by plane, whose RESIDUAL
+        is written in the same way.
         Standard deviations are in images named after the components and _ERR, and columns of SPECTRA.
 
         Smooth images are named after the components and _SMOOTH, their errors _SMOOTH_ERR. A map of a parameter is

@@ -24,15 +24,15 @@ class PhotonColumns:
 
 
 class SeparableColumns:
-    """A spectrum, shape (m,), times the shares of pixels, shape (t,), asked for in the same way.
+    """Spectra, shape (m, k), times the shares of pixels, shape (k, t), asked for in the same way.
 
     Parameters
     ----------
-    spectrum, shares : `torch.Tensor`
+    spectra, shares : `torch.Tensor`
     """
 
-    def __init__(self, spectrum, shares):
-        self._spectrum, self._shares = spectrum[:, None], shares
+    def __init__(self, spectra, shares):
+        self._spectra, self._shares = spectra, shares
 
     def __getitem__(self, item):
-        return self._spectrum * self._shares[item[1]]
+        return self._spectra @ self._shares[:, item[1]]

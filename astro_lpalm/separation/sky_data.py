@@ -315,7 +315,7 @@ def _columns_of(counts, device):
     if isinstance(counts, PhotonCounts) and counts.shape[0] * counts.shape[1] > _MANY:
         return PhotonColumns(counts, device)
     if isinstance(counts, BackgroundCounts) and counts.shares is not None:
-        return SeparableColumns(_tensor(counts.amplitude * counts.values[:, 0], device), _tensor(counts.shares, device))
+        return SeparableColumns(_tensor(counts.amplitude * counts.values, device), _tensor(counts.shares, device))
     return _tensor(counts, device)
 
 

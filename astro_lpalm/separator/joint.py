@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
+from scipy.sparse import csr_array, vstack
 
 from .._headers import exposure_time
-from ..cube import EventCube
+from ..cube import EventCube, LaidOutCounts, Photons
 from ..cube.planes import check_room
-from ..forward import BackgroundCounts, Fit, ForwardModel, block_sums
+from ..forward import BackgroundCounts, Fit, ForwardModel
 from ..separation import ImageBlur, SkyData, fit_parameters, nearest_parameters
 from ..spectra import JointSpectra
 from .detected import by_owner, in_counts, local_spectra
@@ -130,8 +131,8 @@ class _Stack:
     """Several observations on the pixels that any of them has.
 
     ``cube`` is their sum; its exposure is the time that the mean response would need. ``seconds`` (o,) are the exposure
-    times, ``counts`` o matrices (m, t), ``exposures`` (o, t) the relative ones, 0 where one sees nothing,
-    ``backgrounds`` o of `BackgroundCounts` or None, ``vignettings`` o of `Vignetting` or None.
+    times, ``counts`` o of `Counts`, (m, t), photons if all cubes are, ``exposures`` (o, t) the relative ones, 0 where
+    one sees nothing, ``backgrounds`` o of `BackgroundCounts` or None, ``vignettings`` o of `Vignetting` or None.
     """
 
     cube: EventCube
@@ -152,15 +153,12 @@ class _Stack:
         )
         kept, counts, backgrounds = ~summed.pixel_mask, [], []
         for each in observations:
-            X, own = np.array(each.cube.data[:, kept], dtype=np.float32), each.forward.kept[kept]
-            X[:, ~own] = 0
-            counts.append(X)
-            background = each.forward.background
-            if background is not None:
-                values = np.zeros(X.shape, dtype=np.float32)
-                values[:, own] = background.of_pixels(kept[each.forward.kept]).matrix(np.float32)
-                background = BackgroundCounts.of(values)
-            backgrounds.append(background)
+            own, background = each.forward.kept, each.forward.background
+            if summed.is_sparse:
+                counts.append(each.cube.photons.without(~own).counts(~kept))
+            else:
+                counts.append(LaidOutCounts(np.where(own[kept], each.cube.data[:, kept], np.float32(0))))
+            backgrounds.append(None if background is None else background.of_pixels(kept[own]).among(own[kept]))
         exposures = np.array([each[kept] for each in exposures])
         vignettings = [None if each.vignetting is None else each.vignetting.of_pixels(kept) for each in observations]
         return cls(summed, seconds, counts, exposures, backgrounds, vignettings)
@@ -174,16 +172,11 @@ class _Stack:
         return replace(self, backgrounds=scaled)
 
     def sums(self, blocks):
-        return np.concatenate([block_sums(X, blocks) for X in self.counts])
+        return np.concatenate([X.sums(blocks) for X in self.counts])
 
     def background_sums(self, blocks):
-        n = blocks.max() + 1
-        return np.concatenate(
-            [
-                np.zeros((len(X), n)) if background is None else background.sums(blocks)
-                for X, background in zip(self.counts, self.backgrounds)
-            ]
-        )
+        shape = self.cube.n_energy, blocks.max() + 1
+        return np.concatenate([np.zeros(shape) if each is None else each.sums(blocks) for each in self.backgrounds])
 
     def local(self, spectra, blocks):
         """Give the factors, (b, o m, n), that make of spectra, (o m, n), what is seen of them in blocks, of unit sum.
@@ -191,18 +184,18 @@ class _Stack:
         The mean of the exposure over a block is weighted with the brightness of its pixels.
         """
         shares = spectra.reshape(len(self.counts), -1, spectra.shape[1]).sum(axis=1)  # (o, n)
-        net = sum(X.sum(axis=0, dtype=float) for X in self.counts)
+        net = sum(X.image() for X in self.counts)
         net = net - sum(each.image() for each in self.backgrounds if each is not None)
         bright = np.maximum(net, 0.0) / np.maximum(shares.mean(axis=1) @ self.exposures, _TINY)
         bright += 1e-6 * bright.mean() + _TINY  # in blocks without any
         whole = np.bincount(blocks, bright)
         seen = np.array([np.bincount(blocks, bright * each) / whole for each in self.exposures])  # (o, b)
-        m = len(self.counts[0])
+        m = self.cube.n_energy
         seen = np.repeat(seen[:, :, np.newaxis], m, axis=2)  # (o, b, m)
         for number, (X, vignetting) in enumerate(zip(self.counts, self.vignettings)):
             if vignetting is not None:
                 own = spectra[number * m : (number + 1) * m]
-                seen[number] *= vignetting.in_blocks(own, X.sum(axis=0, dtype=float), blocks)
+                seen[number] *= vignetting.in_blocks(own, X.image(), blocks)
         seen = seen.transpose(1, 0, 2).reshape(len(whole), -1, 1)
         return seen / (seen * spectra).sum(axis=1, keepdims=True)
 
@@ -212,32 +205,30 @@ class _Stack:
             exposure = np.zeros(self.kept.shape)
             exposure[self.kept] = seen
             blur, more = _blur_on(each.blur, device), {"free": each.free, "vignetting": each.vignetting}
-            found.append(SkyData(X, self.kept, exposure, background, blur, **more))
+            found.append(SkyData(X if self.cube.is_sparse else X[:], self.kept, exposure, background, blur, **more))
         return found
 
     def fit(self, local, spectra):
         """Images by least squares of all observations: the fit of their bins one after the other."""
-        data = np.zeros((sum(len(X) for X in self.counts), *self.kept.shape), dtype=np.float32)
-        data[:, self.kept] = np.concatenate(self.counts)
-        edges = np.arange(1.0, len(data) + 2) * u.keV  # in name only
+        rows = len(self.counts) * self.cube.n_energy, *self.kept.shape
+        if self.cube.is_sparse:
+            photons, pixels = vstack([X.photons for X in self.counts], format="csr"), np.flatnonzero(self.kept)
+            placed = photons.data, pixels[photons.indices], photons.indptr
+            data = Photons(csr_array(placed, shape=(rows[0], self.kept.size)), rows)
+        else:
+            data = np.zeros(rows, dtype=np.float32)
+            data[:, self.kept] = np.concatenate([X[:] for X in self.counts])
+        edges = np.arange(1.0, rows[0] + 2) * u.keV  # in name only
         cube = EventCube(data, energy_edges=edges, wcs=self.cube.wcs, mask=self.cube.mask)
-        background = None
-        if any(each is not None for each in self.backgrounds):
-            parts = [
-                np.zeros(X.shape, dtype=np.float32) if each is None else each.matrix(np.float32)
-                for X, each in zip(self.counts, self.backgrounds)
-            ]
-            background = BackgroundCounts.of(np.concatenate(parts))
+        background = BackgroundCounts.stacked(self.backgrounds, self.cube.n_energy)
         forward = ForwardModel(self.kept, background=background)
-        return _with_images(Fit(cube, forward, _unit(spectra), None, local))
+        return Fit(cube, forward, _unit(spectra), None, local).with_images()
 
     def summed(self, fit):
         """Give the fit of the summed cube that has the same images."""
-        m, background = self.cube.n_energy, None
-        if fit.forward.background is not None:
-            background = BackgroundCounts.of(
-                fit.forward.background.values.reshape(-1, m, len(self.kept[self.kept])).sum(0)
-            )
+        m, background = self.cube.n_energy, fit.forward.background
+        if background is not None:
+            background = replace(background, values=_added(background.values, m))
         local = replace(fit.local, basis=_added(fit.local.basis, m))
         mixing = _unit(_added(fit.mixing, m))
         images = fit.component_counts / mixing.sum(axis=0)[:, np.newaxis]
@@ -290,11 +281,6 @@ def _solution(stack, joint, physical, sky, search, details):
     return JointSolution(
         fit, found, details, *amplitudes, physical, True, search, sky, pattern, stacked=stacked, known=known
     )
-
-
-def _with_images(fit):
-    counts = fit.local.least_squares(fit.forward.net(fit.cube.matrix(dtype=np.float32)), fit.variance)
-    return replace(fit, images=counts / fit.mixing.sum(axis=0)[:, np.newaxis])
 
 
 def _added(rows, m):

@@ -322,15 +322,13 @@ class CubeImages:
         details, background = transform.thinned(photons, shape, stride, mask), self.forward.background
         if background is None:
             return details
-        if background.shares is None:
-            below = background[energies]
-        else:
-            below = background.shares[np.newaxis] * background.amplitude
+        below = background[energies] if background.shares is None else background.shares * background.amplitude
         images = np.zeros((len(below), *shape))
         images[:, self.forward.kept] = below
         below = transform.thinned(images if self.exposure is None else images / self.exposure, shape, stride, mask)
-        factor = 1.0 if background.shares is None else background.values[energies][:, :, np.newaxis]
-        return [detail - factor * each for detail, each in zip(details, below)]
+        if background.shares is not None:
+            below = [np.tensordot(background.values[energies], each, 1) for each in below]
+        return [detail - each for detail, each in zip(details, below)]
 
 
 def as_factorization(physical):

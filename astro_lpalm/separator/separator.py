@@ -260,11 +260,11 @@ class Separator:
         if sky is not None and (sky.fields or sky.detected):
             physical = sky.physical
             best, error = search.amplitude(cube, X, physical.spectra, physical)
-            fit = _by_local_spectra(replace(fit, forward=search.forward.with_amplitude(best)), X, sky)
+            fit = _by_local_spectra(replace(fit, forward=search.forward.with_amplitude(best)), sky)
         elif vignetting is not None:
             even = np.ones(fit.images.shape), np.arange(len(fit.images))
             seen = vignetting.of_pixels(forward.kept).expanded(physical.common_spectra, *even)
-            fit = _with_local_spectra(fit, X, physical.spectra, local_spectra([seen]))
+            fit = _with_local_spectra(fit, physical.spectra, local_spectra([seen]))
         if sky is not None and vignetting is not None:
             sky, pattern = in_counts(sky, fit, vignetting.of_pixels(forward.kept).transmission(physical.common_spectra))
         return Solution(fit, found, details, best, error, physical, by_physics, search, sky, pattern)
@@ -378,16 +378,15 @@ def _by_least_squares(cube, X, forward, spectra):
     return Fit(cube, forward, spectra, images)
 
 
-def _by_local_spectra(fit, X, sky):
+def _by_local_spectra(fit, sky):
     """Make the same where spectra differ from pixel to pixel."""
     if sky.detected:
         local = local_spectra(sky.detected)
     else:
         local = LocalSpectra(sky.basis, sky.coefficients[:, fit.forward.kept], sky.owners)
-    return _with_local_spectra(fit, X, sky.physical.spectra, local)
+    return _with_local_spectra(fit, sky.physical.spectra, local)
 
 
-def _with_local_spectra(fit, X, spectra, local):
-    counts = local.least_squares(fit.forward.net(X), fit.variance)
+def _with_local_spectra(fit, spectra, local):
     mixing = spectra / np.linalg.norm(spectra, axis=0)
-    return Fit(fit.cube, fit.forward, mixing, counts / mixing.sum(axis=0)[:, np.newaxis], local)
+    return Fit(fit.cube, fit.forward, mixing, None, local).with_images()

@@ -2,8 +2,9 @@
 
 from .configuration import LOSSES
 from .history import plot_history
+from .synthesis import add_noise
 from .train import DivergenceWarning, train
-from .training_set import TrainingSet, add_noise
+from .training_set import TrainingSet
 
 __all__ = [
     "LOSSES",

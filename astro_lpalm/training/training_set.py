@@ -12,14 +12,12 @@ from .._memory import check_memory
 from .._names import check_component_names
 from .._text import shown
 from ..data import read_components_file
-from ..forward import Mix
 from ..sources import SourceLibrary
 from ..spectra import ModelComponent, ParametricSpectra, SpectralLibrary, SpectralPrior
+from .synthesis import CHECKS, PART, Synthesis
 
-__all__ = ["TrainingSet", "add_noise"]
+__all__ = ["TrainingSet"]
 
-_NOISES = ("counts", "white")
-_SOURCES = ("pixels", "images")
 # What a components file may say under [training]: how the set is made, with defaults, and how it is learned.
 _SYNTHESIS = {
     "n_samples": 2000,
@@ -30,7 +28,6 @@ _SYNTHESIS = {
     "correlation": (0.0, 1.0),
 }
 _TRAINING = ("n_layers", "epochs", "batch_size", "learning_rate", "patience")
-_DEGREES = 16  # of correlation in a range
 _EMULATION = 1e-3  # relative error of tabulated spectra
 _RANK = 10  # principal vectors that are known of each component
 # What whole numbers may be. Memory says how many examples and pixels, and examples how large a batch.
@@ -186,6 +183,8 @@ class TrainingSet:
         sources="pixels",
         correlation=(0.0, 1.0),
         rank=_RANK,
+        client=None,
+        progress=True,
     ):
         """Make a training set from a library of spectra and a library of sources.
 
@@ -214,6 +213,11 @@ class TrainingSet:
             How alike such images are: from 0 (independent) to 1, or a range within.
         rank : int
             Number of principal vectors of each component that a model trained on this set will know.
+        client : ``dask.distributed.Client``, optional
+            A Dask cluster, whose workers draw the examples. Each hundred has a seed of its own, so that the set is
+            the same, whoever draws it. What a lost worker had drawn is drawn again.
+        progress : bool
+            Whether to show progress where standard error is a terminal.
 
         Returns
         -------
@@ -223,6 +227,15 @@ class TrainingSet:
         ------
         ValueError
             If the libraries name different components, or a number is out of range.
+
+        Examples
+        --------
+        >>> from astro_lpalm import TrainingSet
+        >>> from astro_lpalm.sources import SourceLibrary
+        >>> from astro_lpalm.spectra import SpectralLibrary
+        >>> spectra, sources = (library.from_file("pwn-acis") for library in (SpectralLibrary, SourceLibrary))
+        >>> TrainingSet.synthesize(spectra, sources, 4, snr_db=20, seed=0, n_pixels=50, progress=False)
+        <TrainingSet: 4 examples of nonthermal, thermal; 65 energies, 50 pixels>
         """
         names = list(spectra_library.component_names)
         if list(source_library.component_names) != names:
@@ -234,16 +247,12 @@ class TrainingSet:
         if n_samples < 2 or n_pixels < 2:
             msg = f"n_samples is {n_samples} and n_pixels {n_pixels}; at least 2 of each are needed."
             raise ValueError(msg)
-        m, n = len(spectra_library.energy_edges) - 1, len(names)
-        each = 16 * (m + n)  # bytes for a pixel: data and noise in single, sources and images in double precision
-        check_memory("n_pixels", n_pixels, 2 * each)
-        check_memory("n_samples", n_samples, n_pixels * each)
-        low, high = _snr_range(snr_db)
-        rng = np.random.default_rng(seed)
-        A = spectra_library.draw(n_samples, rng)
-        S = _draw_sources(source_library, n_samples, n_pixels, rng, sources, correlation)
-        snr = rng.uniform(low, high, size=n_samples)
-        X = add_noise(A, S, snr, rng, noise=noise)
+        each = len(spectra_library.energy_edges) - 1 + len(names)  # numbers for a pixel
+        check_memory("n_pixels", n_pixels, 16 * each * min(n_samples, PART))  # with noise, in part in double precision
+        check_memory("n_samples", n_samples, 5 * each * n_pixels)  # with what checks take
+        synthesis = Synthesis(spectra_library, source_library, n_pixels, snr_db, noise, sources, correlation)
+        X, A, S = synthesis.draw(n_samples, seed, client=client, progress=progress)
+        low, high = synthesis.snr_db
         description = {
             "N_SAMPLE": n_samples,
             "N_PIXEL": n_pixels,
@@ -276,7 +285,7 @@ class TrainingSet:
             ``epochs``, ``batch_size``, ``learning_rate`` and ``patience`` (see `train`).
         seed : int or `numpy.random.Generator`
         **settings
-            Settings of `synthesize` that take the place of the file's.
+            Settings of `synthesize` that take the place of the file's, and its ``client`` and ``progress``.
 
         Returns
         -------
@@ -323,8 +332,8 @@ def _check_training_table(table):
         if key == "learning_rate" and (type(value) not in (int, float) or not 0 < value <= 1):
             msg = f"{key} = {shown(value)} is not a positive number; give one up to 1 (3e-3 suits most training sets)."
             raise ValueError(msg)
-        if key in _CHECKS:
-            _CHECKS[key](value)
+        if key in CHECKS:
+            CHECKS[key](value)
 
 
 def _prior_of(A):
@@ -333,108 +342,3 @@ def _prior_of(A):
     norms = np.linalg.norm(spectra, axis=1, keepdims=True)
     rank = max(1, min(_RANK, len(A) // 10, A.shape[1]))
     return SpectralPrior.of_draws(spectra / np.where(norms > 0, norms, 1.0), rank)
-
-
-def _draw_sources(library, n_samples, n_pixels, rng, kind, correlation):
-    _check_sources(kind)
-    if kind == "pixels":
-        return library.draw(n_samples, n_pixels, rng)
-    degrees = np.linspace(*_correlation_range(correlation), min(n_samples, _DEGREES))
-    sizes = [len(part) for part in np.array_split(np.arange(n_samples), len(degrees))]
-    drawn = [library.draw_details(size, n_pixels, rng, correlation=value) for size, value in zip(sizes, degrees)]
-    return rng.permutation(np.concatenate(drawn))
-
-
-def _correlation_range(correlation):
-    low, high = _range(correlation)
-    if not 0 <= low <= high <= 1:
-        msg = f"correlation = {shown(correlation)} is not a number from 0 to 1, or a range [low, high] of them."
-        raise ValueError(msg)
-    return low, high
-
-
-def _range(value):
-    """Lowest and highest of a range, or the same number twice; NaN where it is neither."""
-    try:
-        values = np.asarray(value)
-        low, high = np.broadcast_to(values.astype(float), 2)
-    except (TypeError, ValueError):
-        return np.nan, np.nan
-    return (low, high) if values.dtype.kind in "iuf" else (np.nan, np.nan)
-
-
-def _snr_range(snr_db):
-    # the lowest and the highest of a range of decibels, or the same number twice
-    low, high = _range(snr_db)
-    if not -100 <= low <= high <= 200:
-        msg = f"snr_db = {shown(snr_db)} is not a number of decibels or a range [low, high] of them, such as [10, 40]."
-        raise ValueError(msg)
-    return low, high
-
-
-def add_noise(A, S, snr_db, seed, *, noise="white"):
-    """Mix sources and add Gaussian noise of exactly the wanted signal-to-noise ratio.
-
-    Parameters
-    ----------
-    A : array_like, shape (N, m, n)
-        Mixing matrices.
-    S : array_like, shape (N, n, t)
-        Sources.
-    snr_db : array_like, shape () or (N,)
-        ``20 log10(||A S|| / ||noise||)`` of each example.
-    seed : int or `numpy.random.Generator`
-    noise : {"white", "counts"}
-        See `TrainingSet.synthesize`.
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (N, m, t)
-        In single precision.
-
-    Raises
-    ------
-    ValueError
-        If ``noise`` is not one of the two.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astro_lpalm.training import add_noise
-    >>> A, S = np.ones((1, 5, 2)), np.ones((1, 2, 30))
-    >>> X = add_noise(A, S, snr_db=20, seed=0)
-    >>> round(float(np.linalg.norm(A @ S) / np.linalg.norm(X - A @ S)), 3)
-    10.0
-    """
-    _check_noise(noise)
-    rng = np.random.default_rng(seed)
-    A, S = np.asarray(A, dtype=np.float32), np.asarray(S, dtype=np.float32)
-    X = Mix(A).forward(S)
-    disturbance = rng.standard_normal(X.shape, dtype=np.float32)
-    if noise == "counts":
-        # The photons at an energy are in proportion to the spectra, each weighed with the strength of its source.
-        share = A @ np.linalg.norm(S, axis=2, keepdims=True)
-        disturbance *= np.sqrt(share)
-    ratio = 10.0 ** (-np.broadcast_to(snr_db, len(X)) / 20.0)
-    signal, present = (np.linalg.norm(array.reshape(len(X), -1), axis=1) for array in (X, disturbance))
-    return X + disturbance * (ratio * signal / present).astype(np.float32)[:, np.newaxis, np.newaxis]
-
-
-def _check_noise(noise):
-    if noise not in _NOISES:
-        msg = f"noise is {shown(noise)}, but must be one of {', '.join(map(repr, _NOISES))}."
-        raise ValueError(msg)
-
-
-def _check_sources(sources):
-    if sources not in _SOURCES:
-        msg = f"sources is {shown(sources)}, but must be one of {', '.join(map(repr, _SOURCES))}."
-        raise ValueError(msg)
-
-
-_CHECKS = {
-    "snr_db": _snr_range,
-    "noise": _check_noise,
-    "sources": _check_sources,
-    "correlation": _correlation_range,
-}

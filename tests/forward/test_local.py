@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -101,6 +102,7 @@ def test_the_same_spectrum_everywhere_gives_the_images_of_a_field():
     variance = X.sum(axis=1)
     images = demixing_matrix(unit, variance) @ X * unit.sum(axis=0)[:, np.newaxis]
     assert_allclose(same.least_squares(X, variance), images, rtol=1e-8, atol=1e-8)
+    assert_allclose(same.solve(same.rows(variance) @ X, variance), images, rtol=1e-8, atol=1e-8)
     assert_allclose(same.totals(images), unit / unit.sum(axis=0) * images.sum(axis=1))
 
 
@@ -191,3 +193,11 @@ def test_fit_with_local_spectra():
     assert np.abs(without.expected() - data[:, ~mask]).max() > 1  # the spectra do differ
     assert_allclose(without.demixing, fit.demixing)
     assert_allclose(floored(fit.variance), fit.variance)
+    assert_allclose(fit.with_images().images, fit.images)
+    laid_out = BackgroundCounts.of(background.matrix())
+    for each in (None, background, laid_out):
+        own = replace(fit, forward=ForwardModel(~mask, background=each))
+        same = own.about_means()
+        assert same.local is None
+        assert_allclose(same.expected(), own.expected(), rtol=1e-5)
+        assert_allclose(same.residual_squares, own.residual_squares, rtol=1e-5, atol=1e-3)

@@ -29,11 +29,15 @@ def separable(rng):
     return BackgroundCounts.separable(rng.random(M), rng.random(T))
 
 
+def of_two(rng):
+    return BackgroundCounts(rng.random((M, 2)), rng.random((2, T)))
+
+
 def blank_field(rng):
     return BackgroundCounts.of(rng.poisson(3, (M, T)))
 
 
-@pytest.fixture(params=[separable, blank_field])
+@pytest.fixture(params=[separable, of_two, blank_field])
 def background(request, rng):
     return request.param(rng).scaled(1.5)
 
@@ -53,6 +57,20 @@ def test_background_is_what_it_is_made_of(background):
     labels = np.arange(T) % 3
     sums = np.stack([whole[:, labels == k].sum(axis=1) for k in range(3)], axis=1)
     assert_allclose(background.sums(labels), sums)
+    rows = np.random.default_rng(1).random((2, M))
+    assert_allclose(background.project(rows), rows @ whole)
+    wider = background.among(np.arange(2 * T) % 2 == 1).matrix()
+    assert_allclose(wider[:, 1::2], whole)
+    assert not wider[:, ::2].any()
+
+
+@pytest.mark.parametrize("other", [separable, blank_field])
+def test_backgrounds_one_below_the_other(rng, background, other):
+    more = other(rng).scaled(0.4)
+    stacked = BackgroundCounts.stacked([background, None, more], M)
+    expected = np.concatenate([background.matrix(), np.zeros((M, T)), more.matrix()])
+    assert_allclose(stacked.matrix(), expected, rtol=1e-6)
+    assert BackgroundCounts.stacked([None, None], M) is None
 
 
 def test_a_separable_background_takes_no_more_than_its_spectrum_and_shape():
