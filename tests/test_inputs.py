@@ -9,7 +9,9 @@ from numpy.testing import assert_array_equal
 
 from astro_lpalm import EventCube, Instrument, load_model, separate
 from astro_lpalm.forward import ExpectedBackground
-from astro_lpalm.inputs import as_background, as_cube, as_solver, on_common_bins, read_background
+from astro_lpalm.inputs import as_background, as_cube, as_solver, on_common_bins, read_background, warn_of_mission
+from astro_lpalm.missions import approximate_response
+from astro_lpalm.trust import SeparationWarning
 
 from . import toy
 from .test_pipeline import Ideal
@@ -55,6 +57,27 @@ def test_exposures_that_are_none(cube, tmp_path, value):
     for given, message in ((bad, f"^{said}"), (bad.to_hdulist(), said), (tmp_path / "bad.fits", f"bad.fits': {said}")):
         with pytest.raises(ValueError, match=message):
             as_cube(given)
+
+
+@pytest.mark.parametrize(
+    ("header", "warned"),
+    [
+        ({"TELESCOP": "XMM", "INSTRUME": "EMOS2"}, True),
+        ({"TELESCOP": "CHANDRA", "INSTRUME": "ACIS"}, False),
+        ({"TELESCOP": "XMM", "INSTRUME": "EPN", "ORIGIN": "astro_lpalm"}, False),
+        ({"TELESCOP": "ATHENA"}, False),
+        ({}, False),
+    ],
+)
+def test_a_cube_of_another_telescope_is_warned_of(header, warned, recwarn):
+    model = load_model("snr-acis")
+    cube = EventCube(np.ones((65, 9, 9)), energy_edges=model.energy_edges, wcs=toy.wcs(), meta=header)
+    warn_of_mission(cube, Ideal(toy.spectra()), None)
+    warn_of_mission(cube, model, Instrument(response=approximate_response([0.5, 1, 7], "epic-mos")))
+    assert not recwarn.list
+    warn_of_mission(cube, model, None)
+    assert [each.category for each in recwarn.list] == [SeparationWarning] * warned
+    assert not warned or "EPIC MOS, the components of model 'snr-acis' are seen by Chandra" in str(recwarn[0].message)
 
 
 def test_files_that_are_not_there(cube):
