@@ -71,7 +71,7 @@ def parameter_table(physical, physics, exposures=None, brightness=None):
     names = "component", "parameter", "value", "error_low", "error_high", "unit", "low", "high", "at_limit", "undecided"
     table = QTable(rows=rows, names=names)
     for name in ("error_low", "error_high"):
-        # The interval is that of what is possible: at a limit, the likeliest value may lie outside.
+        # The interval is that of what is possible: the likeliest value may lie beyond all of it, at a limit.
         table[name] = np.maximum(table[name], 0.0)
     return with_formats(table)
 

@@ -8,6 +8,7 @@ _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e12
 _SOURCE_STEPS = 60
 _SOURCE_TOLERANCE = 1e-10  # of what a step of the sources gains in the logarithm of the likelihood, for each count
 _CHAINS, _BURN_IN = 400, 10
+_TAIL = 0.1587  # of a normal distribution, on either side of an interval of 68 %
 
 
 def descend(evaluate, x, bounds, n_rounds, tolerance):
@@ -187,6 +188,21 @@ def cut_normal(x, gradient, precision, bounds, n_draws=8000):
         if sweep >= _BURN_IN:
             kept.append(x + draws.T)
     return np.clip(np.concatenate(kept), *bounds)
+
+
+def intervals(draws, likeliest):
+    """Give intervals of 68 % of draws, (N, p), that have the likeliest values, (p,), within: two ends, (2, p).
+
+    What is beyond either end is as likely. But where the likeliest value is near an end of the draws, as it is where a
+    bound cuts them, half of those that are beyond it stay within: only a value beyond all draws has no error that way.
+    """
+    found = []
+    for each, value in zip(draws.T, likeliest):
+        below = np.mean(each < value)
+        low, high = (min(_TAIL, 0.5 * share) for share in (below, 1.0 - below))
+        start = low if below < 0.5 else 2 * _TAIL - high
+        found.append(np.quantile(each, [start, start + 1 - 2 * _TAIL]))
+    return np.transpose(found)
 
 
 class _Line:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..forward.matrices import check_data
 from .blocks import Blocks, FreeSources, known_background, known_of
-from .descent import cut_normal, descend, mix, profile_sources
+from .descent import cut_normal, descend, intervals, mix, profile_sources
 
 __all__ = ["PhysicalFit", "block_goodness", "fit_again", "fit_parameters", "nearest_parameters"]
 
@@ -32,7 +32,8 @@ class PhysicalFit:
     values, errors : `~numpy.ndarray`, shape (p,)
         The parameters in their units, and their standard deviations.
     intervals : `~numpy.ndarray`, shape (2, p)
-        Lower and upper ends of the 68 % intervals, in their units.
+        Lower and upper ends of the 68 % intervals, in their units; those nearest to equal tails that have the values
+        within.
     value_covariance : `~numpy.ndarray`, shape (p, p)
     at_limit : `~numpy.ndarray` of bool, shape (p,)
         Whether a parameter ended at an end of its range.
@@ -408,7 +409,7 @@ def _result(problem, end, bounds, filled, free, n_iter, converged):
         covariance=own,
         values=problem.model.values(x[:p]),
         errors=np.sqrt(np.diag(own)) * slopes,
-        intervals=problem.model.values(np.quantile(draws[:, :p], [0.1587, 0.8413], axis=0)),
+        intervals=problem.model.values(intervals(draws[:, :p], x[:p])),
         value_covariance=own * np.outer(slopes, slopes),
         at_limit=(x[:p] - bounds[0, :p] < _AT_LIMIT * span) | (bounds[1, :p] - x[:p] < _AT_LIMIT * span),
         undecided=np.sqrt(np.diag(own)) > _UNDECIDED * span,

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 from astro_lpalm.separation import fit_again, fit_parameters, nearest_parameters
-from astro_lpalm.separation.descent import cut_normal, profile_sources
+from astro_lpalm.separation.descent import cut_normal, intervals, profile_sources
 
 X = np.linspace(0.0, 1.0, 20)
 
@@ -220,6 +220,17 @@ def test_wrong_input_is_told(rng):
         fit_parameters(Y, Toy(), background=-np.ones(Y.shape))
     with pytest.raises(ValueError, match="free_background is true, but there is no background"):
         fit_parameters(Y, Toy(), free_background=True)
+
+
+def test_intervals_have_the_likeliest_value_within():
+    draws = np.random.default_rng(0).normal(size=(20_000, 4))
+    low, high = intervals(draws, np.array([0.0, -1.5, 2.5, -9.0]))
+    shares = ((draws > low) & (draws < high)).mean(axis=0)
+    np.testing.assert_allclose(shares, 0.6827, atol=1e-3)
+    np.testing.assert_allclose([low[0], high[0]], [-1, 1], atol=0.05)
+    assert low[1] < -1.7
+    assert high[2] > 2.6
+    assert low[3] == draws[:, 3].min()  # beyond all of them
 
 
 def test_draws_within_bounds_have_the_moments_of_a_cut_normal_distribution():
