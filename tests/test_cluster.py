@@ -1,15 +1,11 @@
 """What the workers of a Dask cluster do is what one process does, and a lost one loses nothing."""
 
-import os
-
 import numpy as np
 import pytest
 from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import TrainingSet, separate, separate_many
-from astro_lpalm.sources import SourceLibrary
-from astro_lpalm.spectra import SpectralLibrary
 
 from . import toy
 
@@ -21,21 +17,10 @@ SETTINGS = {"n_samples": 120, "n_pixels": 30, "sources": "images", "progress": F
 def client():
     distributed = pytest.importorskip("distributed", reason="needs dask.distributed (extra 'distributed')")
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
-
-
-class DeadlyLibrary(SourceLibrary):
-    """Sources that end the process which draws them, at once and for good, after as many draws as a file says."""
-
-    def draw_details(self, *arguments, **options):
-        left = int(self.path.read_text())
-        self.path.write_text(str(left - 1))
-        if left == 0:
-            os._exit(1)
-        return super().draw_details(*arguments, **options)
 
 
 def assert_same(one, other):
@@ -68,18 +53,3 @@ def test_a_lost_worker_loses_no_field(client, tmp_path):
     found = separate_many(cubes, toy.model(), client=client, **OPTIONS)
     assert not any(each.failed for each in found)
     assert np.isfinite([each.result.sources.sum() for each in found]).all()
-
-
-def test_the_last_of_the_workers_loses_nothing_when_it_is_killed(client, tmp_path):
-    spectra, sources = SpectralLibrary.from_file("pwn-acis"), SourceLibrary.from_file("pwn-acis")
-    sources.__class__, sources.path = DeadlyLibrary, tmp_path / "draws"
-    sources.path.write_text("-1")
-    settings = {"snr_db": (10.0, 40.0), "seed": 0, **SETTINGS}
-    alone = TrainingSet.synthesize(spectra, sources, **settings)
-    before = client.run(os.getpid)
-    *others, last = before
-    client.retire_workers(others)
-    sources.path.write_text("20")  # of 32, in two parts
-    assert_same(TrainingSet.synthesize(spectra, sources, **settings, client=client), alone)
-    assert int(sources.path.read_text()) < 0
-    assert before[last] not in client.run(os.getpid).values()
