@@ -1,11 +1,18 @@
 """What the workers of a Dask cluster do is what one process does, and a lost one loses nothing."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import TrainingSet, separate, separate_many
+from astro_lpalm._cluster import run_each
+from astro_lpalm.sources import SourceLibrary
+from astro_lpalm.spectra import SpectralLibrary
+from astro_lpalm.training.synthesis import Synthesis
 
 from . import toy
 
@@ -53,3 +60,21 @@ def test_a_lost_worker_loses_no_field(client, tmp_path):
     found = separate_many(cubes, toy.model(), client=client, **OPTIONS)
     assert not any(each.failed for each in found)
     assert np.isfinite([each.result.sources.sum() for each in found]).all()
+
+
+def test_the_last_of_the_workers_loses_nothing_when_it_is_killed(client):
+    spectra, sources = SpectralLibrary.from_file("pwn-acis"), SourceLibrary.from_file("pwn-acis")
+    synthesis = Synthesis(spectra, sources, 30, 20.0, "counts", "pixels", 0.0)
+    tasks = [(20, seed) for seed in range(12)]
+    alone = [*run_each(synthesis, tasks)]
+    *others, last = client.run(os.getpid).items()
+    if others:
+        client.retire_workers([address for address, _ in others])
+    together = run_each(synthesis, tasks, client)
+    found = [next(together)]
+    os.kill(last[1], signal.SIGTERM)
+    found += together
+    assert last[1] not in client.run(os.getpid).values()
+    for one, other in zip(found, alone, strict=True):
+        for array, expected in zip(one, other, strict=True):
+            assert_array_equal(array, expected)

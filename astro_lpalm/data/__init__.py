@@ -90,15 +90,8 @@ def find_components_file(name_or_path):
     >>> find_components_file("snr-acis").name
     'snr-acis.toml'
     """
-    packaged = packaged_files(".toml")
-    path = packaged.get(str(name_or_path), Path(name_or_path))
-    if not path.is_file():
-        msg = (
-            f"there is no components file {shown(str(name_or_path))}; give the path of a TOML file, or one of the "
-            f"packaged: {', '.join(packaged)}."
-        )
-        raise FileNotFoundError(msg)
-    return path
+    missing = "there is no components file {}; give the path of a TOML file, or one of the packaged: {}."
+    return _found(name_or_path, ".toml", missing)
 
 
 def find_model_file(name_or_path):
@@ -125,12 +118,14 @@ def find_model_file(name_or_path):
     >>> find_model_file("snr-acis").name
     'snr-acis.fits'
     """
-    packaged = packaged_files(".fits")
+    return _found(name_or_path, ".fits", "{} is neither a file nor a packaged model; the packaged ones are: {}.")
+
+
+def _found(name_or_path, suffix, missing):
+    packaged = packaged_files(suffix)
     path = packaged.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
-        known = ", ".join(packaged)
-        msg = f"'{name_or_path}' is neither a file nor a packaged model; the packaged ones are: {known}."
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(missing.format(shown(str(name_or_path)), ", ".join(packaged)))
     return path
 
 
