@@ -110,14 +110,14 @@ def diagnose(
     >>> sorted(figures), messages
     (['reduced_cstat', 'residual_sigma', 'structure_sigma'], [])
     """
-    columns, figures, messages, fit = {}, {}, [], fit.about_means()
+    columns, figures, messages, local, fit = {}, {}, [], fit, fit.about_means()
     finest = _SquareBlocks.of(fit, _BLOCK_SIZES[0])
     where = _judge_residuals(_residuals(finest, fit.mixing), fit.cube.wcs, figures)
     causes = []
     if fit.cube.counts.n_negative() == 0:  # the statistics are those of counts
         figures["reduced_cstat"] = _reduced_cstat(finest.twice_as_large(), fit.mixing)
         if by_counts:  # spectra that were not fitted to the counts need no fault to disagree with them
-            causes = find_causes(fit, names, physical=physical, physics=physics, prior=prior, settings=settings)
+            causes = find_causes(local, names, physical=physical, physics=physics, prior=prior, settings=settings)
             messages += _judge_causes(causes, settings or CauseSettings(), figures)
             messages += _judge_split(physical, names, settings or CauseSettings(), figures)
     if where and not causes:

@@ -34,6 +34,9 @@ class KnownSpectra:
     start, low, high : `~numpy.ndarray`, shape (p,)
     names : list of (str, str)
         Component and parameter; the latter is empty where a library's principal vectors are the parameters.
+    shift : `~numpy.ndarray`, shape (m, n), or 0
+        Added to the spectra of the physics: where parameters differ from pixel to pixel, the mean spectrum is not that
+        of the mean parameters.
     """
 
     physics: object
@@ -43,6 +46,7 @@ class KnownSpectra:
     low: np.ndarray
     high: np.ndarray
     names: list
+    shift: np.ndarray | float = 0.0
 
     @classmethod
     def of(cls, fit, names, physical=None, physics=None, prior=None):
@@ -51,7 +55,8 @@ class KnownSpectra:
         if physical is not None and physics is not None:
             low, high = np.asarray(physics.bounds, dtype=float)
             labels = [(each.component, each.name) for each in physics.parameters]
-            return cls(physics, physical.spectra, None, physical.theta, low, high, labels)
+            shift = 0.0 if fit.local is None else spectra - physics.jacobian(physical.theta)[0]
+            return cls(physics, physical.spectra, None, physical.theta, low, high, labels, shift)
         m, n = spectra.shape
         rank = 0 if prior is None else prior.principal.shape[1]
         derivatives = np.zeros((m, n, n * rank))
@@ -68,8 +73,7 @@ class KnownSpectra:
             return np.maximum(self.spectra + self.derivatives @ x, _LEAST), self.derivatives
         inside = np.clip(x, self.low, self.high)
         spectra, derivatives = self.physics.jacobian(inside)
-        beyond = x - inside
-        return np.maximum(spectra + derivatives @ beyond, _LEAST) if beyond.any() else spectra, derivatives
+        return np.maximum(spectra + self.shift + derivatives @ (x - inside), _LEAST), derivatives
 
     def at_limit(self, x, part=1e-4):
         """Whether parameters are at an end of their ranges, (p,)."""

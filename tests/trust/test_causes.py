@@ -61,6 +61,20 @@ def test_good_data_have_no_cause(model, expected):
     assert not said
 
 
+def test_what_a_map_follows_has_no_cause(model):
+    # The mean spectrum of gas that is hot in places and cool in others is not that of its mean temperature.
+    size, parameters = 32, model.physics.parameters
+    theta = np.full((size**2, len(parameters)), 0.5)
+    (kT,) = (q for q, each in enumerate(parameters) if (each.component, each.name) == ("thermal", "kT"))
+    theta[:, kT] = parameters[kT].scaled(np.tile(np.linspace(2.6, 1.0, size), size))
+    shapes = remnant_images(size, 7)
+    images = 300 * size**2 * np.stack([SHARES[name] * shapes[name].ravel() for name in model.component_names])
+    expected = np.einsum("tik,kt->it", model.physics.spectra(theta), images).reshape(-1, size, size)
+    meta, said = judged(observe(expected, model), model, smooth=True, maps=["thermal.kT"])
+    assert "cause" not in meta
+    assert not said
+
+
 def test_an_energy_shift_is_named(model, images, theta):
     edges = model.energy_edges.to_value("keV")
     library = SpectralLibrary.from_file("snr-acis", energy_edges=(edges - 0.06) * u.keV)
