@@ -163,7 +163,12 @@ def _parameter(row):
     value, low, high = (float(row[key]) for key in ("value", "error_low", "error_high"))
     ends = float(row["low"]), float(row["high"])
     flags = bool(row["at_limit"]), bool(row["undecided"])
-    return Parameter(str(row["component"]), str(row["parameter"]), value, low, high, str(row["unit"]), ends, *flags)
+    unit = _unit(str(row["unit"]))
+    return Parameter(str(row["component"]), str(row["parameter"]), value, low, high, unit, ends, *flags)
+
+
+def _unit(text):
+    return u.Unit(text).to_string("unicode").replace("1\N{MULTIPLICATION SIGN}", "") if text else ""
 
 
 def _parameters(separation):

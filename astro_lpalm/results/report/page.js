@@ -118,6 +118,9 @@
     }
     panel.axes.append(
       element("text", { x: left + width / 2, y: top + height + 32, "text-anchor": "middle" }, data.sky.names[across]));
+    if (beside.every(([, text]) => text.length < 8)) // longer ones leave no room
+      panel.axes.append(element("text",
+        { transform: `translate(${left - 60} ${top + height / 2}) rotate(-90)`, "text-anchor": "middle" }, data.sky.names[1 - across]));
   };
   const draw = () => panels.forEach(drawPanel);
 

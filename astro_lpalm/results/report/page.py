@@ -138,9 +138,7 @@ def _parameters(parameters, colors):
         scale = f" &times; 10<sup>{power}</sup>" if power else ""
         errors = f'<span class="errors"><span>+{high}</span><span>&minus;{low}</span></span>'
         flags = [name for name, is_so in (("at limit", each.at_limit), ("undecided", each.undecided)) if is_so]
-        cells = [
-            f'<span class="value">{value.replace("-", "&minus;")}{errors}{scale} {escape(_unit(each.unit))}</span>'
-        ]
+        cells = [f'<span class="value">{value.replace("-", "&minus;")}{errors}{scale} {escape(each.unit)}</span>']
         if with_range:
             cells += [_range(each), " ".join(f'<span class="flag">{flag}</span>' for flag in flags)]
         color = colors.get(each.component, "var(--ink)")
@@ -150,10 +148,6 @@ def _parameters(parameters, colors):
     head = "".join(f"<th>{name}</th>" for name in head)
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="wide"><table class="parameters">{body}</table></div>'
-
-
-def _unit(text):
-    return u.Unit(text).to_string("unicode").replace("1\N{MULTIPLICATION SIGN}", "") if text else ""
 
 
 def _range(parameter):

@@ -21,6 +21,7 @@ _INNER = _WIDTH - 2 * _MARGIN
 _SPECTRA = 2.2, 0.8  # heights of spectra and residuals
 _SHAPE = 1.0  # of all panels of a section: width over height
 _MOST_ROWS = 3  # of panels on a page
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def write_pages(separation, path):
@@ -49,8 +50,8 @@ def write_pages(separation, path):
 
 def _row(each):
     value, low, high, power = rounded(each.value, each.low, each.high)
-    scale = f" x 1e{power}" if power else ""
-    return [f"{each.component} {each.name}", f"{value} +{high} -{low}{scale} {each.unit}"]
+    scale = f" \N{MULTIPLICATION SIGN} 10{str(power).translate(_RAISED)}" if power else ""
+    return [f"{each.component} {each.name}", f"{value} +{high} \N{MINUS SIGN}{low}{scale} {each.unit}"]
 
 
 class _Pages:

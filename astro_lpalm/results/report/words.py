@@ -9,7 +9,7 @@ COLUMNS = {
     "counts_err": "their standard deviation, with what the split of overlapping components leaves open",
     "library_distance": "distance of the spectrum from its templates, in standard deviations. Above 5: it is "
     "something else, or was pulled by something else; see the warnings",
-    "goodness": "reduced chi square where this component is bright; good data have about 1",
+    "goodness": "reduced chi square where this component is bright; good data have about 1, or less for a line",
 }
 #: Of the ``meta`` of ``diagnostics``.
 FIGURES = {
