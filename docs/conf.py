@@ -56,6 +56,7 @@ toc_object_entries_show_parents = "hide"
 html_last_updated_fmt = None
 htmlhelp_basename = project
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # docstrings say types and shapes; what ArrayLike stands for fills lines
 plot_formats = [("png", 200)]
 plot_html_show_formats = plot_html_show_source_link = False
 
@@ -68,6 +69,7 @@ sphinx_gallery_conf = {
     "ignore_repr_types": r"matplotlib\.",  # of what a last line returns where the picture is meant
     "matplotlib_animations": False,
     "show_memory": False,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "download_all_examples": False,
 }

@@ -156,13 +156,13 @@ upper.set(yscale="log", ylabel="Counts per bin", ylim=(30, None))
 upper.legend(frameon=False, ncols=2)
 lower.plot(centers, (observed - draws[best] @ weights) / observed, ".k", ms=3)
 lower.axhline(0, color="0.5", lw=0.8)
-lower.set(xlabel="Energy (keV)", ylabel="Residual / data", ylim=(-0.3, 0.3))
+lower.set(xlabel="Energy (keV)", ylabel="Residual / data", ylim=(-0.4, 0.4))
 fig.align_ylabels()
 
 # %%
-# The bands hold 90 % of the draws. The best of a thousand follows the data over three decades; what is left are lines
-# whose abundances no draw had right all at once. The separation does better, with a prior of the whole library in place
-# of a list of draws.
+# The bands hold 90 % of the draws. The best of a thousand follows the data over three decades, to some 10 %; what is
+# left beyond are lines, whose abundances no draw had right all at once. The separation does better, with a prior of the
+# whole library in place of a list of draws.
 #
 # Sources that look like the sky
 # ------------------------------

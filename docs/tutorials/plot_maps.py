@@ -118,25 +118,26 @@ figure = result.plot(kind="maps", figure=plt.figure(figsize=shape, dpi=150))
 
 def label_sky(axis, left, bottom):
     """Name the coordinates along the outer edges only."""
-    for coordinate, name, shown in zip(axis.coords, ("R.A.", "Dec."), (bottom, left)):
+    for coordinate, name, side, shown in zip(axis.coords, ("R.A.", "Dec."), "bl", (bottom, left)):
         coordinate.set_ticks(number=3)
+        coordinate.set_ticks_position(side)
         coordinate.set_ticklabel(size="small", exclude_overlapping=True)
         coordinate.set_ticklabel_visible(shown)
         coordinate.set_axislabel(name if shown else " ", minpad=0.5)
 
 
-labels = {("thermal", "kT"): "kT (keV)", ("synchrotron", "photon_index"): "Photon index"}
+labels = {("thermal", "kT"): ("kT", " (keV)"), ("synchrotron", "photon_index"): ("Photon index", "")}
 sky = {"projection": wcs}
 figure, axes = plt.subplots(2, 4, figsize=(7.1, 4.6), layout="constrained", subplot_kw=sky)
-for row, (key, label) in zip(axes, labels.items()):
+for row, (key, (label, unit)) in zip(axes, labels.items()):
     true, found, image = truth[key], result.parameter_maps[key[0]][key[1]], images[key[0]]
     values, errors = (np.ma.masked_array(each, found.mask) for each in (found.data, found.uncertainty.array))
     low, high = np.percentile(true[image > 0.02 * image.max()], [1, 99])
     for axis, shown in zip(row, (true, values)):
         drawn = axis.imshow(shown, vmin=low, vmax=high, origin="lower", cmap="viridis")
-    figure.colorbar(drawn, ax=row[:2], label=label, location="bottom", shrink=0.7, aspect=30)
+    figure.colorbar(drawn, ax=row[:2], label=f"{label}{unit}", location="bottom", shrink=0.7, aspect=30)
     drawn = row[2].imshow(errors, vmin=0, origin="lower", cmap="magma_r")
-    figure.colorbar(drawn, ax=row[2], label="Error", location="bottom")
+    figure.colorbar(drawn, ax=row[2], label=f"Error{unit}", location="bottom")
     pull = (values - true) / errors
     drawn = row[3].imshow(pull, vmin=-3, vmax=3, origin="lower", cmap="RdBu_r")
     figure.colorbar(drawn, ax=row[3], label="Difference / error", location="bottom")
@@ -144,10 +145,8 @@ for row, (key, label) in zip(axes, labels.items()):
         axis.contour(gaussian_filter(image, 2), [image.mean()], colors="black", linewidths=0.5)
         axis.set_facecolor("0.8")
         label_sky(axis, left=axis is row[0], bottom=axis is axes[1, 0])
-    rms = np.sqrt(np.ma.average((values - true) ** 2, weights=image))
-    print(
-        f"{label}: off by {rms:.3f} where the {key[0]} emission is, stated {np.ma.average(errors, weights=image):.3f}"
-    )
+    rms, stated = np.sqrt(np.ma.average((values - true) ** 2, weights=image)), np.ma.average(errors, weights=image)
+    print(f"{label}{unit}: off by {rms:.3f} where the {key[0]} emission is, stated {stated:.3f}")
 for axis, title in zip(axes[0], ("true", "found", "stated error", "difference")):
     axis.set_title(title, fontsize="medium")
 

@@ -147,8 +147,9 @@ def blocks(image):
 
 def label_sky(axis, left, bottom):
     """Name the coordinates along the outer edges only."""
-    for coordinate, name, shown in zip(axis.coords, ("R.A.", "Dec."), (bottom, left)):
+    for coordinate, name, side, shown in zip(axis.coords, ("R.A.", "Dec."), "bl", (bottom, left)):
         coordinate.set_ticks(number=3)
+        coordinate.set_ticks_position(side)
         coordinate.set_ticklabel(size="small", exclude_overlapping=True)
         coordinate.set_ticklabel_visible(shown)
         coordinate.set_axislabel(name if shown else " ", minpad=0.5)
@@ -256,7 +257,7 @@ figure.colorbar(drawn, ax=axes, label="Misfit of 8 x 8 pixels (sigma)", ticks=ti
 
 # %%
 # It is one block of pixels, but it makes the rest wrong: in the nebula around it the column density is now too high by
-# three times its error. The warning is to be heeded. Mask such sources.
+# three times its error. The warning is to be heeded. Mask such sources. (Blocks with too few counts to tell are grey.)
 #
 # The real observation
 # --------------------

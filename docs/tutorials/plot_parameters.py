@@ -120,9 +120,10 @@ result.parameters
 #     The value ended at an end of the range, and is quoted as a limit. The cutoff is one: the data allow everything
 #     above some tens of keV. So is oxygen, whose lines at 0.65 keV the absorption has left next to nothing of.
 #
-# What goes along with a parameter at its limit has an interval on one side of the value, such as the abundances here:
-# their sum makes up for what oxygen does to the continuum. Then quote the interval by its ends. In the figure the grey
-# bar is the range and the coloured one the interval; open circles are at limits, and grey is what is undecided.
+# What goes along with a parameter at its limit has an interval that lies mostly on one side of the value, such as the
+# abundances here: their sum makes up for what oxygen does to the continuum. Where all of it does, quote it by its ends.
+# In the figure the grey bar is the range and the coloured one the interval; open circles are at limits, and grey is
+# what is undecided.
 
 shape = result.plot(panels=["parameters"]).get_size_inches()
 figure = result.plot(panels=["parameters"], figure=plt.figure(figsize=shape, dpi=150))
@@ -171,7 +172,7 @@ for row, true in zip(result.diagnostics, truth.diagnostics["counts"].value):
 
 energy = middle(model.energy_edges)
 low, high = model.energy_edges[[0, -1]].value
-# sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_thumbnail_number = 3
 figure, axes = plt.subplots(1, 2, figsize=(7.1, 3.4), sharey=True, layout="constrained")
 for axis, name in zip(axes, ("synchrotron", "thermal")):
     errors = np.sqrt(np.diag(result.covariance[name]))
@@ -286,7 +287,8 @@ axis.legend(frameon=False, fontsize="small")
 #
 # What was checked
 # ----------------
-# *The residuals.* A reduced chi square near 1 over the field, and near 1 for each component:
+# *The residuals.* A reduced chi square near 1 over the field, and near 1 for the continua; for the iron, which few
+# energies decide, it is below:
 
 meta = result.diagnostics.meta
 print(f"reduced chi square {meta['reduced_chi_square']:.3f}, largest residual {meta['residual_sigma']:.1f} sigma")
@@ -335,7 +337,7 @@ for title, one in {"observation's": result, "packaged": clean_result}.items():
     print(f"{title:14} nH {column['value']:.3f} +- {error:.3f}, chi square {chi_square:.3f}")
 
 # %%
-# The column density is wrong by thirty times its error, without a warning. So give the response.
+# The column density is wrong by more than thirty times its error, without a warning. So give the response.
 #
 # The table
 # ---------

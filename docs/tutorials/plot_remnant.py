@@ -68,6 +68,7 @@ binned = spectra.reshape(65, 10, 4).sum(axis=1)
 table = result.diagnostics.copy()
 table["true_counts"] = list(counts.values()) * u.count
 table["angle"] = np.rad2deg(spectral_angle(result.mixing, binned)) * u.deg
+table["angle"].info.format = ".2f"
 table
 
 # %%
@@ -94,12 +95,13 @@ figure = draw("images", "composite", "misfit")
 figure = draw("spectra", "parameters")
 
 # %%
-# The same on the sky: between 1.5 and 2.5 keV the residuals, in units of the noise that the counts in a pixel have, are
-# noise wherever there are counts. Neither the rim nor the clumps of the shell can be made out.
+# The same on the sky: between 1.5 and 2.5 keV the residuals, in units of the noise of the counts that are expected in a
+# pixel, are noise wherever there are counts. Neither the rim nor the clumps of the shell can be made out.
 
 band = slice(10, 20)
 band_counts = cube.data[band].sum(axis=0)
-residual = result.residuals.data[band].sum(axis=0) / np.sqrt(np.maximum(band_counts, 1))
+residual = result.residuals.data[band].sum(axis=0)
+residual /= np.sqrt(np.maximum(band_counts - residual, 1))
 figure, axes = plt.subplots(figsize=(5.5, 4.5), subplot_kw={"projection": cube.wcs}, layout="constrained")
 drawn = axes.imshow(residual, vmin=-3, vmax=3, cmap="RdBu_r", origin="lower")
 figure.colorbar(drawn, label="Residual / noise, 1.5 to 2.5 keV")

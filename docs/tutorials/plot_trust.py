@@ -113,7 +113,7 @@ unknown = separate(observe(with_more(line, 0.05, blob(18, 43, 5))))
 
 def misfit(**results):
     norm = SymLogNorm(linthresh=10, vmin=-1000, vmax=1000)
-    figure = plt.figure(figsize=(3.7 * len(results), 3.4), layout="constrained")
+    figure = plt.figure(figsize=(3.7 * len(results), 3.1), layout="constrained")
     for number, (title, result) in enumerate(results.items()):
         axis = figure.add_subplot(1, len(results), number + 1, projection=wcs[::8, ::8])
         drawn = axis.imshow(block_chi_square(result.fit, 8), origin="lower", norm=norm, cmap="RdBu_r")
@@ -124,6 +124,8 @@ def misfit(**results):
         axis.set_facecolor("0.85")
         axis.coords[0].set_ticks(number=3)
         axis.coords[1].set_ticklabel_visible(number == 0)
+        for coordinate, side in zip(axis.coords, "bl"):
+            coordinate.set_ticks_position(side)
     ticks = [-1000, -100, -10, 0, 10, 100, 1000]
     figure.colorbar(drawn, ax=figure.axes, label="Misfit (sigma)", ticks=ticks, format="{x:g}")
 
@@ -206,7 +208,7 @@ empty.diagnostics
 # All of them side by side
 # ------------------------
 
-print(f"{'':20} {'residual':>9} {'structure':>10} {'farthest spectrum':>18}")
+print(f"{'':20} {'residual':>9} {'structure':>10} {'farthest spectrum':>18}  cause")
 for title, result in {
     "good data": good,
     "unknown line": unknown,
@@ -216,7 +218,8 @@ for title, result in {
     "even field": empty,
 }.items():
     sigma, structure = (result.diagnostics.meta[f"{name}_sigma"] for name in ("residual", "structure"))
-    print(f"{title:20} {sigma:9.1f} {structure:10.1f} {result.diagnostics['library_distance'].max():18.1f}")
+    farthest, cause = result.diagnostics["library_distance"].max(), result.diagnostics.meta.get("cause", "")
+    print(f"{title:20} {sigma:9.1f} {structure:10.1f} {farthest:18.1f}  {cause}")
 
 # %%
 # Silence is no proof, nor is a warning: :ref:`warnings-measured` has how often they are right. An error within a
