@@ -198,7 +198,7 @@ def find_causes(fit, names, *, physical=None, physics=None, prior=None, settings
     m, n = fit.mixing.shape
     if m < n + _FEWEST_FREE:  # hardly anything is left to judge by
         return []
-    shapes = Shapes(fit.about_means(), names, KnownSpectra.of(fit, names, physical, physics, prior))
+    shapes = Shapes(fit, names, KnownSpectra.of(fit, names, physical, physics, prior))
     seen = shapes.linear(settings)
     excess = {name: drop - settings.least[name.partition(":")[0]] for name, (drop, _) in seen.items()}
     if max(excess.values()) <= 0:

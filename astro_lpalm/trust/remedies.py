@@ -130,7 +130,7 @@ def _varying(cause, shapes):
     near = [q for drop, q in cause.detail["drops"] if drop > _NEAR * best]
     what = " or ".join(_parameter(shapes, q) for q in near)
     # Maps are of components' own parameters. Where there are some already, they did not do.
-    can_be_mapped = shapes.fit.local is None and any(all(shapes.known.names[q]) for q in near)
+    can_be_mapped = shapes.local is None and any(all(shapes.known.names[q]) for q in near)
     advice = "Make maps of what varies (maps=True), or separate" if can_be_mapped else "Separate"
     text = (
         f"the spectrum differs from place to place in {what}: one spectrum does not do for the field. {advice} its "

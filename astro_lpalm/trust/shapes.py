@@ -36,8 +36,8 @@ class Shapes:
     """
 
     def __init__(self, fit, names, known):
-        self.fit, self.names, self.known = fit, names, known
-        self.blocks = BlockCounts.of(fit)
+        self.fit, self.local, self.names, self.known = fit.about_means(), fit.local, names, known
+        self.blocks = BlockCounts.of(self.fit)
         self.edges = fit.cube.energy_edges.to_value("keV")
         self.energies = 0.5 * (self.edges[1:] + self.edges[:-1])
         self.gain, self.area, self.background = Gain(self.edges), Area(self.edges), Background(self.edges)
