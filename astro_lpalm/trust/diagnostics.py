@@ -110,14 +110,14 @@ def diagnose(
     >>> sorted(figures), messages
     (['reduced_cstat', 'residual_sigma', 'structure_sigma'], [])
     """
-    columns, figures, messages, fit = {}, {}, [], fit.about_means()
+    columns, figures, messages, given, fit = {}, {}, [], fit, fit.about_means()
     finest = _SquareBlocks.of(fit, _BLOCK_SIZES[0])
     where = _judge_residuals(_residuals(finest, fit.mixing), fit.cube.wcs, figures)
     causes = []
     if fit.cube.counts.n_negative() == 0:  # the statistics are those of counts
         figures["reduced_cstat"] = _reduced_cstat(finest.twice_as_large(), fit.mixing)
         if by_counts:  # spectra that were not fitted to the counts need no fault to disagree with them
-            causes = find_causes(fit, names, physical=physical, physics=physics, prior=prior, settings=settings)
+            causes = find_causes(given, names, physical=physical, physics=physics, prior=prior, settings=settings)
             messages += _judge_causes(causes, settings or CauseSettings(), figures)
             messages += _judge_split(physical, names, settings or CauseSettings(), figures)
     if where and not causes:
@@ -131,9 +131,10 @@ def diagnose(
     if prior is not None:  # whoever makes solvers tries them on data without noise
         chi_square = reduced_chi_square(fit)
         if chi_square is not None and chi_square < _LEAST_CHI_SQUARE:
-            messages.append(
+            messages.insert(  # all else that is warned of follows from it
+                0,
                 f"the residuals have only {chi_square:.2g} of the variance that counts have: is the cube a flux, a "
-                "rate or smoothed? Noise and uncertainties are those of counts."
+                "rate or smoothed? Noise and uncertainties are those of counts.",
             )
         columns["library_distance"] = prior.distance(fit.mixing)
         counts = fit.mixing.sum(axis=0) * fit.images.sum(axis=1)

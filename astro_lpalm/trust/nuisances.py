@@ -12,6 +12,8 @@ _N_SPLINES = 8
 _WIDER = 1.0  # ranges, beyond each end
 _LEAST = 1e-12
 _N_AGES = 3  # principal vectors
+_UNMAPPED = 0.5  # standard deviations of local spectra over the field, by which their mean may be off
+_LEFT = 0.01  # of the variance of local spectra, which is left out
 _OPEN = 1e-2  # inverse variance of parameters of which nothing is known, against directions without any effect
 
 
@@ -31,9 +33,12 @@ class KnownSpectra:
         With ``jacobian(theta)``, such as `~astro_lpalm.spectra.ParametricSpectra`.
     spectra, derivatives : `~numpy.ndarray`, shape (m, n), (m, n, p)
         Those found, of unit sum; used where there is no physics.
-    start, low, high : `~numpy.ndarray`, shape (p,)
-    names : list of (str, str)
+    start, low, high : `~numpy.ndarray`, shape (p + r,)
+    names : list of (str, str), p of them
         Component and parameter; the latter is empty where a library's principal vectors are the parameters.
+    moves : `~numpy.ndarray`, shape (m, n, r)
+        What the spectra may move by besides, along the last r parameters: as maps have them differ over the field, but
+        by half as much at most. A map is smoother than the sky, so that its spectra have not quite the right mean.
     """
 
     physics: object
@@ -43,38 +48,52 @@ class KnownSpectra:
     low: np.ndarray
     high: np.ndarray
     names: list
+    moves: np.ndarray
 
     @classmethod
     def of(cls, fit, names, physical=None, physics=None, prior=None):
         """Take the parameters of a physical fit, or else a library's principal vectors, or none."""
         spectra = fit.mixing / fit.mixing.sum(axis=0)
+        m, n = spectra.shape
+        moves = np.zeros((m, n, 0)) if fit.local is None else _variations(fit)
+        ends = np.full(moves.shape[2], _UNMAPPED)
         if physical is not None and physics is not None:
             low, high = np.asarray(physics.bounds, dtype=float)
+            start, low, high = np.r_[physical.theta, 0 * ends], np.r_[low, -ends], np.r_[high, ends]
             labels = [(each.component, each.name) for each in physics.parameters]
-            return cls(physics, physical.spectra, None, physical.theta, low, high, labels)
-        m, n = spectra.shape
+            return cls(physics, physical.spectra, None, start, low, high, labels, moves)
         rank = 0 if prior is None else prior.principal.shape[1]
         derivatives = np.zeros((m, n, n * rank))
         for k in range(n if rank else 0):
-            moves = (prior.principal[k] * prior.spread[k][:, np.newaxis]).T / np.sum(fit.mixing[:, k])
-            derivatives[:, k, k * rank : (k + 1) * rank] = moves - spectra[:, [k]] * moves.sum(axis=0)
-        zero = np.zeros(n * rank)
+            change = (prior.principal[k] * prior.spread[k][:, np.newaxis]).T / np.sum(fit.mixing[:, k])
+            derivatives[:, k, k * rank : (k + 1) * rank] = change - spectra[:, [k]] * change.sum(axis=0)
+        zero, wide = np.zeros(n * rank), np.full(n * rank, 10.0)
+        start, low, high = np.r_[zero, 0 * ends], np.r_[-wide, -ends], np.r_[wide, ends]
         labels = [(name, "") for name in names for _ in range(rank)]
-        return cls(None, spectra, derivatives, zero, zero - 10, zero + 10, labels)
+        return cls(None, spectra, derivatives, start, low, high, labels, moves)
+
+    def inside(self, x):
+        """Give the parameters that have a name, within their ranges, (p,)."""
+        p = len(self.names)
+        return np.clip(x[:p], self.low[:p], self.high[:p])
 
     def jacobian(self, x):
-        """Spectra (m, n) and their derivatives (m, n, p); beyond the ranges, they go on along a straight line."""
+        """Spectra (m, n) and derivatives (m, n, p + r); beyond the ranges, they go on along a straight line."""
+        x, moved = np.split(x, [len(self.names)])
         if self.physics is None:
-            return np.maximum(self.spectra + self.derivatives @ x, _LEAST), self.derivatives
-        inside = np.clip(x, self.low, self.high)
-        spectra, derivatives = self.physics.jacobian(inside)
-        beyond = x - inside
-        return np.maximum(spectra + derivatives @ beyond, _LEAST) if beyond.any() else spectra, derivatives
+            spectra, derivatives, beyond = self.spectra, self.derivatives, x
+        else:
+            inside = self.inside(x)
+            spectra, derivatives = self.physics.jacobian(inside)
+            beyond = x - inside
+        if beyond.any() or moved.any():
+            spectra = np.maximum(spectra + derivatives @ beyond + self.moves @ moved, _LEAST)
+        return spectra, np.concatenate([derivatives, self.moves], axis=2)
 
     def at_limit(self, x, part=1e-4):
-        """Whether parameters are at an end of their ranges, (p,)."""
+        """Whether parameters that have a name are at an end of their ranges, (p + r,)."""
         span = part * (self.high - self.low)
-        return (x < self.low + span) | (x > self.high - span)
+        return ((x < self.low + span) | (x > self.high - span)) & (np.arange(len(x)) < len(self.names))
 
     def alone(self, blocks):
         """Make the model that `~astro_lpalm.trust.misfit.refit` takes, without anything else."""
@@ -84,6 +103,30 @@ class KnownSpectra:
         """Bounds in which the parameters that are at a limit may go beyond it."""
         free, span = self.at_limit(x), _WIDER * (self.high - self.low)
         return np.where(free, self.low - span, self.low), np.where(free, self.high + span, self.high)
+
+
+def _variations(fit):
+    """Principal vectors of how the local spectra of each component differ over the field, (m, n, r).
+
+    Of the size of one standard deviation, weighted with the counts.
+    """
+    local, found = fit.local, []
+    for k, amount in enumerate(np.maximum(fit.images, 0.0)):
+        own = local.owners == k
+        if np.count_nonzero(own) == 1:  # the same everywhere
+            continue
+        basis, coefficients = local.basis[:, own].astype(float), local.coefficients[own]
+        weight = amount / max(amount.sum(), _LEAST)
+        mean = coefficients @ weight
+        noise = np.sqrt(np.maximum(basis @ mean, _LEAST))[:, np.newaxis]
+        values, vectors = np.linalg.eigh((coefficients * weight) @ coefficients.T - np.outer(mean, mean))
+        differences = basis / noise @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+        left, sizes, _ = np.linalg.svd(differences, full_matrices=False)
+        share = np.cumsum((sizes**2)[::-1])[::-1] / max(np.sum(sizes**2), _LEAST)  # from this one on
+        for vector, size in zip(left.T[share > _LEFT], sizes[share > _LEFT]):
+            found.append(np.zeros((len(basis), len(fit.images))))
+            found[-1][:, k] = noise[:, 0] * vector * size
+    return np.stack(found, axis=2) if found else np.zeros((len(local.basis), len(fit.images), 0))
 
 
 @dataclass(frozen=True)
@@ -172,7 +215,7 @@ class Ages:
         if ages_of is None:
             return []
         spectra, found = known.jacobian(x)[0], []
-        for name, young in ages_of(np.clip(x, known.low, known.high)).items():
+        for name, young in ages_of(known.inside(x)).items():
             k = names.index(name)
             change = (young / young.sum(axis=1, keepdims=True) - spectra[:, k] / spectra[:, k].sum()).T
             noise = np.sqrt(np.maximum(spectra[:, [k]], _LEAST))

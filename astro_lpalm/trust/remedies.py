@@ -105,10 +105,10 @@ def _missing(cause, shapes):
 
 
 def _object(cause, shapes):
-    at = shapes.at_limit
+    n_limits = np.count_nonzero(shapes.at_limit)
     found = [_parameter(shapes, q) for q in cause.detail["parameters"]]
     text = (
-        f"{np.count_nonzero(at)} of {len(at)} parameters are at an end of their ranges, and want to go beyond ("
+        f"{n_limits} of {len(shapes.known.names)} parameters are at an end of their ranges, and want to go beyond ("
         f"{', '.join(found[:_N_SHOWN])}{', ...' if len(found) > _N_SHOWN else ''}): another object than the model is "
         "for. Try another model, or train one with wider ranges."
     )
@@ -130,7 +130,7 @@ def _varying(cause, shapes):
     near = [q for drop, q in cause.detail["drops"] if drop > _NEAR * best]
     what = " or ".join(_parameter(shapes, q) for q in near)
     # Maps are of components' own parameters. Where there are some already, they did not do.
-    can_be_mapped = shapes.fit.local is None and any(all(shapes.known.names[q]) for q in near)
+    can_be_mapped = not shapes.has_maps and any(all(shapes.known.names[q]) for q in near)
     advice = "Make maps of what varies (maps=True), or separate" if can_be_mapped else "Separate"
     text = (
         f"the spectrum differs from place to place in {what}: one spectrum does not do for the field. {advice} its "

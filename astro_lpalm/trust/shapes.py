@@ -36,6 +36,7 @@ class Shapes:
     """
 
     def __init__(self, fit, names, known):
+        self.has_maps, fit = fit.local is not None, fit.about_means()
         self.fit, self.names, self.known = fit, names, known
         self.blocks = BlockCounts.of(fit)
         self.edges = fit.cube.energy_edges.to_value("keV")
@@ -53,6 +54,11 @@ class Shapes:
     def scale(self):
         """Deviance over chi square of the blocks: what brings drops of the latter to those of the former."""
         return max(self.base.deviance / max(np.sum(self.base.residual**2), 1.0), 1.0)
+
+    @property
+    def limits(self):
+        """Part of the parameters that are at an end of their ranges."""
+        return np.count_nonzero(self.at_limit) / max(len(self.known.names), 1)
 
     def linear(self, settings):
         """Test all shapes: a dict of (drop of chi square beyond its expectation, detail)."""
@@ -73,11 +79,11 @@ class Shapes:
         if self.at_limit.any():
             inside = base.freed(self.followed[:, ~self.at_limit])
             seen["object"] = inside.tested(self.followed[:, self.at_limit])
-        if self.at_limit.size and self.at_limit.mean() > settings.many_limits:
+        if self.limits > settings.many_limits:
             gained = self.beyond()[0] - settings.least_beyond
             seen["object"] = max(seen["object"][0], gained), None
         waves = self._waves()
-        for q in range(len(self.x)):
+        for q in range(len(self.known.names)):
             T = np.einsum("ik,bk,bj->bij", self.derivatives[:, :, q], base.sources, waves, optimize=True)
             seen[f"varying:{q}"] = freed.tested(base.directions(T))
         white = whitened(self.fit)
@@ -134,7 +140,7 @@ class Shapes:
         beyond = np.flatnonzero((x < self.known.low - _BEYOND) | (x > self.known.high + _BEYOND))
         return self.base.deviance - found.deviance - np.count_nonzero(self.at_limit), {
             "parameters": beyond,
-            "many": self.at_limit.mean() > _MANY,
+            "many": self.limits > _MANY,
         }
 
     def with_another(self):
@@ -184,6 +190,7 @@ class Shapes:
 
     def _local(self, q):
         known, grid = self.known, np.linspace(self.known.low[q], self.known.high[q], _N_GRID)
+        own = self.derivatives[..., : len(known.names)]  # those along what maps leave open have narrow bounds
         at = np.repeat(self.x[np.newaxis], _N_GRID, axis=0)
         at[:, q] = grid
         spectra = np.array([known.jacobian(x)[0] for x in at])
@@ -195,14 +202,14 @@ class Shapes:
             left.append(np.sum((y - Q @ (Q.transpose(0, 2, 1) @ y)) ** 2, axis=(1, 2)))
         best = np.argmin(left, axis=0)
         found = Misfit(self.blocks, spectra[best], self.blocks.background)
-        more = np.sum(found.residual**2) - found.freed(found.along_spectra(self.derivatives)).chi_square
+        more = np.sum(found.residual**2) - found.freed(found.along_spectra(own)).chi_square
         # the best of a grid gains about twice as much of noise as one direction
         return self.base.deviance - found.deviance + more - 2 * len(best) - len(self.x)
 
     def is_young(self, spectrum, counts):
         """Whether a spectrum of so many counts is one of plasma out of equilibrium, and of no plasma in equilibrium."""
         elements_of = getattr(self.known.physics, "spectra_of_elements", None)
-        elements = None if elements_of is None else elements_of(np.clip(self.x, self.known.low, self.known.high))
+        elements = None if elements_of is None else elements_of(self.known.inside(self.x))
         if elements is None:
             return False
         noise = np.sqrt(np.maximum(self.fit.counts, 1.0))

@@ -130,9 +130,9 @@ def test_a_spectrum_that_varies_is_named_with_its_parameter(model, images, theta
     assert "Make maps of what varies (maps=True), or separate its parts" in said[0]
 
 
-@pytest.mark.parametrize(("name", "made"), [(("", "nh"), None), (("gas", ""), None), (("gas", "kT"), "local spectra")])
+@pytest.mark.parametrize(("name", "made"), [(("", "nh"), False), (("gas", ""), False), (("gas", "kT"), True)])
 def test_maps_are_not_advised_where_there_can_be_none_or_are_some(name, made):
-    shapes = SimpleNamespace(known=SimpleNamespace(names=[name]), fit=SimpleNamespace(local=made))
+    shapes = SimpleNamespace(known=SimpleNamespace(names=[name]), has_maps=made)
     text, _ = describe(SimpleNamespace(name="varying", drop=100.0, detail={"drops": [(90.0, 0)]}), shapes)
     assert "maps" not in text
     assert "Separate its parts on their own" in text
