@@ -36,7 +36,7 @@ __all__ = [
     "warn_of_mission",
 ]
 
-_SIMULATED = "astro_lpalm"  # ORIGIN of lists that it simulated: of ACIS by their channels, whatever their response
+_SIMULATED = "astro_lpalm"  # ORIGIN of lists that it simulated: of ACIS where the response does not tell
 _ANY_SCALE = 1 * u.arcsec  # of a PSF's image in pixels, so that it can be had for larger ones
 
 # Warnings point at the line that calls ``separate``, which calls these functions: hence their stacklevel of 3.

@@ -1,5 +1,6 @@
 """Separation of an observation in one call: inputs, `~astro_lpalm.separator.Separator`, diagnostics, and a result."""
 
+import logging
 import warnings
 
 import numpy as np
@@ -25,6 +26,8 @@ from .separator import JointSolution, Observation, Separator, find_jointly, join
 from .trust import SeparationWarning, diagnose, prior_errors
 
 __all__ = ["separate"]
+
+logger = logging.getLogger(__name__)
 
 _UNSOLVED = 0.03  # part of the equations of samples, from which on they are not what they should be
 _LARGE_ERROR = 0.3  # of a free background's amplitude: from here on it is hardly measured
@@ -253,6 +256,8 @@ def _parameters(solution):
         if vignetting is not None:
             left = vignetting.of_pixels(solution.fit.forward.kept).transmission(solution.physical.common_spectra)
         exposures = component_exposures(solution.fit, left)
+        if exposures is None:
+            logger.info("no EXPOSURE in the header, nor a map in s: amplitudes and energy fluxes are not known")
     brightness = None
     if exposures is not None and solution.sky is not None:
         brightness = solution.sky.local_brightness(solution.search.physics, solution.fit.forward.kept)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from astro_lpalm import EventCube, load_model, separate
+from astro_lpalm.data import find_components_file
+from astro_lpalm.model import packaged_models
 from astro_lpalm.simulate import simulate_from_file
 
 MODELS = {"snr-xmm-pn": ("synchrotron", "thermal", "iron"), "snr-erosita": ("synchrotron", "ejecta", "medium")}
@@ -42,3 +44,8 @@ def test_counts_are_right_within_their_errors(separated):
     for component, row in zip(result.names, result.diagnostics):
         off = row["counts"].value - np.sum(np.asarray(truth.spectra[component]))
         assert abs(off) < 4 * row["counts_err"].value
+
+
+@pytest.mark.parametrize("name", packaged_models())
+def test_a_model_keeps_the_components_file_that_is_packaged_with_it(name):
+    assert load_model(name).components_file == find_components_file(name).read_text(encoding="utf-8")

@@ -217,8 +217,11 @@ def test_amplitudes_and_fluxes_follow_from_the_exposure(model, theta):
     ]  # fmt: skip
 
 
-def test_without_an_exposure_time_there_are_no_fluxes(result):
-    assert not {"amplitude", "flux"} & set(result.parameters["parameter"])
+def test_without_an_exposure_time_there_are_no_fluxes(model, theta, caplog):
+    with caplog.at_level("INFO", logger="astro_lpalm"):
+        found = separate(observe(model.physics, theta), model, smooth=False)
+    assert not {"amplitude", "flux"} & set(found.parameters["parameter"])
+    assert "no EXPOSURE in the header, nor a map in s: amplitudes and energy fluxes are not known" in caplog.text
 
 
 def test_errors_of_the_response_widen_those_of_the_fluxes(model, theta, result):

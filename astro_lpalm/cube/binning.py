@@ -111,6 +111,8 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
         warn_of_stripes(each, grid, sky_wcs)
         warn_of_bins(each, counts_of(counts).spectrum().astype(np.int64), energy_edges)
         header.extend(place)
+        for line in each.history:
+            header.add_history(line)
         yield counts, outside, header, of_this
 
 

@@ -64,7 +64,10 @@ def check_values(data, mask):
     else:
         n_bad = 0
     if n_bad:
-        msg = f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite({whole})."
+        msg = (
+            f"{n_bad} unmasked pixels hold NaN or infinity; exclude them with mask=~np.isfinite({whole}), or in the "
+            "file by an image extension MASK (not zero = excluded)."
+        )
         raise ValueError(msg)
     if sums.squares == 0 if sums else not any(plane[kept].any() for plane in data):
         msg = "the cube is zero everywhere" + (", outside the mask." if mask is not None else ".")

@@ -45,7 +45,10 @@ def check_energy_columns(has_energy, has_pi, names, mission, header, where):
     if has_energy:
         return
     if not has_pi:
-        msg = f"{where} has neither ENERGY nor PI: its columns are {', '.join(names)}."
+        msg = (
+            f"{where} has neither ENERGY nor PI: its columns are {', '.join(names)}. Take the list that the mission's "
+            "tools calibrate (they make PI of PHA), or add a column ENERGY with its unit, eV or keV (TUNITn)."
+        )
         raise ValueError(msg)
     if mission is not None and mission.no_energies:
         msg = (

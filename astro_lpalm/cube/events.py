@@ -52,6 +52,8 @@ class EventList:
         What it is from, where that is known.
     moved : bool
         Whether the positions are in the sky pixels of another observation.
+    history : tuple of str
+        What was done with the events, in lines for the cube's header.
     """
 
     x: np.ndarray
@@ -66,6 +68,7 @@ class EventList:
     where: str
     mission: Mission | None = None
     moved: bool = False
+    history: tuple = ()
 
     def chunks(self):
         """Slices that walk through the list."""
@@ -209,7 +212,8 @@ def read_events(events, *, ebounds=None, channel_energy=None, center=None):
     # With energies at hand PI need not be read: these events are the ones above its last but one channel.
     has_channels = found["PI"] is not None and mission is not None and not mission.no_energies
     overflow = (mission.overflow_energy.to_value(unit), mission.overflow) if has_channels else (np.inf, None)
-    return EventList(x, y, energy, unit, *overflow, header, names_of_sky, numbers, where, mission)
+    drawn = (f"energies drawn within PI channels, by {mission.name}",) if kind == "PI" else ()
+    return EventList(x, y, energy, unit, *overflow, header, names_of_sky, numbers, where, mission, history=drawn)
 
 
 def _all_whole(values):

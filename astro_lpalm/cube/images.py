@@ -93,7 +93,10 @@ def read_image(hdu, energy_edges=None, path=None, memmap=False):
     wcs = _sky_of(header)
     unit = header_text(header, "BUNIT", "the cube")
     if unit.strip().lower() not in _COUNTS:
-        msg = f"the cube is in {unit!r}, but is taken as counts."
+        msg = (
+            f"the cube is in {unit!r}, but is taken as counts, whose noise it has not; give the counts themselves (a "
+            "rate times its exposure), or correct BUNIT."
+        )
         warnings.warn(msg, AstropyUserWarning, stacklevel=3)
     return data, header, wcs, edges, mask, exposure
 

@@ -8,10 +8,10 @@ from regions import PixelRegion, Region
 from .._files import open_fits, split_virtual
 from ..grid.resample import masked_at, open_image
 from ..grid.sky import sky_of_image
-from .region import includes, mask_outside, read_region
+from .region import includes, mask_outside, read_region, say_shapes
 from .region_files import PhysicalShapes
 
-__all__ = ["read_mask"]
+__all__ = ["describe_region", "read_mask"]
 
 _FITS_OR_GZIP = (b"SIMPLE", b"\x1f\x8b")
 
@@ -57,6 +57,28 @@ def read_mask(mask, cube, *, is_mask=True):
         )
         raise ValueError(msg)
     return ~mask_outside(shapes, sky_wcs, *grid.centers())
+
+
+def describe_region(region, cube):
+    """Say which part of the sky a region is, as lines of DS9 in ICRS where it has such shapes.
+
+    Parameters
+    ----------
+    region, cube
+        As `read_mask` takes them.
+
+    Returns
+    -------
+    lines : list of str
+    """
+    is_path = isinstance(region, str | os.PathLike)
+    name = f"'{os.path.basename(region)}'" if is_path else "given in Python"
+    if isinstance(region, np.ndarray) or (isinstance(region, list | tuple) and not isinstance(region[0], Region)):
+        return ["a mask of pixels, given in Python"]
+    if hasattr(region, "header") or (is_path and _is_image(region)):
+        return [f"a mask of pixels, {name}"]
+    sky_wcs, *_ = sky_of_image(cube.celestial_header(), cube.wcs, cube.shape[1:])
+    return [f"region {name}, in DS9's words:", *say_shapes(read_region(region), sky_wcs, cube.wcs)]
 
 
 def _is_image(path):

@@ -68,6 +68,7 @@ def move_events(events, own_wcs, wcs):
     ]
     if any(events.whole_axes()):
         logger.info("%s: events are spread over their sky pixels, which are not those of the image", events.where)
+        events = replace(events, history=(*events.history, "events spread over their sky pixels"))
     moved = pixel_to_pixel(own_wcs, wcs, *here)
     x[known], y[known] = (values + 1 for values in moved)
     return replace(events, x=x, y=y, moved=True)

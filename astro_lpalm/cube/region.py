@@ -5,12 +5,21 @@ import os
 
 import astropy.units as u
 import numpy as np
-from regions import PixCoord, PixelRegion, SkyRegion
+from regions import PixCoord, PixelRegion, Regions, SkyRegion
 
 from .region_files import PhysicalShapes, is_region_table, read_region_file
 from .region_shapes import ImageShape, and_not
 
-__all__ = ["bounding_box", "how_far", "includes", "is_region_table", "mask_outside", "part_shapes", "read_region"]
+__all__ = [
+    "bounding_box",
+    "how_far",
+    "includes",
+    "is_region_table",
+    "mask_outside",
+    "part_shapes",
+    "read_region",
+    "say_shapes",
+]
 
 _DEEPEST = 100  # compounds within compounds, which `regions` follows by recursion
 _OTHER_FIELD = 1 * u.deg  # from the image's centre, or twice its size: what lies farther is of another field
@@ -208,6 +217,38 @@ def part_shapes(shapes, sky_wcs):
         plain.meta.pop("include", None)
         parted[not includes(shape)].append(ImageShape(plain) if isinstance(shape, ImageShape) else plain)
     return parted
+
+
+def say_shapes(shapes, sky_wcs, image_wcs):
+    """Write shapes as DS9 does, one a line, in ICRS; those excluded begin with a minus.
+
+    Parameters
+    ----------
+    shapes : list
+        What `read_region` gave.
+    sky_wcs, image_wcs : `~astropy.wcs.WCS`
+        Of the sky pixels, and of the image's own.
+
+    Returns
+    -------
+    lines : list of str
+    """
+    lines = []
+    for sign, part in zip(("", "-"), part_shapes(shapes, sky_wcs)):
+        for shape in part:
+            plain, wcs = (shape.shape, image_wcs) if isinstance(shape, ImageShape) else (shape, sky_wcs)
+            if hasattr(plain, "region1"):
+                kinds = sorted({type(each).__name__.removesuffix("PixelRegion") for each, _ in _simple_shapes(plain)})
+                lines.append(f"{sign}(shapes that are intersected or chained: {', '.join(kinds)})")
+                continue
+            text = Regions([_in_icrs(plain.to_sky(wcs))]).serialize(format="ds9", precision=6)
+            lines.append(sign + text.splitlines()[-1].split(" #")[0])
+    return ["icrs", *lines]
+
+
+def _in_icrs(region):
+    positions = next(name for name in ("vertices", "center") if hasattr(region, name))
+    return region.copy(**{positions: getattr(region, positions).icrs})
 
 
 def _projected(region, sky_wcs):

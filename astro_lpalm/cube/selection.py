@@ -169,7 +169,10 @@ def _bin_factor(bin_factor, pixel_scale, sky_pixel, mission):
         # Rounded, so that a whole number of sky pixels stays one on its way through angles.
         return round(float(_angle(pixel_scale, "pixel_scale", (1,))[0] / sky_pixel.to_value(u.deg)), 9)
     if bin_factor is None:
-        return 1.0 if mission is None else float(mission.bin_factor)
+        if mission is None or mission.bin_factor == 1:
+            return 1.0
+        # of lists with other sky pixels than the mission's as many as make as large a pixel
+        return float(max(1, np.rint(mission.bin_factor * mission.sky_pixel.to(u.deg) / sky_pixel).value))
     if not isinstance(bin_factor, Real) or not 0 < bin_factor < np.inf:
         msg = f"bin_factor={bin_factor!r} must be a positive number of sky pixels; pixel_scale takes an angle."
         raise ValueError(msg)

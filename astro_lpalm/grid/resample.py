@@ -2,11 +2,13 @@
 
 import os
 import re
+import warnings
 from itertools import product
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs.utils import pixel_to_pixel, proj_plane_pixel_area
 from scipy.ndimage import map_coordinates
 
@@ -78,7 +80,7 @@ def resampled(data, header, wcs, shape, what):
     data : `~numpy.ndarray` of float64, shape (any, any)
         The image. NaN counts as zero, as does everything beyond its edges.
     header : `~astropy.io.fits.Header`
-        With its celestial WCS. An image without one must be on the cube's grid, and is taken as it is.
+        With its celestial WCS. An image without one must be on the cube's grid, and is taken as it is, with a warning.
     wcs : `~astropy.wcs.WCS`
         The cube's.
     shape : tuple of int
@@ -94,6 +96,11 @@ def resampled(data, header, wcs, shape, what):
     ------
     ValueError
         If the image has no place on the sky, or lies elsewhere.
+
+    Warns
+    -----
+    `~astropy.utils.exceptions.AstropyUserWarning`
+        If the image has no celestial WCS, and is taken by its shape.
     """
     data = np.where(np.isnan(data), 0.0, data)
     corners, side = _laid_over(data.shape, header, wcs, shape, what)
@@ -123,6 +130,11 @@ def _laid_over(image_shape, header, wcs, shape, what):
     image_wcs = celestial_wcs(celestial_cards(header))
     if image_wcs is None:
         if image_shape == tuple(shape):
+            msg = (
+                f"{what} has no celestial WCS, but as many pixels as the cube: it is taken to be on the very same; "
+                "write the WCS to its header."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=4)
             return None, 1
         msg = (
             f"{what} has no celestial WCS and shape {image_shape}, while the cube's images have {tuple(shape)}; add "

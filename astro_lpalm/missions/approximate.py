@@ -18,23 +18,30 @@ _MARGIN = 0.4  # keV: what lies further outside the channels than this does not 
 
 class _Instrument(NamedTuple):
     mission: str  # its name, see `Mission`
+    telescope: str  # TELESCOP and INSTRUME of its files
+    instrument: str
     table: str  # of effective areas, among the packaged ones
     narrow: tuple[float, float]  # energy (keV) and FWHM (eV) of a line
     wide: tuple[float, float]
     contamination: str = ""  # table of what has grown on the filters
 
 
+_ACIS = "Chandra ACIS", "CHANDRA", "ACIS"
 APPROXIMATE = {
     # acis-s: the back-illuminated S3, Chandra Proposers' Observatory Guide, chapter 6. acis-i: front-illuminated,
     # corrected for charge transfer inefficiency; there it grows with the distance from the readout (Townsley et al.
     # 2002, NIM A 486, 751): round figures, assumed for the middle of a chip.
-    "acis-s": _Instrument("Chandra ACIS", "acis_effective_area", (1.49, 95.0), (5.9, 150.0), "acis_contamination"),
-    "acis-i": _Instrument("Chandra ACIS", "acis_effective_area", (1.49, 110.0), (5.9, 190.0), "acis_contamination"),
+    "acis-s": _Instrument(
+        "Chandra ACIS", "CHANDRA", "ACIS", "acis_effective_area", (1.49, 95.0), (5.9, 150.0), "acis_contamination"
+    ),
+    "acis-i": _Instrument(
+        "Chandra ACIS", "CHANDRA", "ACIS", "acis_effective_area", (1.49, 110.0), (5.9, 190.0), "acis_contamination"
+    ),
     # XMM-Newton Users' Handbook, table of the instruments' characteristics.
-    "epic-pn": _Instrument("XMM-Newton EPIC pn", "epic_effective_area", (1.0, 80.0), (6.4, 150.0)),
-    "epic-mos": _Instrument("XMM-Newton EPIC MOS", "epic_effective_area", (1.0, 70.0), (6.4, 150.0)),
+    "epic-pn": _Instrument("XMM-Newton EPIC pn", "XMM", "EPN", "epic_effective_area", (1.0, 80.0), (6.4, 150.0)),
+    "epic-mos": _Instrument("XMM-Newton EPIC MOS", "XMM", "EMOS1", "epic_effective_area", (1.0, 70.0), (6.4, 150.0)),
     # Predehl et al. (2021, A&A 647, A1), measured on ground.
-    "erosita": _Instrument("eROSITA", "erosita_effective_area", (1.49, 77.0), (6.4, 138.0)),
+    "erosita": _Instrument("eROSITA", "EROSITA", "MERGED", "erosita_effective_area", (1.49, 77.0), (6.4, 138.0)),
 }
 """Instruments that there is an approximate response of, by the name that components files call them."""
 

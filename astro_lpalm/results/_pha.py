@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from .._files import check_files, complete_or_nothing, open_fits, same_file, write_fits
 from .._headers import exposure_time, header_text
+from ..cube.masking import describe_region
 from ..grid import ebounds_hdu
 from ..instrument import response_on_bins
 from ..trust.errors import spectrum_errors
@@ -29,6 +30,7 @@ def write_spectra(separation, prefix, *, response=None, region=None, overwrite=F
     given = [region] if isinstance(region, str | os.PathLike) else []
     check_files({path.name: path for path in (*paths, *files.values())}, given, overwrite=overwrite)
     spectra = _spectra_of_field(separation) if region is None else spectra_of_region(separation, region)
+    lines = [] if region is None else ["counts of:", *describe_region(region, separation.cube)]
     observation = _observation(separation)
     if response is not None:
         if "EXPOSURE" not in observation:
@@ -39,7 +41,10 @@ def write_spectra(separation, prefix, *, response=None, region=None, overwrite=F
         # Every file is complete under its temporary name before the first is put in place.
         for index, path in enumerate(paths):
             temporary = stack.enter_context(complete_or_nothing(path, overwrite=overwrite))
-            write_fits(_pha_hdulist(separation, spectra, index, observation, files), temporary, overwrite=True)
+            hdulist = _pha_hdulist(separation, spectra, index, observation, files)
+            for line in lines:
+                hdulist["SPECTRUM"].header.add_history(line)
+            write_fits(hdulist, temporary, overwrite=True)
         temporary = [stack.enter_context(complete_or_nothing(path, overwrite=overwrite)) for path in files.values()]
         if files:
             response.write(*temporary, overwrite=True)

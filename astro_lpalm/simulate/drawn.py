@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import QTable
 
 from ..spectra.absorption import PhotoelectricAbsorption
-from ..spectra.exact import unit_of
+from ..spectra.integration import unit_of
 
 __all__ = ["drawn_parameters"]
 
@@ -30,7 +30,7 @@ def drawn_parameters(library, drawn):
     for component in library.components:
         priors = getattr(component, "priors", {})
         for name, value in drawn[component.name].items():
-            unit = unit_of(component.expression.model, name) if name in priors else ""
+            unit = component.expression.unit_of(name) if name in priors else ""
             rows.append((component.name, name, value, priors.get(name), unit))
     table = QTable(
         rows=[

@@ -6,9 +6,19 @@ from astropy.io import fits
 from astropy.time import Time
 
 from .. import __version__
+from ..missions import find
 from ..missions.chandra import ACIS_CHANNEL, ACIS_OVERFLOW
 
-__all__ = ["ROW", "SKY_CENTER", "SKY_PIXEL", "SKY_SIZE", "channels_of", "event_list", "snap_to_channels"]
+__all__ = [
+    "ROW",
+    "SKY_CENTER",
+    "SKY_PIXEL",
+    "SKY_SIZE",
+    "channels_of",
+    "event_list",
+    "say_instrument",
+    "snap_to_channels",
+]
 
 SKY_PIXEL = 0.492 * u.arcsec
 SKY_CENTER, SKY_SIZE = 4096.5, 8192
@@ -103,6 +113,34 @@ def event_list(rows, *, center, exposure, name):
     primary.header["CREATOR"] = f"astro_lpalm {__version__}"
     primary.header["DATE"] = (Time.now().isot[:19], "UTC of writing")
     return fits.HDUList([primary, events, gti])
+
+
+def say_instrument(events, telescope, instrument):
+    """Say in a list of ACIS which instrument it is of instead, and give its events the PI that this one has.
+
+    Parameters
+    ----------
+    events : `~astropy.io.fits.HDUList`
+        What `event_list` made.
+    telescope, instrument : str
+        For TELESCOP and INSTRUME; "" where they are not known. Of an instrument whose channels are not known either, PI
+        stays as it is, in channels of 14.6 eV, which a comment says.
+    """
+    cards = {"TELESCOP": telescope or "UNKNOWN", "INSTRUME": instrument or "UNKNOWN"}
+    mission, header = find(cards), events["EVENTS"].header
+    if mission is find(header):
+        return
+    for hdu in events[1:]:
+        hdu.header.update(cards)
+        del hdu.header["DETNAM"]
+    if mission is None or mission.no_energies:
+        header.add_comment(f"PI: channels of {ACIS_CHANNEL}, as of Chandra ACIS; energies are those of ENERGY")
+        return
+    table, index = events["EVENTS"].data, events["EVENTS"].columns.names.index("pi") + 1
+    channels = np.arange(mission.first_channel, mission.last_channel + 1)
+    inner = np.round(mission.lower_edges(channels[1:]).to_value(u.eV), 6)  # as edges in keV are not quite those in eV
+    table["pi"] = channels[np.searchsorted(inner, table["energy"], side="right")]
+    header[f"TLMIN{index}"], header[f"TLMAX{index}"] = channels[0], channels[-1]
 
 
 def _write_sky_coordinates(hdu, center):

@@ -21,8 +21,8 @@ from ..missions.chandra import ACIS_CHANNEL
 from ..sources import SourceLibrary
 from ..spectra import SpectralLibrary
 from .drawn import drawn_parameters
-from .event_list import SKY_SIZE
-from .given import checked_center, checked_pixel_scale
+from .event_list import SKY_SIZE, say_instrument
+from .given import checked_center, checked_pixel_scale, instrument_of
 from .observation import Observation
 from .particles import ParticleBackground
 
@@ -44,7 +44,8 @@ def simulate_from_file(components_toml, *, seed=0, **settings):
 
     One spectrum of each component is drawn from the file's priors, and folded through its response into channels of
     14.6 eV (or those of its RMF). Its image is the one that ``[components.source]`` names under ``image``, or else is
-    drawn from the source's statistics.
+    drawn from the source's statistics. The list has the columns of one of Chandra ACIS; TELESCOP, INSTRUME and PI are
+    those of the instrument that the response is of, or UNKNOWN where its files do not say.
 
     Parameters
     ----------
@@ -131,6 +132,7 @@ def _simulate(reader, library, rng):
         component_names=library.component_names, name=reader.path.stem,
     )  # fmt: skip
     events = observation.draw(rng)
+    say_instrument(events, *instrument_of(reader.tables["response"], reader.path.parent))
     for key, value in reader.response_files().items():
         events["EVENTS"].header[key] = value
     return events, observation.truth(library.energy_edges, parameters=parameters)

@@ -5,7 +5,10 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.modeling import Model
 
+from .._files import open_fits
+from .._headers import header_text
 from ..instrument.exposure import checked_exposure
+from ..missions import APPROXIMATE
 from ..spectra import integrate
 from .event_list import SKY_PIXEL, SKY_SIZE
 
@@ -15,6 +18,7 @@ __all__ = [
     "checked_pixel_scale",
     "checked_time",
     "fold_fluxes",
+    "instrument_of",
     "plain_values",
     "relative_exposure",
 ]
@@ -37,6 +41,16 @@ def fold_fluxes(images, spectra, response, exposure, pixel_scale):
     photons = spectra.sum(axis=0)
     area = rate.sum(axis=1) / np.where(photons > 0, photons, 1.0)
     return images * (exposure.to_value(u.s) * area)[:, np.newaxis, np.newaxis], rate.T
+
+
+def instrument_of(table, folder):
+    """Give TELESCOP and INSTRUME of what a table [response] is of; "" where the RMF does not say."""
+    if "instrument" in table:
+        known = APPROXIMATE[table["instrument"]]
+        return known.telescope, known.instrument
+    with open_fits(folder / table["rmf"], headers_only=True) as hdulist:
+        said = [[header_text(hdu.header, key, "the RMF") for key in ("TELESCOP", "INSTRUME")] for hdu in hdulist]
+    return max(said, key=lambda texts: sum(map(bool, texts)))
 
 
 def _photons(spectrum, response):

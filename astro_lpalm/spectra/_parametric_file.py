@@ -1,5 +1,8 @@
 """Parametric spectra in a FITS file."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
@@ -86,6 +89,8 @@ def read_parametric(hdulist, text=""):
         FreeParameter(*(str(row[key]) for key in ("COMPONENT", "NAME", "UNIT")), *_range(row))
         for row in hdulist["PARAMETERS"].data
     ]
+    if any(re.search(r"_\d+$", each.name) for each in parameters) and library() is not None:
+        parameters = [_renamed(each, library()) for each in parameters]
     sources, places, components, fluxes, units = [], [], [], [], []
     while (name := f"EMULATOR{len(sources) + 1}") in names:
         hdu = hdulist[name]
@@ -108,6 +113,17 @@ def read_parametric(hdulist, text=""):
         sources.append(source)
         fluxes.append(flux)
     return parameters, components, sources, places, fluxes, units, library
+
+
+def _renamed(parameter, library):
+    """Call a parameter as its component does now: older files have the names of astropy's expressions."""
+    if parameter.component not in library.component_names:
+        return parameter
+    expression = library.components[library.component_names.index(parameter.component)].expression
+    if parameter.name in expression.names or parameter.name not in expression.model.param_names:
+        return parameter
+    name = expression.names[expression.model.param_names.index(parameter.name)]
+    return replace(parameter, name=name, unit=expression.unit_of(name))
 
 
 def _range(row):

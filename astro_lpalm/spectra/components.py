@@ -25,13 +25,17 @@ class ModelComponent:
     priors : dict
         `Prior` of each drawn parameter by its name, as ``model.param_names`` has it (in an expression ``kT_1``);
         or a number, or a range of two. Other parameters keep the model's value.
+    names : sequence of str, optional
+        What the parameters of an expression are called here, in the order of ``model.param_names``. Those of a
+        components file are called as in the models that it names.
 
     Raises
     ------
     TypeError
         If ``model`` is not a model.
     ValueError
-        If it is not a spectrum, has no parameter of that name, or the prior goes beyond the parameter's bounds.
+        If it is not a spectrum, has no parameter of that name, or the prior goes beyond the parameter's bounds; or if
+        ``names`` are not as many as its parameters, and all different.
 
     Examples
     --------
@@ -48,6 +52,7 @@ class ModelComponent:
     name: str
     model: type | Model
     priors: dict = field(default_factory=dict)
+    names: tuple | None = None
 
     def __post_init__(self):
         priors = {}
@@ -61,7 +66,7 @@ class ModelComponent:
             msg = f"component '{self.name}' has no priors; give ranges for some of the parameters of its model."
             raise ValueError(msg)
         for name, prior in self.priors.items():
-            bounds = getattr(expression.model, name).bounds
+            bounds = expression.bounds(name)
             try:
                 priors[name] = prior.within(bounds) if isinstance(prior, Prior) else Prior.parse(prior, bounds)
             except ValueError as error:
@@ -72,7 +77,7 @@ class ModelComponent:
     @cached_property
     def expression(self):
         """The model as the sum and product of its parts, for integration."""
-        return Expression(self.model)
+        return Expression(self.model, self.names)
 
     def draw_parameters(self, n, seed=None):
         """Draw parameters: a dict of arrays of shape (n,)."""

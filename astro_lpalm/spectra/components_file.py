@@ -284,25 +284,27 @@ class _Reader:
         if not isinstance(factors, list):
             self.fail(f"{key}, factors", f"{shown(factors)} is no list; write [[components.factors]] for each.")
         model, priors = self.model(key, content, MODELS)
-        expression, parts = model, [(model.param_names, priors)]
+        taken = []
+        parts, expression = [_named(model, priors, taken)], model
         if "redshift" in content:
+            prior = self.prior(f"{key}, redshift", content["redshift"], _REDSHIFTS)
+            parts.append(_named(RedshiftScaleFactor, {"z": prior}, taken, ("redshift",)))
             expression = RedshiftScaleFactor() | model()
-            parts.insert(0, (("z",), {"z": self.prior(f"{key}, redshift", content["redshift"], _REDSHIFTS)}))
-        for number, factor in reversed(list(enumerate(factors, 1))):
+        multiply = []
+        for number, factor in enumerate(factors, 1):
             factor_key = f"{key}, factor {number}"
             self.table(factor, factor_key, ("model", "table", "parameters"))
             model, priors = self.model(factor_key, factor, FACTORS)
+            multiply.append((model, _named(model, priors, taken)))
+        for model, part in reversed(multiply):
             expression = model() * (expression() if isinstance(expression, type) else expression)
-            parts.insert(0, (model.param_names, priors))
-        if not any(priors for _, priors in parts):
-            some = ", ".join(parameter for parameter in expression.param_names if parameter != _NOT_DRAWN)
+            parts.append(part)
+        names = tuple(name for own, _ in reversed(parts) for name in own)
+        drawn = {name: prior for _, priors in reversed(parts) for name, prior in priors.items()}
+        if not drawn:
+            some = ", ".join(parameter for parameter in names if parameter != _NOT_DRAWN)
             self.fail(key, f"no priors: write [components.parameters] with ranges of some of {some}.")
-        # the parameters of an expression are those of its parts in their order, under names of their own
-        names, named = iter(expression.param_names), {}
-        for own, priors in parts:
-            name_of = dict(zip(own, names))
-            named |= {name_of[parameter]: prior for parameter, prior in priors.items()}
-        return ModelComponent(name, expression, named)
+        return ModelComponent(name, expression, drawn, names)
 
     def chosen(self, key, name, choices):
         if not isinstance(name, str) or name not in choices:
@@ -336,3 +338,16 @@ class _Reader:
         allowed = [parameter for parameter in model.param_names if parameter != _NOT_DRAWN]
         parameters = self.table(content.get("parameters", {}), key, allowed)
         return model, {k: self.prior(f"{key}.{k}", v, getattr(model, k).bounds) for k, v in parameters.items()}
+
+
+def _named(model, priors, taken, names=None):
+    """Names of a model's parameters within a component, and the priors by them; one that is taken gets a number."""
+    own = []
+    for name in names or model.param_names:
+        free, number = name, 1
+        while free in taken:
+            number += 1
+            free = f"{name}_{number}"
+        own.append(free)
+        taken.append(free)
+    return own, {own[model.param_names.index(name)]: prior for name, prior in priors.items()}

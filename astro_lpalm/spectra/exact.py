@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import astropy.units as u
 import numpy as np
 
 from .parameters import SCALES, FreeParameter
 from .thermal import Thermal
 from .thermal_emulator import tabulated_temperatures
 
-__all__ = ["ExactSpectra", "free_parameter", "in_even_scale", "unit_of"]
+__all__ = ["ExactSpectra", "free_parameter", "in_even_scale"]
 
 _STEP = 1e-4  # of scaled parameters, for finite differences
 _ROUNDING = 1e-9
@@ -29,15 +28,18 @@ class ExactSpectra:
     @property
     def knots(self):
         """Where the spectra have kinks: the temperatures at which those of a plasma are tabulated."""
-        model, names = self.component.expression.model, [each.name for each in self.own]
+        expression, names = self.component.expression, [each.name for each in self.own]
         found = {}
         for k, each in enumerate(self.own):
-            name, _, place = each.name.partition("_")
-            leaf = model[int(place)] if place.isdigit() and model.n_submodels > 1 else model
-            ionization = f"ionization_{place}" if place else "ionization"
-            if name != "kT" or not isinstance(leaf, Thermal) or ionization in names:
+            place = expression.names.index(each.name)
+            part, name = expression.parts[place]
+            if name != "kT" or not isinstance(part, Thermal):
                 continue
-            ratio = self.fixed.get(ionization, float(leaf.ionization.value))
+            after = part.param_names.index("ionization") - part.param_names.index("kT")
+            ionization = expression.names[place + after]
+            if ionization in names:
+                continue
+            ratio = self.fixed.get(ionization, float(part.ionization.value))
             inside = each.scaled(tabulated_temperatures() / ratio)
             inside = inside[(inside > _KNOT) & (inside < 1 - _KNOT)]
             found[k] = np.concatenate([[0.0], np.sort(inside), [1.0]])
@@ -90,13 +92,6 @@ def in_even_scale(library, component, own, chosen, shared):
     return trials[0 if bends[0] < 2 * min(bends) else int(np.argmin(bends))]
 
 
-def free_parameter(component, name, model, prior):
+def free_parameter(component, name, unit, prior):
     """Give a parameter of a component's model the range of its prior."""
-    return FreeParameter(component, name, unit_of(model, name), prior.low, prior.high, prior.scale)
-
-
-def unit_of(model, name):
-    """Give the unit of a model's parameter; "" where it has none."""
-    units, parameter = getattr(model, "parameter_units", {}), getattr(model, name, None)
-    unit = units.get(name) or getattr(parameter, "unit", None) or u.dimensionless_unscaled
-    return u.Unit(unit).to_string()
+    return FreeParameter(component, name, unit, prior.low, prior.high, prior.scale)

@@ -122,6 +122,8 @@ class Expression:
     Parameters
     ----------
     model : `~astropy.modeling.Model` or type
+    names : sequence of str, optional
+        What its parameters are called, in their order; as astropy calls them if there are none.
 
     Raises
     ------
@@ -129,7 +131,7 @@ class Expression:
         See `integrate`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, names=None):
         self.model = model() if isinstance(model, type) and issubclass(model, Model) else model
         if not isinstance(self.model, Model):
             msg = f"{model!r} is not a model; give one of this package or of astropy, or an expression of them."
@@ -138,15 +140,28 @@ class Expression:
             name = type(self.model).__name__ if isinstance(self.model, SpectralModel) else "this expression"
             msg = f"{name} is a factor, not a spectrum; multiply it with a spectrum and integrate that."
             raise ValueError(msg)
-        self._names = self.model.param_names
-        self._shifts = [self._names[i] for i in _stretch_indices(self.model)]
+        self.names = tuple(self.model.param_names if names is None else names)
+        if len(set(self.names)) != len(self.names) or len(self.names) != len(self.model.param_names):
+            its = ", ".join(self.model.param_names)
+            msg = f"names are {', '.join(self.names)}; give one for each of {its}, all of them different."
+            raise ValueError(msg)
+        self.parts = _parts(self.model)
+        self._shifts = [self.names[i] for i in _stretch_indices(self.model)]
 
     def check_names(self, names):
         """Check that the model has parameters of these names."""
         for name in names:
-            if name not in self._names:
-                msg = f"the model has no parameter {name!r}; it has {', '.join(self._names)}."
+            if name not in self.names:
+                msg = f"the model has no parameter {name!r}; it has {', '.join(self.names)}."
                 raise ValueError(msg)
+
+    def bounds(self, name):
+        """Give the values that a parameter may have, low and high, None where there is no end."""
+        return getattr(self.model, self.model.param_names[self.names.index(name)]).bounds
+
+    def unit_of(self, name):
+        """Give the unit of a parameter in words; "" where it has none, or there is no such parameter."""
+        return unit_of(*self.parts[self.names.index(name)]) if name in self.names else ""
 
     def checked(self, name, values):
         """Give values of a parameter as plain numbers, which must be within its bounds."""
@@ -154,7 +169,7 @@ class Expression:
             msg = f"parameter '{name}' has the unit {values.unit}; give plain numbers, in the unit of the model."
             raise ValueError(msg)
         values = np.asarray(values, dtype=float)
-        low, high = getattr(self.model, name).bounds
+        low, high = self.bounds(name)
         low, high = -np.inf if low is None else low, np.inf if high is None else high
         if not np.all((values >= low) & (values <= high)):
             worst = values[~((values >= low) & (values <= high))].flat[0]
@@ -191,11 +206,24 @@ class Expression:
         return flux
 
     def _bins(self, edges, given):
-        own = dict(zip(self._names, _plain_values(self.model)))
+        own = dict(zip(self.names, _plain_values(self.model)))
         for name in self._shifts:
             if name in given:
                 own[name] = given[name][0, 0]
-        return _bins(self.model, edges, [own[n] if n in self._shifts else given.get(n, own[n]) for n in self._names])
+        return _bins(self.model, edges, [own[n] if n in self._shifts else given.get(n, own[n]) for n in self.names])
+
+
+def unit_of(model, name):
+    """Give the unit of a model's parameter; "" where it has none."""
+    unit = getattr(model, "parameter_units", {}).get(name) or getattr(model, name).unit or u.dimensionless_unscaled
+    return u.Unit(unit).to_string()
+
+
+def _parts(model):
+    """For each parameter, in order, the part of the expression that has it, and its name there."""
+    if isinstance(model, CompoundModel):
+        return [part for side in (model.left, model.right) if isinstance(side, Model) for part in _parts(side)]
+    return [(model, name) for name in model.param_names]
 
 
 def _bins(model, edges, values):

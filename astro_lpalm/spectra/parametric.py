@@ -7,7 +7,8 @@ from .ages import spectra_of_ages, spectra_of_elements
 from .components import ModelComponent
 from .emulator import SpectrumEmulator
 from .energy_flux import EnergyFlux
-from .exact import ExactSpectra, free_parameter, in_even_scale, unit_of
+from .exact import ExactSpectra, free_parameter, in_even_scale
+from .integration import unit_of
 from .library import SpectralLibrary
 from .plasma import Plasma
 from .thermal import Thermal
@@ -86,15 +87,15 @@ class ParametricSpectra:
             If a component is made of samples: these have no parameters.
         """
         shared = [] if library.nh.low == library.nh.high else [_SHARED]
-        parameters = [free_parameter("", _SHARED, library.absorption, library.nh) for _ in shared]
+        parameters = [free_parameter("", _SHARED, unit_of(library.absorption, _SHARED), library.nh) for _ in shared]
         sources, places, fluxes, units = [], [], [], []
         for component in library.components:
             if not isinstance(component, ModelComponent):
                 msg = f"component '{component.name}' is made of samples, so it has no parameters; give it a model."
                 raise ValueError(msg)
             priors = {name: prior for name, prior in component.priors.items() if prior.low < prior.high}
-            model = component.expression.model
-            own = [free_parameter(component.name, name, model, prior) for name, prior in priors.items()]
+            unit = component.expression.unit_of
+            own = [free_parameter(component.name, name, unit(name), prior) for name, prior in priors.items()]
             place = [*range(len(parameters), len(parameters) + len(own)), *([0] if shared else [])]
             own = [in_even_scale(library, component, own, each, parameters[0] if shared else None) for each in own]
             parameters += own
@@ -106,7 +107,7 @@ class ParametricSpectra:
             places.append(place)
             flux = EnergyFlux(source, library.energy_edges[[0, -1]].value)
             fluxes.append(flux if table is None else flux.tabulated(len(own), seed))
-            units.append(unit_of(model, "amplitude"))
+            units.append(unit("amplitude"))
         return cls(parameters, library.component_names, sources, places, fluxes, units, library)
 
     @property

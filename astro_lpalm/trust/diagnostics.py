@@ -131,9 +131,10 @@ def diagnose(
     if prior is not None:  # whoever makes solvers tries them on data without noise
         chi_square = reduced_chi_square(fit)
         if chi_square is not None and chi_square < _LEAST_CHI_SQUARE:
-            messages.append(
+            messages.insert(  # all else that is warned of follows from it
+                0,
                 f"the residuals have only {chi_square:.2g} of the variance that counts have: is the cube a flux, a "
-                "rate or smoothed? Noise and uncertainties are those of counts."
+                "rate or smoothed? Noise and uncertainties are those of counts.",
             )
         columns["library_distance"] = prior.distance(fit.mixing)
         counts = fit.mixing.sum(axis=0) * fit.images.sum(axis=1)

@@ -195,8 +195,10 @@ def test_rebin_needs_nested_edges(cube, edges):
 def test_bad_values(bad):
     hdu = image_hdu()
     hdu.data[1, 2, 3] = hdu.data[2, 2, 3] = bad
-    with pytest.raises(ValueError, match="1 unmasked pixels hold NaN or infinity"):
+    with pytest.raises(ValueError, match="1 unmasked pixels hold NaN or infinity.* an image extension MASK"):
         EventCube.from_hdu(hdu)
+    mask = fits.ImageHDU((~np.isfinite(hdu.data).all(axis=0)).astype(np.uint8), name="MASK")
+    assert EventCube.from_hdu(fits.HDUList([hdu, mask])).mask.sum() == 1
 
 
 def changed(**cards):

@@ -353,6 +353,7 @@ def test_whole_sky_pixels_make_no_pattern_on_other_pixels(caplog):
     assert scatter(cubes[0]) < 1.1
     assert_array_equal(cubes[0].data, cubes[1].data)
     assert caplog.text.count("the table 'EVENTS': events are spread over their sky pixels") == 2
+    assert list(cubes[0].meta["HISTORY"]) == ["events spread over their sky pixels"]
 
 
 # Real lists

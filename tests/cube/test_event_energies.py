@@ -173,3 +173,11 @@ def test_limits_without_a_value_or_as_text(tmp_path, value):
     hdu.header[f"TLMAX{number}"] = "wide"
     with pytest.raises(ValueError, match=rf"evt.fits': TLMAX{number} is 'wide', but must be a finite number"):
         EventCube.from_events(listed(tmp_path, hdu), n_energy=1)
+
+
+def test_what_is_drawn_is_told_in_the_cubes_history(events, tmp_path):
+    cube = EventCube.from_events(channels_only(events, "CHANDRA", "ACIS"), n_energy=4)
+    cube.write(tmp_path / "cube.fits")
+    again = EventCube.read(tmp_path / "cube.fits")
+    assert list(again.meta["HISTORY"]) == ["energies drawn within PI channels, by Chandra ACIS"]
+    assert "HISTORY" not in EventCube.from_events(events, n_energy=4).meta

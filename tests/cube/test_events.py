@@ -317,7 +317,10 @@ def test_a_model_that_is_not_there(events, name):
             ("time", "y", "energy"),
             "has no sky coordinates X and Y: its columns are time, y, energy",
         ),
-        (("time", "x", "y"), "has neither ENERGY nor PI: its columns are time, x, y"),
+        (
+            ("time", "x", "y"),
+            "has neither ENERGY nor PI: its columns are time, x, y. Take the list .* or add a column ENERGY",
+        ),
     ],
 )
 def test_missing_columns(events, names, message):

@@ -70,9 +70,13 @@ def test_a_map_on_the_same_pixels_is_taken_as_it_is(tmp_path):
     exposure = np.random.default_rng(2).uniform(1, 2, (NY, NX))
     assert_array_equal(cube().with_exposure(map_hdu(exposure, plane())).exposure.value, exposure)
     bare = fits.ImageHDU(exposure)
-    assert_array_equal(cube().with_exposure(bare).exposure, exposure * u.one)
+    with pytest.warns(
+        AstropyUserWarning, match="the exposure map has no celestial WCS, but as many pixels as the cube"
+    ):
+        assert_array_equal(cube().with_exposure(bare).exposure, exposure * u.one)
     fits.HDUList([fits.PrimaryHDU(), bare, map_hdu(2 * exposure, plane())]).writeto(tmp_path / "map.fits")
-    assert_array_equal(cube().with_exposure(tmp_path / "map.fits").exposure.value, exposure)
+    with pytest.warns(AstropyUserWarning, match="taken to be on the very same; write the WCS"):
+        assert_array_equal(cube().with_exposure(tmp_path / "map.fits").exposure.value, exposure)
     assert_array_equal(cube(exposure=exposure * u.ks).exposure, exposure * u.ks)
 
 

@@ -246,6 +246,43 @@ def test_names_of_files_are_relative_to_the_file_or_else_to_here(write, folder):
         simulate_from_file(write(), psf="psf.fits")
 
 
+def seen_by(write, response, **settings):
+    path = write()
+    path.write_text(path.read_text().replace('instrument = "acis-s"', response))
+    return simulate_from_file(path, seed=3, **settings)[0]
+
+
+@pytest.mark.parametrize(("name", "cards"), [("epic-pn", ("XMM", "EPN")), ("erosita", ("EROSITA", "MERGED"))])
+def test_lists_say_of_which_instrument_they_are(write, name, cards):
+    events = seen_by(write, f'instrument = "{name}"')
+    header, table = events["EVENTS"].header, events["EVENTS"].data
+    assert (header["TELESCOP"], header["INSTRUME"]) == (events["GTI"].header["TELESCOP"], cards[1]) == cards
+    assert "DETNAM" not in header
+    np.testing.assert_array_equal(table["pi"], np.floor(table["energy"]))  # both have channels of 1 eV
+    assert (header["TLMIN6"], header["TLMAX6"]) == (0, {"epic-pn": 32767, "erosita": 99999}[name])
+    cube = EventCube.from_events(events, n_energy=3)
+    assert cube.wcs.proj_plane_pixel_scales()[0].to_value(u.arcsec) == pytest.approx(8 * 0.492)  # nearly 4
+    assert "EPN" not in str(seen_by(write, 'instrument = "acis-i"')["EVENTS"].header["INSTRUME"])
+
+
+@pytest.mark.parametrize("cards", [{"TELESCOP": "NUSTAR", "INSTRUME": "FPMA"}, {"TELESCOP": "LEM"}, {}], ids=str)
+def test_lists_say_of_which_instrument_the_response_is(write, folder, cards):
+    approximate_response(np.linspace(0.3, 9, 871)).write(folder / "a.arf", folder / "a.rmf")
+    with fits.open(folder / "a.rmf", mode="update") as hdulist:
+        for hdu in hdulist[1:]:
+            del hdu.header["TELESCOP"], hdu.header["INSTRUME"]
+            hdu.header.update(cards)
+    events = seen_by(write, 'arf = "a.arf"\nrmf = "a.rmf"')
+    header, table = events["EVENTS"].header, events["EVENTS"].data
+    assert header["TELESCOP"] == cards.get("TELESCOP", "UNKNOWN")
+    assert header["INSTRUME"] == cards.get("INSTRUME", "UNKNOWN")
+    if header["TELESCOP"] == "NUSTAR":
+        np.testing.assert_array_equal(table["pi"], np.clip((table["energy"] - 1600) // 40, 0, None))
+    else:
+        assert "PI: channels of 14.6 eV" in str(header["COMMENT"])
+        np.testing.assert_array_equal(table["pi"], np.floor(table["energy"] / 14.6) + 1)
+
+
 def test_real_response_and_background(write, shared_data):
     files = shared_data / "responses"
     simulation = SIMULATION.replace(

@@ -85,7 +85,7 @@ def test_a_draw_is_what_files_and_parameters_say(write):
     library = SpectralLibrary.from_file(path)
     spectra, parameters = library.draw(4, seed=3), library.draw_parameters(4, seed=3)
     response = Response.read(path.parent / "calibration/a.arf", path.parent / "calibration/a.rmf").rebin([0.5, 1, 2, 3])
-    assert list(parameters["hot"]) == ["nh_0", "depth_1", "z_2", "kT_3"]
+    assert list(parameters["hot"]) == ["nh", "depth", "redshift", "kT"]
     factor, spectrum = read_table_model(path.parent / "factor.mod"), read_table_model(path.parent / "spectrum.mod")
     for i in range(4):
         nh, depth, z, kT = (values[i] for values in parameters["hot"].values())
@@ -105,8 +105,8 @@ def test_what_the_file_names_is_told(write):
     assert (settings.instrument, settings.arf.name, settings.rmf.name) == (None, "a.arf", "a.rmf")
     np.testing.assert_allclose(settings.response.channel_edges.value, [0.5, 1, 2, 3])
     hot = settings.components[0]
-    assert hot.priors["z_2"] == Prior(0.0, 0.3)
-    assert hot.priors["depth_1"] == Prior(1.0, 3.0)
+    assert hot.priors["redshift"] == Prior(0.0, 0.3)
+    assert hot.priors["depth"] == Prior(1.0, 3.0)
 
 
 def test_bins_of_whole_channels(write):

@@ -108,7 +108,9 @@ def test_a_model_of_other_components_is_seen(model):
 def test_a_flux_is_not_counts(model):
     cube = observe(remnant(model, 30), model)
     flux = EventCube(cube.data / 2e4, energy_edges=cube.energy_edges, wcs=cube.wcs)
-    assert any("of the variance that counts have: is the cube a flux" in message for message in messages(flux, model))
+    first, *others = messages(flux, model)
+    assert "of the variance that counts have: is the cube a flux" in first
+    assert others
 
 
 def test_what_is_negative_has_no_c_statistic(model, tmp_path):
