@@ -279,7 +279,27 @@ def many_times(paths, output, name, client=None):
     for each in SETS:
         TrainingSet.from_file(each, client=client, progress=False)
         taken[f"training set of {each}"], start = time.perf_counter() - start, time.perf_counter()
+    TrainingSet.synthesize(*slow_libraries(), 1000, 20.0, seed=0, client=client, progress=False)
+    taken["training set of slow spectra"] = time.perf_counter() - start
     return taken
+
+
+def slow_photons(edges, index):
+    """Photons of a power law in each bin by sums, which take milliseconds, as a plasma code of one's own does."""
+    return np.mean(np.linspace(edges[:-1], edges[1:], 2000) ** -index, axis=0) * np.diff(edges)
+
+
+def slow_libraries():
+    """Give spectra that take long, and sources."""
+    from astro_lpalm.missions import approximate_response
+    from astro_lpalm.sources import SourceLibrary
+    from astro_lpalm.spectra import ModelComponent, SpectralLibrary, user_model
+
+    model, sources = user_model(slow_photons, {"index": (2.0, 1.0, 4.0)}), SourceLibrary.from_file("pwn-acis")
+    ranges = zip(sources.component_names, [(1.2, 2.2), (2.4, 3.6)])
+    components = [ModelComponent(name, model, {"index": each}) for name, each in ranges]
+    response = approximate_response(np.linspace(0.5, 7, 66))
+    return SpectralLibrary(components, response.channel_edges, response=response), sources
 
 
 def training_times(name):
