@@ -1,9 +1,11 @@
 """Reading and writing files so that nothing is misread, half-written or lost."""
 
 import errno
+import gzip
 import os
 import platform
 import re
+import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from itertools import combinations
@@ -305,12 +307,9 @@ def write_fits(hdulist, path, *, overwrite=False, large=None):
     OSError
         See `complete_or_nothing`.
     ValueError
-        See `check_fits_name`. If an image that is written plane by plane was to be compressed.
+        See `check_fits_name`.
     """
     check_fits_name(path)
-    if large and Path(path).suffix.lower() == ".gz":
-        msg = f"cannot write '{path}': what is larger than memory is not compressed; give a name that ends in .fits."
-        raise ValueError(msg)
     header = hdulist[0].header
     if "CREATOR" not in header:  # by this `open_fits` knows whose checksums must be right
         header["CREATOR"] = f"astro_lpalm {__version__}"
@@ -319,10 +318,18 @@ def write_fits(hdulist, path, *, overwrite=False, large=None):
         if any(len(card.image) > fits.Card.length for card in hdu.header.cards if isinstance(card.value, str)):
             hdu.header["LONGSTRN"] = ("OGIP 1.0", "long strings are used")
     with complete_or_nothing(path, overwrite=overwrite) as temporary:
-        if large:
+        if not large:
+            hdulist.writeto(temporary, overwrite=True, checksum=True)
+        elif Path(path).suffix.lower() != ".gz":
             write_with_planes(hdulist, temporary, large)
         else:
-            hdulist.writeto(temporary, overwrite=True, checksum=True)
+            whole = temporary.with_name(f"{temporary.name}.fits")
+            try:
+                write_with_planes(hdulist, whole, large)
+                with open(whole, "rb") as file, gzip.open(temporary, "wb") as packed:
+                    shutil.copyfileobj(file, packed)
+            finally:
+                whole.unlink(missing_ok=True)
 
 
 def save_figure(figure, path, *, overwrite=False):

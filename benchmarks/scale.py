@@ -1,13 +1,16 @@
 """Time and memory of large fields, from event list to written components, stage by stage.
 
-    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--joint SIDE] [--photons N] [--resample]
-                               [--workers N] [--larger SIDE [SIDE ...]] [--training NAME [NAME ...]] [--json PATH]
+    python benchmarks/scale.py [--sides 346 692 1384] [--smooth] [--tile] [--joint SIDE] [--kinds KIND [KIND ...]]
+                               [--blank] [--photons N] [--resample] [--workers N] [--larger SIDE [SIDE ...]]
+                               [--training NAME [NAME ...]] [--json PATH]
 
 Squares are a remnant of 65 energies, with 55 photons a pixel on average; --tile is one of eROSITA's sky, 3240 x 3240
-pixels and 70,000 photons; --joint SIDE are two observations of so few photons together; --photons N puts so many into
-2061 x 2061 pixels; --resample times 50 resamplings of 346 x 346 pixels. --larger separates squares, drawn plane by
-plane, from FITS files which they stay in: the process may allocate no more than one such cube beyond what it has before
-it opens the file, and fails if it asks for more.
+pixels and 70,000 photons; --joint SIDE are observations of so few photons together, one for each of --kinds: cubes
+that are kept as "photons" (two of them by default), laid out ("array"), or stay in a "file". With --blank the first has
+as many photons of a background besides, and a cube of the same kind of a blank field with ten times as many. --photons
+N puts so many into 2061 x 2061 pixels; --resample times 50 resamplings of 346 x 346 pixels. --larger separates squares,
+drawn plane by plane, from FITS files which they stay in: the process may allocate no more than one such cube beyond
+what it has before it opens the file, and fails if it asks for more.
 --training compares what training sets of packaged models take with a training, of which it does one epoch.
 
 Every line runs in a process of its own, on one thread, after a small separation, which imports and tabulates what all
@@ -52,6 +55,7 @@ STAGES = {
 }
 N_FIELDS = 4
 SETS = "snr-acis", "snr-nei-acis"
+KINDS = "photons", "array", "file"
 
 
 @contextmanager
@@ -194,17 +198,44 @@ def warm_up(name, smooth=False):
         separate(cube_of(few, model.energy_edges), model, progress=False, smooth=smooth)
 
 
-def journey(paths, side, name, options):
-    """Go from an event list, or several, to written components, and time the stages."""
-    from astro_lpalm import EventCube
-
+def journey(path, side, name, options):
+    """Go from an event list to written components, and time the stages."""
     warm_up(name, options["smooth"])
     before, marks = megabytes(), {}
-    bounds = (0.5, side + 0.5, 0.5, side + 0.5)
     start = time.process_time()
-    cubes = [EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds) for path in paths]
+    cube = binned(path, side, name)
     marks["bin"], marks["MB to bin"] = time.process_time() - start, megabytes()
-    return separated(cubes if len(cubes) > 1 else cubes[0], name, options, paths[0], before, marks)
+    return separated(cube, name, options, path, before, marks)
+
+
+def journey_joint(paths, side, name, options):
+    """Go from the event lists of several observations, or cubes in files, to written components."""
+    from astro_lpalm import EventCube
+    from astro_lpalm.forward import ExpectedBackground
+
+    kinds, blank = options.pop("kinds"), None
+    warm_up(name, options["smooth"])
+    before, marks = megabytes(), {}
+    start = time.process_time()
+
+    def opened(path, kind):
+        if kind == "file":
+            return EventCube.read(path, memmap=True)
+        return binned(path, side, name, sparse=kind == "photons")
+
+    cubes = [opened(path, kind) for path, kind in zip(paths, kinds)]
+    if len(paths) > len(kinds):
+        blank = [ExpectedBackground(opened(paths[-1], kinds[0]), scale=0.1), *[None] * (len(kinds) - 1)]
+    marks["bin"], marks["MB to bin"] = time.process_time() - start, megabytes()
+    return separated(cubes, name, options | {"background": blank}, paths[0], before, marks)
+
+
+def binned(path, side, name, sparse=None):
+    """Bin an event list."""
+    from astro_lpalm import EventCube
+
+    bounds = (0.5, side + 0.5, 0.5, side + 0.5)
+    return EventCube.from_events(path, model=name, bin_factor=1, bounds=bounds, sparse=sparse)
 
 
 def separated(cube, name, options, path, before, marks):
@@ -225,11 +256,8 @@ def separated(cube, name, options, path, before, marks):
 
 
 def write_cube(events, path, side, name):
-    """Bin an event list."""
-    from astro_lpalm import EventCube
-
-    bounds = (0.5, side + 0.5, 0.5, side + 0.5)
-    EventCube.from_events(events, model=name, bin_factor=1, bounds=bounds).write(path)
+    """Bin an event list, and write the cube laid out."""
+    binned(events, side, name, sparse=False).write(path, overwrite=True)
 
 
 def many_times(paths, output, name, client=None):
@@ -251,7 +279,27 @@ def many_times(paths, output, name, client=None):
     for each in SETS:
         TrainingSet.from_file(each, client=client, progress=False)
         taken[f"training set of {each}"], start = time.perf_counter() - start, time.perf_counter()
+    TrainingSet.synthesize(*slow_libraries(), 1000, 20.0, seed=0, client=client, progress=False)
+    taken["training set of slow spectra"] = time.perf_counter() - start
     return taken
+
+
+def slow_photons(edges, index):
+    """Photons of a power law in each bin by sums, which take milliseconds, as a plasma code of one's own does."""
+    return np.mean(np.linspace(edges[:-1], edges[1:], 2000) ** -index, axis=0) * np.diff(edges)
+
+
+def slow_libraries():
+    """Give spectra that take long, and sources."""
+    from astro_lpalm.missions import approximate_response
+    from astro_lpalm.sources import SourceLibrary
+    from astro_lpalm.spectra import ModelComponent, SpectralLibrary, user_model
+
+    model, sources = user_model(slow_photons, {"index": (2.0, 1.0, 4.0)}), SourceLibrary.from_file("pwn-acis")
+    ranges = zip(sources.component_names, [(1.2, 2.2), (2.4, 3.6)])
+    components = [ModelComponent(name, model, {"index": each}) for name, each in ranges]
+    response = approximate_response(np.linspace(0.5, 7, 66))
+    return SpectralLibrary(components, response.channel_edges, response=response), sources
 
 
 def training_times(name):
@@ -319,7 +367,9 @@ def main():
     parser.add_argument("--sides", type=int, nargs="*", default=[346, 692, 1384], help="pixels (default %(default)s)")
     parser.add_argument("--smooth", action="store_true", help="with smooth images")
     parser.add_argument("--tile", action="store_true", help="a tile of eROSITA's sky")
-    parser.add_argument("--joint", type=int, metavar="SIDE", help="two observations together of 70,000 photons each")
+    parser.add_argument("--joint", type=int, metavar="SIDE", help="observations together of 70,000 photons each")
+    parser.add_argument("--kinds", nargs="+", default=KINDS[:1] * 2, choices=KINDS, help="of their cubes, one for each")
+    parser.add_argument("--blank", action="store_true", help="with a blank field as the background of the first")
     parser.add_argument("--photons", type=float, help="so many in 2061 x 2061 pixels")
     parser.add_argument("--resample", action="store_true", help="50 resamplings of 346 x 346 pixels")
     parser.add_argument("--workers", type=int, help="the speed-up by so many worker processes")
@@ -332,8 +382,6 @@ def main():
     squares = [title for title, *_ in cases]
     if options.tile:
         cases.append(("tile of 3240 x 3240", 3240, 7e4, 0.7))
-    if options.joint:
-        cases.append((f"two of {options.joint} x {options.joint}", options.joint, 7e4, 0.7))
     if options.photons:
         cases.append((f"2061 x 2061, {options.photons:.0f} photons", 2061, options.photons, 0.0))
     if options.resample:
@@ -341,13 +389,28 @@ def main():
     rows, last = {}, None
     with tempfile.TemporaryDirectory() as folder:
         for title, side, n_photons, flat in cases:
-            paths = [str(Path(folder) / f"events_{number}.fits") for number in range(2 if "two" in title else 1)]
-            for seed, path in enumerate(paths):
-                in_process(make_list, path, side, n_photons, flat, "snr-acis", seed)
+            path = str(Path(folder) / "events.fits")
+            in_process(make_list, path, side, n_photons, flat, "snr-acis")
             how = {"smooth": options.smooth, "n_resamplings": 50 if "resamplings" in title else 0}
-            marks = rows[title] = in_process(journey, paths, side, "snr-acis", how)
+            marks = rows[title] = in_process(journey, path, side, "snr-acis", how)
             show(title, marks, side**2, last if title in squares else None)
             last = marks["separate"], side**2
+        if options.joint:
+            side, paths = options.joint, []
+            kinds = [*options.kinds, *options.kinds[:1]] if options.blank else options.kinds
+            for number, kind in enumerate(kinds):
+                n_photons, flat = (7e4, 0.7) if number or not options.blank else (1.4e5, 0.85)
+                if number == len(options.kinds):  # the blank field
+                    n_photons, flat = 7e5, 1.0
+                path = str(Path(folder) / f"events_{number}.fits")
+                in_process(make_list, path, side, n_photons, flat, "snr-acis", number)
+                if kind == "file":
+                    in_process(write_cube, path, path, side, "snr-acis")
+                paths.append(path)
+            title = f"{side} x {side}, {' + '.join(options.kinds)}{', blank field' * options.blank}"
+            how = {"smooth": options.smooth, "kinds": options.kinds}
+            marks = rows[title] = in_process(journey_joint, paths, side, "snr-acis", how)
+            show(title, marks, side**2, None)
         for side in options.larger:
             title, path = f"{side} x {side}, from its file", str(Path(folder) / "cube.fits")
             in_process(make_cube, path, side, "snr-acis")

@@ -6,11 +6,14 @@ import pytest
 from numpy.testing import assert_allclose
 
 from astro_lpalm import EventCube, Instrument, separate
+from astro_lpalm.cube import planes
 from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.instrument import ExposureMaps
 from astro_lpalm.separation import GMCA
 
 from . import skies, toy
+from .cube.test_planes import Stored
+from .test_sparse import same
 
 # With so many counts, the little that maps leave unexplained is warned of, whatever the exposure.
 pytestmark = pytest.mark.filterwarnings("ignore::astro_lpalm.trust.SeparationWarning")
@@ -108,3 +111,19 @@ def test_what_knows_no_physical_parameters(model):
         separate(cube, GMCA(2), instrument=instrument)
     with pytest.raises(ValueError, match="photons drawn again"):
         separate(cube, model, instrument=instrument, n_resamplings=5)
+
+
+def test_a_stored_cube_is_not_laid_out(model, monkeypatch):
+    given = {"instrument": Instrument(exposure=maps()), "smooth": False}
+    whole = observe(1)
+    stored = EventCube(Stored(whole.data, most=4), energy_edges=skies.EDGES, wcs=toy.wcs(), meta=whole.meta)
+    expected = separate(whole, model, **given)
+    monkeypatch.setattr(planes, "physical_memory", lambda: 4 * 8 * N * N)  # four planes of the 65
+    found = separate(stored, model, **given)
+    assert found.cube.is_lazy
+    same(found.parameters["value"], expected.parameters["value"])
+    for name, image in found.images.items():
+        same(image.data, expected.images[name].data)
+        same(found.image_uncertainty[name], expected.image_uncertainty[name])
+    for name in ("reduced_chi_square", "reduced_cstat", "structure_sigma"):
+        same(found.diagnostics.meta[name], expected.diagnostics.meta[name])

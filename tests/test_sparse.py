@@ -72,6 +72,23 @@ def test_no_step_lays_photons_out(monkeypatch):
     separate(sparse, toy.model(), n_resamplings=2)
 
 
+def test_the_background_of_a_blank_field_is_kept_as_photons(monkeypatch, tmp_path):
+    blank, results = np.random.default_rng(4).poisson(25, (12, *SHAPE)), []
+    for cube, each in zip(pair(5), (blank, Photons.of(blank))):
+        blank = EventCube(each, energy_edges=toy.EDGES, wcs=toy.wcs())
+        if cube.is_sparse:
+            monkeypatch.setattr(Photons, "__array__", _few_planes(4))
+            monkeypatch.setattr("astro_lpalm.cube.counts.PhotonCounts.matrix", _few_pixels)
+        results.append(separate(cube, toy.model(), background=ExpectedBackground(blank, scale=0.2, free=True)))
+    expected, found = results
+    same(found.sources, expected.sources)
+    same(found.diagnostics.meta["background_amplitude"], expected.diagnostics.meta["background_amplitude"])
+    found.write(tmp_path / "components.fits")
+    monkeypatch.undo()
+    again = Separation.read(tmp_path / "components.fits")
+    assert_allclose(again.background.matrix(), expected.background.matrix(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("given", [{}, {"background": background(False)}, {"instrument": Instrument(psf=5 * u.arcsec)}])
 def test_smooth_images_are_those_of_the_same_counts_laid_out(given, monkeypatch):
     def smooth():

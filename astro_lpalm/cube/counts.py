@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-__all__ = ["Counts", "LaidOutCounts", "PhotonCounts", "block_sums", "counts_of", "pixel_members"]
+__all__ = [
+    "Counts",
+    "LaidOutCounts",
+    "PhotonCounts",
+    "PlacedCounts",
+    "StackedCounts",
+    "block_sums",
+    "counts_of",
+    "pixel_members",
+]
 
 _BLOCK = 1 << 15  # pixels of laid-out counts that are handled at once
 
@@ -71,6 +80,15 @@ class Counts(ABC):
     @abstractmethod
     def of_pixels(self, pixels: np.ndarray) -> "Counts":
         """Give the counts of some pixels, which are given by their numbers, in rising order."""
+
+    def among(self, own: np.ndarray) -> "Counts":
+        """Give the counts among more pixels, none in these: its own are told by a mask."""
+        return self if own.all() else PlacedCounts(self, own)
+
+    def in_image(self, own: np.ndarray, kept: np.ndarray) -> "Counts":
+        """Give the counts in other pixels of an image: two masks tell its own and those, (ny, nx); none in the rest."""
+        common = kept[own]
+        return (self if common.all() else self.of_pixels(np.flatnonzero(common))).among(own[kept])
 
     def sums(self, labels: ArrayLike) -> np.ndarray:
         """Sum the counts at each energy in blocks of pixels, (m, number of blocks)."""
@@ -160,7 +178,10 @@ class LaidOutCounts(Counts):
 
     def of_pixels(self, pixels):
         """Give some pixels."""
-        return LaidOutCounts(self._rows[:, pixels if self._kept is None else self._kept[pixels]])
+        found = LaidOutCounts(self._rows)
+        found._kept = np.asarray(pixels) if self._kept is None else self._kept[pixels]
+        found.shape = self.shape[0], len(found._kept)
+        return found
 
 
 class PhotonCounts(Counts):
@@ -240,6 +261,144 @@ class PhotonCounts(Counts):
         place = np.full(self.shape[1], -1, dtype=np.int32)
         place[pixels] = np.arange(len(pixels))
         return PhotonCounts(_placed(self.photons, place, len(pixels)))
+
+    def among(self, own):
+        """Give the photons among more pixels."""
+        return PhotonCounts(_placed(self.photons, np.flatnonzero(own), len(own)))
+
+
+class PlacedCounts(Counts):
+    """Counts among more pixels, none in these.
+
+    Parameters
+    ----------
+    counts : Counts
+    own : `~numpy.ndarray` of bool, shape (t,)
+        True where a pixel has counts, in the order of theirs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astro_lpalm.cube import PlacedCounts, counts_of
+    >>> counts = PlacedCounts(counts_of(np.array([[[2, 1]], [[0, 3]]])), np.array([True, False, True]))
+    >>> counts.image().tolist(), counts[1].tolist()
+    ([2.0, 0.0, 4.0], [0.0, 0.0, 3.0])
+    """
+
+    def __init__(self, counts, own):
+        self.counts, self._own, self.shape = counts, own, (counts.shape[0], len(own))
+
+    def _placed(self, rows):
+        found = np.zeros((*rows.shape[:-1], len(self._own)), dtype=np.result_type(rows.dtype, np.float32))
+        found[..., self._own] = rows
+        return found
+
+    def __getitem__(self, energy):
+        return self._placed(self.counts[energy])
+
+    def matrix(self, dtype=float):
+        """Lay X out."""
+        return self._placed(self.counts.matrix(dtype))
+
+    def n_negative(self):
+        """Count the negative values."""
+        return self.counts.n_negative()
+
+    def squares(self):
+        """Sum the squares."""
+        return self.counts.squares()
+
+    def spectrum(self):
+        """Sum over the pixels."""
+        return self.counts.spectrum()
+
+    def image(self):
+        """Sum over the energies."""
+        return self._placed(self.counts.image())
+
+    def project(self, rows):
+        """Multiply rows with X."""
+        return self._placed(self.counts.project(rows))
+
+    def moments(self, images):
+        """Multiply X with images, transposed."""
+        return self.counts.moments(images[:, self._own])
+
+    def merged(self, labels, n=None):
+        """Merge pixels."""
+        labels = np.asarray(labels)
+        return self.counts.merged(labels[self._own], int(labels.max()) + 1 if n is None else n)
+
+    def of_pixels(self, pixels):
+        """Give some pixels."""
+        own, place = self._own[pixels], np.cumsum(self._own) - 1
+        return self.counts.of_pixels(place[pixels][own]).among(own)
+
+
+class StackedCounts(Counts):
+    """Counts of several observations of the same pixels, of whatever kind: their energies one after the other.
+
+    Parameters
+    ----------
+    parts : list of Counts
+        (m, t) each; m may differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from astro_lpalm.cube import PhotonCounts, StackedCounts, counts_of
+    >>> counts = StackedCounts([PhotonCounts(csr_array([[0, 1, 0]])), counts_of(np.array([[[4, 2, 0]]]))])
+    >>> counts.shape, counts.spectrum().tolist(), counts.image().tolist()
+    ((2, 3), [1.0, 6.0], [4.0, 3.0, 0.0])
+    """
+
+    def __init__(self, parts):
+        self.parts = [more for each in parts for more in getattr(each, "parts", [each])]
+        self._ends = np.cumsum([each.shape[0] for each in self.parts])
+        self.shape = int(self._ends[-1]), self.parts[0].shape[1]
+
+    def __getitem__(self, energy):
+        number = int(np.searchsorted(self._ends, energy, side="right"))
+        own = self.parts[number]
+        return own[int(energy - self._ends[number]) + own.shape[0]]
+
+    def matrix(self, dtype=float):
+        """Lay X out."""
+        return np.concatenate([each.matrix(dtype) for each in self.parts])
+
+    def n_negative(self):
+        """Count the negative values."""
+        return sum(each.n_negative() for each in self.parts)
+
+    def squares(self):
+        """Sum the squares."""
+        return sum(each.squares() for each in self.parts)
+
+    def spectrum(self):
+        """Sum over the pixels."""
+        return np.concatenate([each.spectrum() for each in self.parts])
+
+    def image(self):
+        """Sum over the energies."""
+        return sum(each.image() for each in self.parts)
+
+    def project(self, rows):
+        """Multiply rows with X."""
+        own = np.split(rows, self._ends[:-1], axis=1)
+        return sum(each.project(np.ascontiguousarray(part)) for each, part in zip(self.parts, own))
+
+    def moments(self, images):
+        """Multiply X with images, transposed."""
+        return np.concatenate([each.moments(images) for each in self.parts])
+
+    def merged(self, labels, n=None):
+        """Merge pixels."""
+        return StackedCounts([each.merged(labels, n) for each in self.parts])
+
+    def of_pixels(self, pixels):
+        """Give some pixels."""
+        return StackedCounts([each.of_pixels(pixels) for each in self.parts])
 
 
 def counts_of(data: object, mask: np.ndarray | None = None) -> Counts:

@@ -16,7 +16,7 @@ from ..grid.energies import describe_grid
 from ..grid.nesting import difference
 from ..grid.sky import is_wcs_card
 from .photons import Photons
-from .planes import Planes
+from .planes import Planes, wide
 
 __all__ = ["add_up", "field_of", "merge_headers", "move_events", "same_grid", "say_where"]
 
@@ -205,7 +205,7 @@ def add_up(cubes):
             exposure[excluded] = 0
         if first is None:
             first, total, mask = cube, exposure, excluded
-            data = _own(cube, None if exposure is None else excluded)
+            data = _added(None, cube, None if exposure is None else excluded)
             continue
         _check_same(first, cube, len(headers))
         if (total is None) != (exposure is None):
@@ -214,15 +214,7 @@ def add_up(cubes):
                 "give all of them one, or none."
             )
             raise ValueError(msg)
-        more = _own(cube, None if exposure is None else excluded)
-        if isinstance(data, Planes) or isinstance(more, Planes):
-            data, more = Planes.of(data), Planes.of(more)
-        elif isinstance(data, Photons) != isinstance(more, Photons):
-            data, more = np.asarray(data), np.asarray(more)
-        if isinstance(data, np.ndarray) and data.dtype == np.result_type(data, more):
-            data += more
-        else:
-            data = data + more
+        data = _added(data, cube, None if exposure is None else excluded)
         if exposure is None:
             mask |= excluded
         else:
@@ -234,16 +226,26 @@ def add_up(cubes):
     return data, total, mask, headers, first
 
 
-def _own(cube, excluded):
-    """Give counts of a cube that may be changed, none in excluded pixels: an array, photons or planes."""
-    if cube.is_sparse or cube.is_lazy:
-        return cube._data if excluded is None else cube._data.without(excluded)
-    # Narrow integers could overflow; floating-point numbers keep their type.
-    wide = cube.data.dtype.kind == "f" or cube.data.dtype.itemsize > 4
-    data = np.array(cube.data, dtype=cube.data.dtype if wide else np.int32)
+def _added(total, cube, excluded):
+    """Add the counts of a cube, none in excluded pixels, to a total, if there is one: photons, planes, or an array."""
+    more = cube._data
     if excluded is not None:
-        data[:, excluded] = 0
-    return data
+        more = (Planes.of(more) if isinstance(more, np.ndarray) else more).without(excluded)
+    parts = [more] if total is None else [total, more]
+    if all(isinstance(each, Photons) for each in parts):
+        return sum(parts[1:], start=parts[0])
+    if cube.is_lazy or isinstance(total, Planes):
+        parts = [Planes.of(each) for each in parts]
+        return sum(parts[1:], start=parts[0])
+    dtype = np.result_type(*(wide(each.dtype) for each in parts))
+    if isinstance(total, np.ndarray):
+        total, parts = total.astype(dtype, copy=False), [more]
+    else:
+        total = np.zeros(more.shape, dtype)
+    for each in parts:  # plane by plane, so that photons are not laid out beside their sum
+        for plane, own in zip(total, each):
+            plane += own
+    return total
 
 
 def _warn_if_seen(seen, header, cube, number):

@@ -84,6 +84,9 @@ class Photons:
         if not isinstance(item, tuple | slice):
             return PhotonCounts(self.matrix)[range(len(self))[item]].reshape(self.shape[1:])
         energies, *sky = item if isinstance(item, tuple) else (item,)
+        if not any(sky):
+            rows = self.matrix[energies]
+            return Photons(rows, (rows.shape[0], *self.shape[1:]))
         sky = tuple([*sky, slice(None), slice(None)][:2])
         pixels = np.arange(self.shape[1] * self.shape[2], dtype=np.int32).reshape(self.shape[1:])[sky]
         rows = PhotonCounts(self.matrix[energies])

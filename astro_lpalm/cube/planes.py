@@ -12,7 +12,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from .._memory import physical_memory
 from .counts import Counts, LaidOutCounts, pixel_members
 
-__all__ = ["PlaneCounts", "Planes", "check_room", "is_stored"]
+__all__ = ["PlaneCounts", "Planes", "check_room", "is_stored", "wide"]
 
 _DEPTH = 4  # planes that are read at once, where nothing speaks for another number,
 _AT_ONCE = 1 << 28  # and bytes of these, if they are more than one
@@ -202,7 +202,7 @@ class Planes:
 
     def rebinned(self, edges):
         """Add up energies, from each of the edges to the next, which are given by their numbers."""
-        shape, dtype = (len(edges) - 1, *self.shape[1:]), _wide(self.dtype)
+        shape, dtype = (len(edges) - 1, *self.shape[1:]), wide(self.dtype)
         return Planes(shape, dtype, partial(_rebinned, self, [int(edge) for edge in edges], dtype), self.depth)
 
     def drawn(self, rng):
@@ -212,7 +212,7 @@ class Planes:
 
     def __add__(self, other):
         other = Planes.of(other)
-        dtype = np.result_type(_wide(self.dtype), _wide(other.dtype))
+        dtype = np.result_type(wide(self.dtype), wide(other.dtype))
         return Planes(self.shape, dtype, partial(_added, self, other, dtype), self.depth)
 
 
@@ -401,7 +401,7 @@ def _added(planes, others, dtype, start, stop):
     return np.add(planes.read(start, stop), others.read(start, stop), dtype=dtype)
 
 
-def _wide(dtype):
+def wide(dtype):
     """Give a type in which sums of narrow integers do not overflow; floating-point numbers keep theirs."""
     return dtype if dtype.kind == "f" else np.result_type(dtype, np.int32)
 

@@ -12,7 +12,6 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from .._headers import exposure_time, header_number, header_text
 from ..cube.cube import EventCube
 from ..cube.observations import same_grid
-from ..cube.planes import check_room
 from ..grid.energies import as_energy_edges, describe_grid
 from ..grid.nesting import difference, find_edges
 from ..missions import find, known_missions
@@ -196,10 +195,7 @@ class ExpectedBackground:
         scale = self.scale
         if scale is None:
             scale = _blank_sky_scale(cube, blank)
-        if blank.is_lazy:
-            advice = "give the spectrum of the blank field, ExpectedBackground(blank.counts.spectrum(), ...)"
-            check_room(blank.shape, np.dtype(float), advice)
-        return BackgroundCounts(blank.data[:, ~cube.pixel_mask]).scaled(scale)
+        return BackgroundCounts.of(blank.counts.in_image(~blank.pixel_mask, ~cube.pixel_mask)).scaled(scale)
 
     def _rebinned(self, spectrum, energy_edges):
         """Bring counts to other bins; within its own the spectrum is flat."""

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
-from ..cube.counts import LaidOutCounts, block_sums
+from ..cube import Counts, LaidOutCounts, StackedCounts
+from ..cube.counts import block_sums
 
 __all__ = ["BackgroundCounts", "block_sums"]
 
@@ -16,14 +17,16 @@ __all__ = ["BackgroundCounts", "block_sums"]
 class BackgroundCounts:
     """Expected counts of a background at each energy and pixel: spectra times shapes, or those of a blank field.
 
-    A matrix of shape (m, t) that is never laid out whole: rows are made when they are asked for.
+    A matrix of shape (m, t), ``amplitude * values @ shares``, that is never laid out whole: rows are made when they are
+    asked for.
 
     Parameters
     ----------
-    values : `~numpy.ndarray`, shape (m, k) or (m, t)
-        Counts of k spectra; or, of a blank field, at each energy in each pixel, in the type that they are in.
-    shares : `~numpy.ndarray`, shape (k, t), or None
-        Share of each pixel in these; None for a blank field.
+    values : array_like, shape (m, k)
+        Counts of k spectra.
+    shares : `~astro_lpalm.cube.Counts` or array_like, shape (k, t)
+        Share of each pixel in these. Of a blank field they are its counts at each energy, of whatever kind, and
+        ``values`` the matrix of unity.
     amplitude : float
         Factor of all of them.
 
@@ -36,11 +39,18 @@ class BackgroundCounts:
     array([0.5, 1.5])
     >>> background.scaled(3).spectrum()
     array([12.,  6.])
+    >>> BackgroundCounts.of(np.array([[1, 0], [2, 5]])).image()
+    array([3., 5.])
     """
 
     values: np.ndarray
-    shares: np.ndarray | None = None
+    shares: Counts
     amplitude: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "values", np.asarray(self.values, dtype=float))
+        if not isinstance(self.shares, Counts):
+            object.__setattr__(self, "shares", LaidOutCounts(np.asarray(self.shares)))
 
     @classmethod
     def separable(cls, spectrum: ArrayLike, shares: ArrayLike) -> Self:
@@ -48,9 +58,9 @@ class BackgroundCounts:
         return cls(np.asarray(spectrum, dtype=float)[:, np.newaxis], np.asarray(shares, dtype=float)[np.newaxis])
 
     @classmethod
-    def of(cls, counts: Self | ArrayLike) -> Self:
+    def of(cls, counts: Self | Counts | ArrayLike) -> Self:
         """Take counts, (m, t), as they are, or such an object."""
-        return counts if isinstance(counts, cls) else cls(np.asarray(counts))
+        return counts if isinstance(counts, cls) else cls(np.eye(np.shape(counts)[0]), counts)
 
     @classmethod
     def stacked(cls, backgrounds: list[Self | None], m: int) -> Self | None:
@@ -58,22 +68,28 @@ class BackgroundCounts:
         some = [each for each in backgrounds if each is not None]
         if not some:
             return None
-        if any(each.shares is None for each in some):
-            t = some[0].shape[1]
-            parts = [np.zeros((m, t), np.float32) if each is None else each.matrix(np.float32) for each in backgrounds]
-            return cls(np.concatenate(parts))
         spectra = [np.empty((m, 0)) if each is None else each.amplitude * each.values for each in backgrounds]
-        return cls(block_diag(*spectra), np.concatenate([each.shares for each in some]))
+        return cls(block_diag(*spectra), StackedCounts([each.shares for each in some]))
 
     @property
     def shape(self) -> tuple[int, int]:
         """The shape (m, t) of what is meant."""
-        return len(self.values), (self.values if self.shares is None else self.shares).shape[1]
+        return len(self.values), self.shares.shape[1]
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether it is made of few spectra, rather than of the counts of each energy."""
+        return self.values.shape[1] < len(self.values)
 
     def __getitem__(self, energy: int | slice) -> np.ndarray:
         """Give the counts at one energy, (t,), or at a slice of energies, (k, t)."""
-        values = self.amplitude * self.values[energy]
-        return values if self.shares is None else values @ self.shares
+        if isinstance(energy, slice):
+            numbers = range(*energy.indices(len(self.values)))
+            return np.stack([self[each] for each in numbers])
+        row, spectrum = np.zeros(self.shape[1]), self.amplitude * self.values[energy]
+        for number in np.flatnonzero(spectrum):
+            row += spectrum[number] * self.shares[int(number)]
+        return row
 
     def __array__(self, dtype=None, copy=None):
         return self.matrix(dtype or float)
@@ -91,21 +107,15 @@ class BackgroundCounts:
 
     def project(self, rows: np.ndarray) -> np.ndarray:
         """Multiply a matrix, (k, m), with the counts: shape (k, t), in its precision."""
-        values = rows @ self.values.astype(rows.dtype) * rows.dtype.type(self.amplitude)
-        return values if self.shares is None else values @ self.shares.astype(rows.dtype)
+        return self.shares.project((self.amplitude * rows @ self.values).astype(rows.dtype))
 
-    def of_pixels(self, pixels: np.ndarray) -> Self:
-        """Give the counts in some of the pixels."""
-        if self.shares is None:
-            return replace(self, values=self.values[:, pixels])
-        return replace(self, shares=self.shares[:, pixels])
+    def of_pixels(self, pixels: np.ndarray | slice) -> Self:
+        """Give the counts in some of the pixels, in rising order."""
+        return replace(self, shares=self.shares.of_pixels(np.arange(self.shape[1])[pixels]))
 
-    def among(self, own: np.ndarray) -> Self:
-        """Give the counts among more pixels, none in these: its own are told by a mask."""
-        field = self.values if self.shares is None else self.shares
-        found = np.zeros((len(field), len(own)), dtype=field.dtype)
-        found[:, own] = field
-        return replace(self, values=found) if self.shares is None else replace(self, shares=found)
+    def in_image(self, own: np.ndarray, kept: np.ndarray) -> Self:
+        """Give the counts in other pixels of an image: two masks tell its own and those, (ny, nx); none in the rest."""
+        return replace(self, shares=self.shares.in_image(own, kept))
 
     def of_energies(self, energies: slice) -> Self:
         """Give the counts at some energies."""
@@ -113,23 +123,16 @@ class BackgroundCounts:
 
     def spectrum(self) -> np.ndarray:
         """Give the counts at each energy, (m,), summed over the pixels."""
-        if self.shares is None:
-            return self.amplitude * self.values.sum(axis=1, dtype=float)
-        return self.amplitude * self.values @ self.shares.sum(axis=1)
+        return self.amplitude * self.values @ self.shares.spectrum()
 
     def image(self) -> np.ndarray:
         """Give the counts in each pixel, (t,), summed over the energies."""
-        total = self.amplitude * self.values.sum(axis=0, dtype=float)
-        return total if self.shares is None else total @ self.shares
+        return self.project(np.ones((1, len(self.values))))[0]
 
-    def merged(self, labels: ArrayLike, n: int = 0) -> Self:
+    def merged(self, labels: ArrayLike, n: int | None = None) -> Self:
         """Merge pixels: that of each is given, (t,), from zero to ``n``."""
-        if self.shares is not None:
-            return replace(self, shares=np.stack([np.bincount(np.asarray(labels), row, n) for row in self.shares]))
-        return replace(self, values=LaidOutCounts(self.values).merged(labels, n or None).matrix())
+        return replace(self, shares=self.shares.merged(labels, n))
 
     def sums(self, blocks: ArrayLike) -> np.ndarray:
         """Sum the counts at each energy in blocks of pixels, (m, number of blocks)."""
-        if self.shares is not None:
-            return self.merged(blocks).matrix()
-        return self.amplitude * block_sums(self.values, np.asarray(blocks))
+        return self.amplitude * self.values @ self.shares.sums(blocks)

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from ..cube import EventCube, LaidOutCounts
+from ..cube import EventCube, LaidOutCounts, StackedCounts
 from .counts import BackgroundCounts
 from .least_squares import demixing_matrix, expected_counts
 from .local import LocalSpectra
@@ -87,12 +87,12 @@ class Fit:
     def residual_squares(self) -> float:
         """The squares of what is left of the counts, summed."""
         background = self.forward.background
-        if self.local is not None or (background is not None and background.shares is None):
+        if self.local is not None or (background is not None and not background.is_separable):
             return float(sum(np.vdot(data - expected, data - expected) for data, expected in self.rows()))
         A, S = self.mixing.astype(float), self.images
         if background is not None:  # a component as any other
             A = np.column_stack([A, background.amplitude * background.values])
-            S = np.vstack([S, background.shares])
+            S = np.vstack([S, background.shares.matrix()])
         with_data, with_each_other = self.cube.counts.moments(S), LaidOutCounts(S).moments(S)
         squares = self.cube.counts.squares() - 2 * np.vdot(A, with_data) + np.vdot(A.T @ A, with_each_other)
         return max(float(squares), 0.0)
@@ -114,17 +114,11 @@ class Fit:
         if self.local is None:
             return self
         background = self.forward.background
-        if background is None or background.shares is not None:
-            amounts = self.local.coefficients * self.component_counts[self.local.owners]
-            spectra, shares = [self.local.basis, -self.mixing], [amounts, self.images]
-            if background is not None:
-                spectra, shares = [*spectra, background.amplitude * background.values], [*shares, background.shares]
-            background = BackgroundCounts(np.hstack(spectra), np.vstack(shares))
-            return replace(self, forward=replace(self.forward, background=background), local=None)
-        differences = np.empty((len(self.mixing), self.images.shape[1]), dtype=np.float32)
-        for energy, (_, expected) in enumerate(self.rows()):  # row by row: in double precision these are large
-            differences[energy] = expected - self.mixing[energy] @ self.images
-        background = BackgroundCounts.of(differences)
+        amounts = self.local.coefficients * self.component_counts[self.local.owners]
+        spectra, shares = [self.local.basis, -self.mixing], [LaidOutCounts(amounts), LaidOutCounts(self.images)]
+        if background is not None:
+            spectra, shares = [*spectra, background.amplitude * background.values], [*shares, background.shares]
+        background = BackgroundCounts(np.hstack(spectra), StackedCounts(shares))
         return replace(self, forward=replace(self.forward, background=background), local=None)
 
     def with_images(self) -> Self:

@@ -10,7 +10,7 @@ from astropy.table import QTable, Table
 
 from .. import __version__
 from .._files import open_fits, write_fits
-from ..cube import EventCube, Planes
+from ..cube import EventCube, PlaneCounts, Planes
 from ..cube.compressed import photons_hdu
 from ..cube.images import exposure_hdu, image_header
 from ..cube.stored import stored_planes
@@ -62,18 +62,17 @@ OBSERVATION_KEYWORDS = (
     "BACKFILE",
 )
 _PLAIN_TABLES = ("SPECTRA", "MIXING", "DIAGNOSTICS")
+_LARGE = ("RESIDUAL", "BACKGROUND_MODEL")
 _OF_PHOTONS = ("COUNTS", "EBOUNDS", "MASK", "EXPOSURE")
 
 
 def write_separation(separation, path, *, overwrite=False):
     """Write a separation; see `Separation.write`."""
-    large = {}
-    if separation.cube.is_lazy:
-        large["RESIDUAL"] = separation.residual_planes(np.float32)
-        if separation.background is not None and separation.background.shares is None:
-            read = partial(background_planes, separation.fit, np.float32)
-            large["BACKGROUND_MODEL"] = Planes(separation.cube.shape, np.float32, read)
-    write_fits(_to_hdulist(separation), path, overwrite=overwrite, large=large)
+    hdulist, shape = _to_hdulist(separation), separation.cube.shape
+    large = {"RESIDUAL": separation.residual_planes(np.float32)}
+    if separation.background is not None:
+        large["BACKGROUND_MODEL"] = Planes(shape, np.float32, partial(background_planes, separation.fit, np.float32))
+    write_fits(hdulist, path, overwrite=overwrite, large={name: large[name] for name in large if name in hdulist})
 
 
 def observation_cards(meta):
@@ -142,24 +141,22 @@ def _to_hdulist(separation):
 def _cube_hdus(separation, celestial):
     """Make what has energies: residuals, which would be no more than noise of what is mostly empty, or photons."""
     cube, background, spectral = separation.cube, separation.background, image_header(separation.cube)
-    is_parted = (cube.is_sparse or cube.is_lazy) and background is not None and background.shares is not None
+    is_parted = (cube.is_sparse or cube.is_lazy) and background is not None and background.is_separable
     if cube.is_sparse:
         hdus = [photons_hdu(cube.photons, spectral, "COUNTS")]
         if cube.mask is not None:
             hdus.append(fits.ImageHDU(cube.mask.astype(np.uint8), celestial, name="MASK"))
     else:
-        left = None if cube.is_lazy else np.asarray(separation.residual_planes(np.float32))
-        hdus = [_image_hdu("RESIDUAL", left, spectral)]
+        hdus = [_image_hdu("RESIDUAL", None, spectral)]
     if is_parted:
-        spectra, totals = background.amplitude * background.values, background.shares.sum(axis=1)
-        images = spectra.sum(axis=0)[:, np.newaxis] * background.shares
+        spectra, totals = background.amplitude * background.values, background.shares.spectrum()
+        images = spectra.sum(axis=0)[:, np.newaxis] * background.shares.matrix()
         images, spectra = (images[0], spectra[:, 0] * totals) if len(images) == 1 else (images, spectra * totals)
         hdus.append(_image_hdu("BACKGROUND_IMAGE", cube.image_of(images), celestial))
         hdus.append(fits.table_to_hdu(Table({"COUNTS": spectra})))
         hdus[-1].name = "BACKGROUND_SPECTRUM"
     elif background is not None:
-        planes = None if cube.is_lazy else cube.image_of(background.matrix(np.float32))
-        hdus.append(_image_hdu("BACKGROUND_MODEL", planes, spectral))
+        hdus.append(_image_hdu("BACKGROUND_MODEL", None, spectral))
     return hdus
 
 
@@ -229,10 +226,11 @@ def read_separation(path, memmap=None):
                 "the output of a separation."
             )
             raise ValueError(msg)
-        stored = None
-        if "RESIDUAL" in hdulist and memmap is not False and hdulist["RESIDUAL"].header["NAXIS"] == 3:
-            shape = [hdulist["RESIDUAL"].header[f"NAXIS{axis}"] for axis in (3, 2, 1)]
-            stored = stored_planes(hdulist["RESIDUAL"], shape, path, must=memmap is True)
+        stored = dict.fromkeys(_LARGE)
+        for name in () if memmap is False else stored:
+            if name in hdulist and hdulist[name].header["NAXIS"] == 3:
+                shape = [hdulist[name].header[f"NAXIS{axis}"] for axis in (3, 2, 1)]
+                stored[name] = stored_planes(hdulist[name], shape, path, must=memmap is True)
         try:
             return _from_hdulist(hdulist, stored)
         except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
@@ -245,7 +243,7 @@ def _from_hdulist(hdulist, stored):
     names = mixing.colnames
     mixing = np.column_stack([np.asarray(mixing[name], dtype=float) for name in names])
     images = np.array([hdulist[name].data for name in names], dtype=float)
-    residual, mask = stored, np.isnan(images).any(axis=0)
+    residual, mask = stored["RESIDUAL"], np.isnan(images).any(axis=0)
     if "RESIDUAL" not in hdulist:
         cube = EventCube.from_hdu(fits.HDUList([hdu for hdu in hdulist if hdu.name in _OF_PHOTONS]))
     elif residual is None:
@@ -255,7 +253,7 @@ def _from_hdulist(hdulist, stored):
     # An image is its source times the sum of its spectrum; a spectrum of zeros leaves nothing to divide.
     sums = mixing.sum(axis=0)
     sources = images[:, ~mask] / np.where(sums == 0, 1, sums)[:, np.newaxis]
-    local, background = _read_local(hdulist, names, mask), _read_background(hdulist, mask)
+    local, background = _read_local(hdulist, names, mask), _read_background(hdulist, mask, stored["BACKGROUND_MODEL"])
     if residual is not None:
         background = None if background is None else BackgroundCounts.of(background)
         fit = Fit(None, ForwardModel(~mask, background=background), mixing, sources, local)
@@ -280,7 +278,9 @@ def _from_hdulist(hdulist, stored):
     }
 
 
-def _read_background(hdulist, mask):
+def _read_background(hdulist, mask, stored):
+    if stored is not None:
+        return BackgroundCounts.of(PlaneCounts(stored, mask))
     if "BACKGROUND_MODEL" in hdulist:
         return np.array(hdulist["BACKGROUND_MODEL"].data, dtype=float)[:, ~mask]
     if "BACKGROUND_IMAGE" not in hdulist:

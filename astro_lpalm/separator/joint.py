@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
-from scipy.sparse import csr_array, vstack
 
 from .._headers import exposure_time
-from ..cube import EventCube, LaidOutCounts, Photons
+from ..cube import EventCube, PhotonCounts, StackedCounts
 from ..cube.planes import check_room
 from ..forward import BackgroundCounts, Fit, ForwardModel
 from ..separation import ImageBlur, SkyData, fit_parameters, nearest_parameters
@@ -116,8 +115,8 @@ def _check(separator, observations):
                 "was subtracted from, and give the background separately."
             )
             raise ValueError(msg)
-        if each.cube.is_lazy:  # each is laid out
-            check_room(each.cube.shape, np.dtype(np.float32), "separate the sum of the cubes, EventCube.merge(...)")
+        if each.cube.is_lazy and separator.smooth:  # each is laid out
+            check_room(each.cube.shape, np.dtype(np.float32), "give smooth=False")
     if separator.n_resamplings:
         msg = (
             "n_resamplings draws the photons of one observation again; of several, leave it out: errors follow from "
@@ -131,7 +130,7 @@ class _Stack:
     """Several observations on the pixels that any of them has.
 
     ``cube`` is their sum; its exposure is the time that the mean response would need. ``seconds`` (o,) are the exposure
-    times, ``counts`` o of `Counts`, (m, t), photons if all cubes are, ``exposures`` (o, t) the relative ones, 0 where
+    times, ``counts`` o of `Counts`, (m, t), each as its cube is kept, ``exposures`` (o, t) the relative ones, 0 where
     one sees nothing, ``backgrounds`` o of `BackgroundCounts` or None, ``vignettings`` o of `Vignetting` or None.
     """
 
@@ -154,11 +153,8 @@ class _Stack:
         kept, counts, backgrounds = ~summed.pixel_mask, [], []
         for each in observations:
             own, background = each.forward.kept, each.forward.background
-            if summed.is_sparse:
-                counts.append(each.cube.photons.without(~own).counts(~kept))
-            else:
-                counts.append(LaidOutCounts(np.where(own[kept], each.cube.data[:, kept], np.float32(0))))
-            backgrounds.append(None if background is None else background.of_pixels(kept[own]).among(own[kept]))
+            counts.append(each.cube.counts.in_image(own, kept))
+            backgrounds.append(None if background is None else background.in_image(own, kept))
         exposures = np.array([each[kept] for each in exposures])
         vignettings = [None if each.vignetting is None else each.vignetting.of_pixels(kept) for each in observations]
         return cls(summed, seconds, counts, exposures, backgrounds, vignettings)
@@ -204,22 +200,14 @@ class _Stack:
         for each, X, seen, background in zip(observations, self.counts, self.exposures, self.backgrounds):
             exposure = np.zeros(self.kept.shape)
             exposure[self.kept] = seen
+            own = X if isinstance(X, PhotonCounts) else X.matrix(np.float32)
             blur, more = _blur_on(each.blur, device), {"free": each.free, "vignetting": each.vignetting}
-            found.append(SkyData(X if self.cube.is_sparse else X[:], self.kept, exposure, background, blur, **more))
+            found.append(SkyData(own, self.kept, exposure, background, blur, **more))
         return found
 
     def fit(self, local, spectra):
         """Images by least squares of all observations: the fit of their bins one after the other."""
-        rows = len(self.counts) * self.cube.n_energy, *self.kept.shape
-        if self.cube.is_sparse:
-            photons, pixels = vstack([X.photons for X in self.counts], format="csr"), np.flatnonzero(self.kept)
-            placed = photons.data, pixels[photons.indices], photons.indptr
-            data = Photons(csr_array(placed, shape=(rows[0], self.kept.size)), rows)
-        else:
-            data = np.zeros(rows, dtype=np.float32)
-            data[:, self.kept] = np.concatenate([X[:] for X in self.counts])
-        edges = np.arange(1.0, rows[0] + 2) * u.keV  # in name only
-        cube = EventCube(data, energy_edges=edges, wcs=self.cube.wcs, mask=self.cube.mask)
+        cube = SimpleNamespace(counts=StackedCounts(self.counts), is_lazy=self.cube.is_lazy)
         background = BackgroundCounts.stacked(self.backgrounds, self.cube.n_energy)
         forward = ForwardModel(self.kept, background=background)
         return Fit(cube, forward, _unit(spectra), None, local).with_images()

@@ -109,21 +109,17 @@ class Search:
         """Say so, where smooth images of photons, or of stored planes, would take more memory than there is."""
         n = len(getattr(self.solver, "component_names", None) or [None])  # or more
         smooth = self.separator.smooth and self.is_counts
-        if not (cube.is_sparse or cube.is_lazy) or not (smooth or self.vignetting is not None):
+        if not (cube.is_sparse or cube.is_lazy) or not smooth:
             return
         n_cells, n_pixels = (int(np.prod(cube.shape[axis:], dtype=object)) for axis in (0, 1))
-        what, advice = "smooth images", "smooth=False"
-        if self.vignetting is not None:
-            what, advice = "images of an exposure that differs with energy", "one exposure map for all energies"
-            n_numbers = (_LAID_OUT if smooth else 1) * n_cells
-        elif cube.is_lazy:
+        if cube.is_lazy or self.vignetting is not None:
             n_numbers = _LAID_OUT * n_cells
         else:  # photons are not laid out, but what a point spread function makes of them
             n_numbers = _FIELDS * n * n_pixels + (n_cells if self.blur is not None else 0)
         if 4 * n_numbers > physical_memory():
             msg = (
-                f"{what} of a cube of {cube.shape} take {n_numbers / 2**28:.3g} GiB, more than there is memory; give "
-                f"{advice}, larger pixels, or a part of the field."
+                f"smooth images of a cube of {cube.shape} take {n_numbers / 2**28:.3g} GiB, more than there is memory; "
+                "give smooth=False, larger pixels, or a part of the field."
             )
             raise ValueError(msg)
 
@@ -322,11 +318,12 @@ class CubeImages:
         details, background = transform.thinned(photons, shape, stride, mask), self.forward.background
         if background is None:
             return details
-        below = background[energies] if background.shares is None else background.shares * background.amplitude
+        is_separable = background.is_separable
+        below = background.amplitude * background.shares.matrix() if is_separable else background[energies]
         images = np.zeros((len(below), *shape))
         images[:, self.forward.kept] = below
         below = transform.thinned(images if self.exposure is None else images / self.exposure, shape, stride, mask)
-        if background.shares is not None:
+        if is_separable:
             below = [np.tensordot(background.values[energies], each, 1) for each in below]
         return [detail - each for detail, each in zip(details, below)]
 

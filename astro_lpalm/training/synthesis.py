@@ -52,40 +52,48 @@ class Synthesis:
             object.__setattr__(self, name, check(getattr(self, name)))
 
     def __call__(self, task):
-        """Draw n examples with a seed of their own, in single precision."""
+        """Draw n examples with a seed of their own, in single precision; or without one the statistics, of rank n."""
         n, seed = task
+        if seed is None:
+            return self.spectra.statistics(n)
         rng = np.random.default_rng(seed)
         A = self.spectra.draw(n, rng)
         S = self._draw_sources(n, rng)
         X = add_noise(A, S, rng.uniform(*self.snr_db, size=n), rng, noise=self.noise)
         return X, A.astype(np.float32), S.astype(np.float32)
 
-    def draw(self, n_samples, seed, *, client=None, progress=True):
-        """Draw all examples.
+    def draw(self, n_samples, seed, rank, *, client=None, progress=True):
+        """Draw all examples, and find the statistics of the spectra.
 
         Parameters
         ----------
         n_samples : int
         seed : int or `numpy.random.Generator`
+        rank : int
+            Number of principal vectors.
         client, progress
             See `TrainingSet.synthesize`.
 
         Returns
         -------
         X, A, S : `~numpy.ndarray`, shapes (N, m, t), (N, m, n) and (N, n, t)
+        statistics : `~astro_lpalm.spectra.SpectralPrior`
         """
         m, n, t = len(self.spectra.energy_edges) - 1, len(self.spectra.component_names), self.n_pixels
         whole = [np.empty((n_samples, *shape), dtype=np.float32) for shape in ((m, t), (m, n), (n, t))]
         parts = np.array_split(np.arange(n_samples), -(-n_samples // PART))
         # Seeds rather than generators: a part that is drawn a second time, as its worker was lost, is the same.
         seeds = np.random.default_rng(seed).bit_generator.seed_seq.spawn(len(parts))
-        tasks = [(len(part), own) for part, own in zip(parts, seeds)]
+        # First what takes longest: many spectra without sources.
+        tasks = [(min(rank, m), None), *((len(part), own) for part, own in zip(parts, seeds))]
         meter = Progress(len(parts), "training set", show=progress)
-        for part, drawn in zip(parts, run_each(self, tasks, client)):
+        done = run_each(self, tasks, client)
+        statistics = next(done)
+        for part, drawn in zip(parts, done):
             for array, values in zip(whole, drawn):
                 array[part] = values
             meter.step()
-        return whole
+        return *whole, statistics
 
     def _draw_sources(self, n, rng):
         if self.sources == "pixels":

@@ -251,7 +251,7 @@ class TrainingSet:
         check_memory("n_pixels", n_pixels, 16 * each * min(n_samples, PART))  # with noise, in part in double precision
         check_memory("n_samples", n_samples, 5 * each * n_pixels)  # with what checks take
         synthesis = Synthesis(spectra_library, source_library, n_pixels, snr_db, noise, sources, correlation)
-        X, A, S = synthesis.draw(n_samples, seed, client=client, progress=progress)
+        X, A, S, prior = synthesis.draw(n_samples, seed, rank, client=client, progress=progress)
         low, high = synthesis.snr_db
         description = {
             "N_SAMPLE": n_samples,
@@ -267,7 +267,7 @@ class TrainingSet:
             S,
             component_names=names,
             energy_edges=spectra_library.energy_edges,
-            prior=spectra_library.statistics(min(rank, A.shape[1])),
+            prior=prior,
             description=description,
         )
         return replace(drawn, library=spectra_library)

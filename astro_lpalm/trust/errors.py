@@ -28,7 +28,8 @@ __all__ = [
 # which leads to each starlet scale, none for the image itself.
 _COUNTS_TO_TELL = 100.0
 _PIXELS = (1, 13, 60, 250, 1000)
-_AT_A_TIME = 4096  # pixels whose expected counts, of local spectra, are laid out
+_AT_A_TIME = 4096  # pixels whose expected counts, of local spectra, are laid out;
+_BACKGROUNDS = 64  # and of so many times as many the background, which may have to be read for it
 _AT_ONCE = 4  # images, which may be large;
 _AT_ONCE_OF_PLANES = 8  # and of a cube that all of is read to make any
 _EDGE_WIDTH = 1.0  # pixels, over which smooth images are compared with those without a prior
@@ -239,12 +240,16 @@ def _local_noise(fit, counts, least):
 
 def _local_counts(fit, counts, least=-np.inf):
     """Walk through parts of the field: pixels, their spectra, and expected counts, those of components not below."""
-    background = fit.forward.background
+    background, wide = fit.forward.background, _BACKGROUNDS * _AT_A_TIME
     for start in range(0, counts.shape[1], _AT_A_TIME):
+        if background is not None and start % wide == 0:
+            floor = background.of_pixels(np.s_[start : start + wide]).matrix(np.float32)
         pixels = np.s_[start : start + _AT_A_TIME]
         local = fit.local.of_pixels(pixels)
         expected = np.maximum(local.expected(counts[:, pixels]), least)
-        yield pixels, local, expected if background is None else expected + background.of_pixels(pixels).matrix()
+        if background is not None:
+            expected += floor[:, start % wide : start % wide + _AT_A_TIME]
+        yield pixels, local, expected
 
 
 def _smoothed(fit):
