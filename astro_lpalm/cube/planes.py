@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
-from .._memory import physical_memory
+from .._memory import array_on_disk, physical_memory
 from .counts import Counts, LaidOutCounts, pixel_members
 
 __all__ = ["PlaneCounts", "Planes", "check_room", "is_stored"]
@@ -276,6 +276,10 @@ class PlaneCounts(Counts):
         for part, planes in self.planes.slabs():
             found[part] = self._rows(planes)
         return found
+
+    def on_disk(self, dtype=np.float32):
+        """Lay X out in a temporary file."""
+        return array_on_disk((self._rows(planes) for _, planes in self.planes.slabs()), self.shape, dtype)
 
     def n_negative(self):
         """Count the negative values."""

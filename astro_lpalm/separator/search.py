@@ -116,10 +116,9 @@ class Search:
         if self.vignetting is not None:
             what, advice = "images of an exposure that differs with energy", "one exposure map for all energies"
             n_numbers = (_LAID_OUT if smooth else 1) * n_cells
-        elif cube.is_lazy:
-            n_numbers = _LAID_OUT * n_cells
-        else:  # photons are not laid out, but what a point spread function makes of them
+        else:  # counts are not laid out, but what a point spread function makes of them
             n_numbers = _FIELDS * n * n_pixels + (n_cells if self.blur is not None else 0)
+            n_numbers += n_cells // 4 if cube.is_lazy else 0  # pixels twice as large
         if 4 * n_numbers > physical_memory():
             msg = (
                 f"{what} of a cube of {cube.shape} take {n_numbers / 2**28:.3g} GiB, more than there is memory; give "
@@ -155,7 +154,7 @@ class Search:
         blocks[kept] = separator.blocks(cube, large=True)
         free = self.free and physical is not None
         data = SkyData(
-            X if cube.is_sparse else X.matrix(np.float32), kept,
+            X if cube.is_sparse else X.on_disk() if cube.is_lazy else X.matrix(np.float32), kept,
             exposure=None if cube.exposure is None else cube.relative_exposure,
             background=(self if free else fit).forward.background, free=free,
             blur=None if self.blur is None else self._blur, vignetting=self.vignetting,
