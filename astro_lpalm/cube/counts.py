@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from .._memory import array_on_disk
+
 __all__ = [
     "Counts",
     "LaidOutCounts",
@@ -40,6 +42,7 @@ class Counts(ABC):
     """
 
     shape: tuple[int, int]
+    is_stored = False
 
     @abstractmethod
     def __getitem__(self, energy: int) -> np.ndarray:
@@ -89,6 +92,12 @@ class Counts(ABC):
         """Give the counts in other pixels of an image: two masks tell its own and those, (ny, nx); none in the rest."""
         common = kept[own]
         return (self if common.all() else self.of_pixels(np.flatnonzero(common))).among(own[kept])
+
+    def by_columns(self) -> "np.ndarray | PhotonCounts":
+        """Give what columns are taken from again and again: an array, on disk where the counts are; or the photons."""
+        if self.is_stored:
+            return array_on_disk((self[energy] for energy in range(self.shape[0])), self.shape, np.float32)
+        return self.matrix(np.float32)
 
     def sums(self, labels: ArrayLike) -> np.ndarray:
         """Sum the counts at each energy in blocks of pixels, (m, number of blocks)."""
@@ -262,6 +271,10 @@ class PhotonCounts(Counts):
         place[pixels] = np.arange(len(pixels))
         return PhotonCounts(_placed(self.photons, place, len(pixels)))
 
+    def by_columns(self):
+        """Give these."""
+        return self
+
     def among(self, own):
         """Give the photons among more pixels."""
         return PhotonCounts(_placed(self.photons, np.flatnonzero(own), len(own)))
@@ -287,6 +300,7 @@ class PlacedCounts(Counts):
 
     def __init__(self, counts, own):
         self.counts, self._own, self.shape = counts, own, (counts.shape[0], len(own))
+        self.is_stored = counts.is_stored
 
     def _placed(self, rows):
         found = np.zeros((*rows.shape[:-1], len(self._own)), dtype=np.result_type(rows.dtype, np.float32))

@@ -250,6 +250,8 @@ class PlaneCounts(Counts):
     ((3, 2), array([ 3., 11., 19.]))
     """
 
+    is_stored = True
+
     def __init__(self, planes, mask=None):
         self.planes, self._mask, self._kept = planes, mask, None if mask is None else ~mask
         n_pixels = planes.shape[1] * planes.shape[2]

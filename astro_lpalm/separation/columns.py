@@ -28,7 +28,8 @@ class SeparableColumns:
 
     Parameters
     ----------
-    spectra, shares : `torch.Tensor`
+    spectra : `torch.Tensor`
+    shares : `torch.Tensor` or PhotonColumns
     """
 
     def __init__(self, spectra, shares):

@@ -33,7 +33,7 @@ class FieldData:
         Where the observed pixels lie in the flattened image.
     exposure : `torch.Tensor`, shape (t,), or (E, t)
         Relative exposure; or of each part that it is a sum of, where it differs with energy.
-    background : `torch.Tensor` or SeparableColumns, shape (m, t), or None
+    background : `torch.Tensor`, SeparableColumns or PhotonColumns, shape (m, t), or None
         Expected counts that belong to no component.
     blur : object or None
         What the point spread function does; see `ImageBlur`.
@@ -47,7 +47,7 @@ class FieldData:
     basis: torch.Tensor
     pixels: torch.Tensor
     exposure: torch.Tensor
-    background: torch.Tensor | SeparableColumns | None = None
+    background: torch.Tensor | SeparableColumns | PhotonColumns | None = None
     blur: object | None = None
     amplitude: float = 1.0
     energies: torch.Tensor | None = None

@@ -243,12 +243,15 @@ class SkyLevel:
                 places, energies = each.vignetting.of_pixels(each.kept).places, each.vignetting.energies
                 share = np.stack([np.bincount(labels, shares * place) for place in places]) / pitch**2
                 energies = _tensor(energies, device)
-            floor = None if each.background is None else _columns_of(each.background.merged(labels), device)
+            floor, amplitude = None, 1.0
+            if each.background is not None:
+                background = each.background if pitch == 1 else each.background.merged(labels)
+                floor, amplitude = _background_of(background, device), background.amplitude
             blur = None if each.blur is None else each.blur(pitch, (ny, nx), each.margin)
             pixels = torch.as_tensor(index, device=device)
             self._seen.append(
                 FieldData(
-                    _columns_of(counts, device), None, pixels, _tensor(share, device), floor, blur, energies=energies
+                    _columns_of(counts, device), None, pixels, _tensor(share, device), floor, blur, amplitude, energies
                 )
             )
             own = _most_frequent(labels, blocks[each.kept], self.n_blocks)
@@ -259,7 +262,7 @@ class SkyLevel:
         found, first = [], 0
         for each, amplitude in zip(self._seen, amplitudes):
             last = first + each.counts.shape[0]
-            found.append(replace(each, basis=basis[first:last], amplitude=float(amplitude)))
+            found.append(replace(each, basis=basis[first:last], amplitude=float(amplitude) * each.amplitude))
             first = last
         return found
 
@@ -311,12 +314,16 @@ def _merged(counts, labels):
 
 
 def _columns_of(counts, device):
-    """Give what columns of counts, or of a background, are taken from: laid out, where that is not much."""
+    """Give what columns of counts are taken from: laid out, where that is not much."""
     if isinstance(counts, PhotonCounts) and counts.shape[0] * counts.shape[1] > _MANY:
         return PhotonColumns(counts, device)
-    if isinstance(counts, BackgroundCounts) and counts.shares is not None:
-        return SeparableColumns(_tensor(counts.amplitude * counts.values, device), _tensor(counts.shares, device))
     return _tensor(counts, device)
+
+
+def _background_of(background, device):
+    """Give what columns of a background of unit amplitude are taken from."""
+    shares = _columns_of(background.shares.by_columns(), device)
+    return SeparableColumns(_tensor(background.values, device), shares) if background.is_separable else shares
 
 
 def _tensor(values, device):

@@ -7,8 +7,7 @@ import astropy.units as u
 import numpy as np
 
 from .._headers import exposure_time
-from ..cube import EventCube, PhotonCounts, StackedCounts
-from ..cube.planes import check_room
+from ..cube import EventCube, StackedCounts
 from ..forward import BackgroundCounts, Fit, ForwardModel
 from ..separation import ImageBlur, SkyData, fit_parameters, nearest_parameters
 from ..spectra import JointSpectra
@@ -69,6 +68,7 @@ def find_jointly(separator, observations):
         separator, first.solver, getattr(first.solver, "prior", None), joint, first.forward, False, True, None
     )
     search.check_maps()
+    search.check_smooth([(each.cube, each.blur) for each in observations])
     found, details = search.start(first.cube)
     theta = joint.of_one(number, nearest_parameters(found.spectra, first.solver.physics))
     stack = _Stack.of(observations, seconds, joint.spectra(theta))
@@ -115,8 +115,6 @@ def _check(separator, observations):
                 "was subtracted from, and give the background separately."
             )
             raise ValueError(msg)
-        if each.cube.is_lazy and separator.smooth:  # each is laid out
-            check_room(each.cube.shape, np.dtype(np.float32), "give smooth=False")
     if separator.n_resamplings:
         msg = (
             "n_resamplings draws the photons of one observation again; of several, leave it out: errors follow from "
@@ -200,9 +198,8 @@ class _Stack:
         for each, X, seen, background in zip(observations, self.counts, self.exposures, self.backgrounds):
             exposure = np.zeros(self.kept.shape)
             exposure[self.kept] = seen
-            own = X if isinstance(X, PhotonCounts) else X.matrix(np.float32)
             blur, more = _blur_on(each.blur, device), {"free": each.free, "vignetting": each.vignetting}
-            found.append(SkyData(own, self.kept, exposure, background, blur, **more))
+            found.append(SkyData(X.by_columns(), self.kept, exposure, background, blur, **more))
         return found
 
     def fit(self, local, spectra):

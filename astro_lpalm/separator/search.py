@@ -26,8 +26,7 @@ __all__ = ["CubeImages", "Search", "as_factorization", "warn_of_negative_counts"
 
 log = logging.getLogger(__name__)
 
-_LAID_OUT = 6  # cubes of single precision that smooth images take
-_FIELDS = 50  # images of each component that they take where the cube is not laid out
+_FIELDS = 50  # images of each component that smooth images take where the cube is not laid out
 _MAP_WIDTH = 0.15  # of a range: how much a parameter varies of which a map is asked for, to begin with
 
 
@@ -105,17 +104,19 @@ class Search:
         if maps is not True:
             self._places()
 
-    def check_smooth(self, cube):
-        """Say so, where smooth images of photons, or of stored planes, would take more memory than there is."""
-        n = len(getattr(self.solver, "component_names", None) or [None])  # or more
-        smooth = self.separator.smooth and self.is_counts
-        if not (cube.is_sparse or cube.is_lazy) or not smooth:
+    def check_smooth(self, observed):
+        """Say so, where smooth images of photons, or of stored planes, would take more memory than there is.
+
+        Observations are given as pairs of a cube and what blurs it, or None.
+        """
+        cubes = [cube for cube, _ in observed]
+        if not (self.separator.smooth and self.is_counts and any(cube.is_sparse or cube.is_lazy for cube in cubes)):
             return
+        cube, n = cubes[0], len(getattr(self.solver, "component_names", None) or [None])  # or more
         n_cells, n_pixels = (int(np.prod(cube.shape[axis:], dtype=object)) for axis in (0, 1))
-        if cube.is_lazy or self.vignetting is not None:
-            n_numbers = _LAID_OUT * n_cells
-        else:  # photons are not laid out, but what a point spread function makes of them
-            n_numbers = _FIELDS * n * n_pixels + (n_cells if self.blur is not None else 0)
+        # Counts are not laid out, but what blurs make of them, and stored ones on pixels twice as large.
+        n_numbers = _FIELDS * n * n_pixels + n_cells * sum(blur is not None for _, blur in observed)
+        n_numbers += n_cells // 4 * sum(each.is_lazy for each in cubes)
         if 4 * n_numbers > physical_memory():
             msg = (
                 f"smooth images of a cube of {cube.shape} take {n_numbers / 2**28:.3g} GiB, more than there is memory; "
@@ -151,7 +152,7 @@ class Search:
         blocks[kept] = separator.blocks(cube, large=True)
         free = self.free and physical is not None
         data = SkyData(
-            X if cube.is_sparse else X.matrix(np.float32), kept,
+            X.by_columns(), kept,
             exposure=None if cube.exposure is None else cube.relative_exposure,
             background=(self if free else fit).forward.background, free=free,
             blur=None if self.blur is None else self._blur, vignetting=self.vignetting,

@@ -248,7 +248,7 @@ class Separator:
         search = Search(self, solver, prior, physics, forward, free, is_counts, blur, vignetting)
         search.check_maps()
         search.check_vignetting()
-        search.check_smooth(cube)
+        search.check_smooth([(cube, blur)])
         found, details, physical, by_physics = search.spectra(cube, X)
         check_data(X.spectrum()[:, np.newaxis], found.spectra)  # whatever a solver may give
         log.info("the spectra took %d rounds, converged: %s", found.n_iter, found.converged)
