@@ -104,9 +104,10 @@ def test_interrupted_while_the_checkpoint_is_written(files, here, capsys, monkey
 def test_signals(files, here, number, code):
     """While a file is written: its temporary is gone, and one line says so."""
     program = f"""
-import os, sys
+import os, signal, sys
 from astropy.io import fits
 from astro_lpalm.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in what it runs in the background
 def writeto(self, name, **settings):
     assert os.path.exists(name)
     os.kill(os.getpid(), {int(number)})
