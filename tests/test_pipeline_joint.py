@@ -289,6 +289,15 @@ def test_free_backgrounds(model, maps):
     assert abs(one.diagnostics.meta["background_amplitude_1"] - 1.25) < 0.1
 
 
+@pytest.mark.parametrize(("seed", "exposures"), [(1, skies.gaps()), (3, np.ones((2, skies.SIDE, skies.SIDE)))])
+def test_a_background_of_one_alone_is_no_blur(model, seed, exposures):
+    # images are made of each observation with weights of its own, which their noise has in common with residuals
+    cubes = skies.observe(seed, exposures=exposures, background=(0.0, 0.2))
+    background = [None, ExpectedBackground(0.2 * exposures[1].sum() * np.ones(65))]
+    found = separate(cubes, model, instrument=skies.instruments(), background=background, smooth=False)
+    assert "cause" not in found.diagnostics.meta
+
+
 def test_negative_counts(model):
     first, second = skies.observe(0)
     with pytest.raises(ValueError, match="observation 2 has negative values, so it is no counts"):

@@ -6,7 +6,16 @@ from pathlib import Path
 import astropy.units as u
 from astropy.coordinates import SkyCoord
 
-__all__ = ["add_energy_edges", "add_output", "check_device", "each", "quantity", "read_cube", "sky_position"]
+__all__ = [
+    "add_energy_edges",
+    "add_output",
+    "check_device",
+    "check_name",
+    "each",
+    "quantity",
+    "read_cube",
+    "sky_position",
+]
 
 
 def quantity(unit):
@@ -55,6 +64,14 @@ def check_device(name):
         devices += ["mps"] if torch.backends.mps.is_available() else []
         msg = f"PyTorch cannot compute on the device '{name}' here; the devices are: {', '.join(devices)}."
         raise ValueError(msg) from error
+
+
+def check_name(name):
+    """Refuse what looks like the name of a packaged model, rather than a file, and is none."""
+    from ..data import find_model_file
+
+    if not Path(name).suffix and "+" not in str(name):
+        find_model_file(name)
 
 
 def add_output(command, what, default=None):

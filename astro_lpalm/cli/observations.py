@@ -5,7 +5,7 @@ from pathlib import Path
 
 import astropy.units as u
 
-from .arguments import add_output, each, quantity, sky_position
+from .arguments import add_output, check_name, each, quantity, sky_position
 from .outputs import check_outputs
 
 __all__ = ["COMMANDS"]
@@ -44,6 +44,7 @@ def _likeness(options):
 
     if options.like is None:
         return {}
+    check_name(options.like)
     with open_fits(_file_of(options.like), headers_only=True) as hdulist:
         is_model = hdulist[0].header.get("CONTENT") == "astro_lpalm model"
     if not is_model:

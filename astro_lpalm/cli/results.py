@@ -1,11 +1,12 @@
 """``astro-lpalm plot``, ``report``, ``spectra`` and ``info``: what was written, to look at and to go on with."""
 
 import textwrap
+import tomllib
 from pathlib import Path
 
 import astropy.units as u
 
-from .arguments import add_energy_edges, add_output, quantity, read_cube
+from .arguments import add_energy_edges, add_output, check_name, quantity, read_cube
 from .outputs import check_outputs
 
 __all__ = ["COMMANDS", "print_diagnostics"]
@@ -103,6 +104,7 @@ def _info(options):
     if options.file in packaged_models():
         print(_describe_model(load_model(options.file)))
         return
+    check_name(options.file)
     with open_fits(options.file, headers_only=True) as hdulist:
         content = hdulist[0].header.get("CONTENT")
         names = {hdu.name for hdu in hdulist}
@@ -134,7 +136,7 @@ def print_diagnostics(result):
 
 
 def _describe_model(model):
-    lines = [repr(model), f"fingerprint of the weights: {model.checksum}"]
+    lines = [repr(model), *_describe_origin(model), f"fingerprint of the weights: {model.checksum}"]
     lines += [f"{key} = {value}" for key, value in model.description.items()]
     lines += [] if model.energy_edges is None else [describe_edges(model.energy_edges)]
     if model.history:
@@ -144,6 +146,30 @@ def _describe_model(model):
             f"spectra {best['nmse_a']:.2e} (epoch {best['epoch']} of {len(model.history)})"
         )
     return "\n".join(lines)
+
+
+def _describe_origin(model):
+    """Say whose spectra a model has, and which parameters they have, with ranges."""
+    response = tomllib.loads(model.components_file)["response"] if model.components_file else {}
+    if "instrument" in response:
+        from ..missions import APPROXIMATE
+
+        epoch = f", epoch {response['epoch']}" if "epoch" in response else ""
+        known = APPROXIMATE.get(response["instrument"])
+        of = "" if known is None else f" ({known.mission})"
+        yield f"instrument: {response['instrument']}{of}, approximate response{epoch}"
+    elif response:
+        yield f"instrument: that of {', '.join(response.values())}"
+    if model.physics is not None:
+        from astropy.table import Table
+
+        rows = [
+            (each.component or "all", each.name, f"{each.low:g}", f"{each.high:g}", each.unit)
+            for each in model.physics.parameters
+        ]
+        yield from Table(rows=rows, names=("component", "parameter", "low", "high", "unit")).pformat(
+            max_lines=-1, max_width=-1, align=("<", "<", ">", ">", "<")
+        )
 
 
 def _info_options(command):

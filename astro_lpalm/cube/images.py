@@ -64,7 +64,10 @@ def read_image(hdu, energy_edges=None, path=None, memmap=False):
     if isinstance(hdu, fits.HDUList):
         names = {other.name for other in hdu}
         if "MIXING" in names and names & {"RESIDUAL", "COUNTS"}:
-            msg = "it holds the components of a cube that was separated; Separation.read(...).cube is that cube."
+            msg = (
+                "it holds the components of a cube that was separated; take that cube's file, or "
+                "Separation.read(...).cube."
+            )
             raise ValueError(msg)
         image, others = _first_cube(hdu), hdu
     elif isinstance(hdu, _IMAGES):

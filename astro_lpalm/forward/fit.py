@@ -33,6 +33,8 @@ class Fit:
     local : `LocalSpectra`, optional
         Spectra that differ from pixel to pixel. What is expected then has these, with as many counts of each component
         in each pixel as there are with the spectra of ``mixing``, which are those of the field.
+    made_of : Fit, optional
+        Where the cube is the sum of several: the fit of their bins one after the other, which has made the images.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class Fit:
     mixing: np.ndarray
     images: np.ndarray
     local: LocalSpectra | None = None
+    made_of: "Fit | None" = None
 
     @property
     def component_counts(self) -> np.ndarray:

@@ -21,6 +21,8 @@ __all__ = [
 ]
 
 _LINE = 9.5  # points
+_PALE = 0.5  # of the white in a colour, which the composite leaves out
+_MOST_LINES = 3  # above the composite: more names stand in columns
 MISFIT_REACH = 5.0
 _ENOUGH_COUNTS = 30.0  # in a block: images of fewer follow the noise, and leave nothing to compare
 
@@ -43,18 +45,21 @@ def draw_image(separation, name, axes, *, outer, size, images=None):
 
 
 def draw_composite(separation, axes, *, outer, size, images=None):
-    """Draw the three components with most counts on top of each other, in the colours of their spectra."""
+    """Draw the components on top of each other, in the colours of their spectra."""
     rgb, chosen = composite_colors(separation, images)
     axes.imshow(rgb, origin="lower", interpolation="nearest")
     longest = max(len(separation.names[index]) for index in chosen)
-    for line, index in enumerate(chosen):
+    n_columns = -(-len(chosen) // _MOST_LINES)
+    n_lines = -(-len(chosen) // n_columns)
+    for number, index in enumerate(chosen):
+        column, line = divmod(number, n_lines)
         axes.annotate(
             separation.names[index],
-            (0, 1),
-            (0, 3 + _LINE * (len(chosen) - 1 - line)),
+            (column / n_columns, 1),
+            (0, 3 + _LINE * (n_lines - 1 - line)),
             xycoords="axes fraction",
             textcoords="offset points",
-            fontsize=FONT * min(1, size[0] / LETTER / longest),
+            fontsize=FONT * min(1, size[0] / n_columns / LETTER / (longest + (n_columns > 1))),
             fontweight="bold",
             color=COLORS[index % len(COLORS)],
         )
@@ -62,10 +67,13 @@ def draw_composite(separation, axes, *, outer, size, images=None):
 
 
 def composite_colors(separation, images=None):
-    """Give the colours (ny, nx, 3) of the three components with most counts together, and their numbers."""
+    """Give the colours (ny, nx, 3) of the components together, and their numbers.
+
+    Where there are more components than colours, of those with most counts.
+    """
     images = images or separation.images
     counts = separation.diagnostics["counts"].value
-    chosen = sorted(np.argsort(counts)[::-1][:3])
+    chosen = sorted(np.argsort(counts)[::-1][: len(COLORS)])
     rgb = np.zeros((*separation.cube.shape[1:], 3))
     for index in chosen:
         values = np.nan_to_num(images[separation.names[index]].data)
@@ -125,6 +133,7 @@ def blocks_of(mask, counts):
 
 def _bright(index):
     color = np.array(to_rgb(COLORS[index % len(COLORS)]))
+    color -= _PALE * color.min()  # sums of pale colours are white
     return color / color.max()
 
 

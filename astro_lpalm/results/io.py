@@ -145,9 +145,9 @@ class SeparationIO:
             "maps": of each component its smooth image and its maps of parameters, and the smooth images on top of
             each other; without smooth images those of ``images``.
         panels : sequence of str or None
-            Of the summary which to draw, all by default: "images"; "composite", the three components with most
-            counts, each in the colour of its spectrum; "misfit", where on the sky the model fails; "spectra", with
-            residuals; "parameters", where there are any, each within its range.
+            Of the summary which to draw, all by default: "images"; "composite", all of them on top of each other (of
+            more than six those with most counts), each in the colour of its spectrum; "misfit", where on the sky the
+            model fails; "spectra", with residuals; "parameters", where there are any, each within its range.
         width : `~astropy.units.Quantity`
             Of a new figure, which is made as high as it needs: 180 mm is that of a journal's page, 88 mm that of a
             column.

@@ -217,7 +217,7 @@ class _Stack:
         local = replace(fit.local, basis=_added(fit.local.basis, m))
         mixing = _unit(_added(fit.mixing, m))
         images = fit.component_counts / mixing.sum(axis=0)[:, np.newaxis]
-        return Fit(self.cube, ForwardModel(self.kept, background=background), mixing, images, local)
+        return Fit(self.cube, ForwardModel(self.kept, background=background), mixing, images, local, made_of=fit)
 
 
 def _solution(stack, joint, physical, sky, search, details):

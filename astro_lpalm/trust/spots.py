@@ -36,6 +36,7 @@ class _Whitened:
     images: np.ndarray
     background: object
     pitch: int
+    made_of: object
 
     def away(self, spectra):
         """Whiten spectra (q, m), and take the components out of them."""
@@ -70,6 +71,7 @@ def whitened(fit):
     while kept.size > _MOST_PIXELS * pitch**2:
         pitch *= 2
     data, images, background = fit.cube.counts, fit.images, fit.forward.background
+    made_of = None if fit.made_of is None else fit.made_of.cube.counts
     if pitch > 1:
         y, x = (np.arange(side) // pitch for side in kept.shape)
         labels = (y[:, np.newaxis] * (x[-1] + 1) + x)[kept]
@@ -78,11 +80,12 @@ def whitened(fit):
         data, images = data.merged(place), np.stack([np.bincount(place, image) for image in images])
         kept = seen.reshape(y[-1] + 1, x[-1] + 1)
         background = None if background is None else background.merged(place)
+        made_of = None if made_of is None else made_of.merged(place)
     share = floored(fit.variance)
     share = share / share.sum()
     scale = 1.0 / np.sqrt(share)
     basis = np.linalg.qr(fit.mixing * scale[:, np.newaxis])[0]
-    white = _Whitened(data, None, scale, share, basis.astype(float), fit, kept, images, background, pitch)
+    white = _Whitened(data, None, scale, share, basis.astype(float), fit, kept, images, background, pitch, made_of)
     return replace(white, counts=np.maximum(white.smooth(data.image()), _LEAST_COUNTS))
 
 
@@ -172,8 +175,10 @@ def blurred(white, spot=None):
     energy = np.linspace(0, 1, len(spectra))
     used = used[white.kept]
     weight = np.where(used, 1.0 / white.counts, 0.0)
-    own = white.data.moments(weight[np.newaxis])[:, 0]
-    rows = fit.demixing * fit.mixing.sum(axis=0)[:, np.newaxis]
+    # what has made the images: of several observations each has weights of its own for the same bins
+    made, data = (fit, white.data) if fit.made_of is None else (fit.made_of, white.made_of)
+    own = data.moments(weight[np.newaxis])[:, 0]
+    rows = made.demixing * made.mixing.sum(axis=0)[:, np.newaxis]
     # spectra that are wrong everywhere leave residuals like the images themselves, which no blur is blamed for
     like_images = np.linalg.pinv((images * weight) @ images.T, hermitian=True) @ (images * weight)
     templates, patterns, bias = [], [], []
@@ -191,7 +196,7 @@ def blurred(white, spot=None):
                 T = white.away(spectra[:, k] * energy**power)
                 templates.append(T)
                 patterns.append(np.where(used, pattern - alike @ images, 0.0))
-                bias.append(np.sum(T * white.scale * common))
+                bias.append(np.sum((T * white.scale) @ common.reshape(-1, len(T)).T))
     if not templates:
         return 0.0, False
     T, G = np.array(templates), np.array(patterns) / white.counts

@@ -229,7 +229,20 @@ def test_info_on_a_packaged_model(here, capsys):
     assert run("info", "snr-acis") == 0
     out = capsys.readouterr().out
     assert "synchrotron, thermal, iron_red, iron_blue" in out
+    assert "instrument: acis-s (Chandra ACIS), approximate response\n" in out
+    assert re.search(r"^all +nh +0.5 +2 1e\+22 / cm2", out, re.MULTILINE)
+    assert re.search(r"^thermal +kT +0.8 +3 keV", out, re.MULTILINE)
     assert re.search(r"median NMSE .* sources \d\.\d\de-\d\d, spectra", out)
+
+
+def test_info_says_the_epoch_and_names_that_there_are(files, here, capsys):
+    assert run("info", "snr-nei-acis") == 0
+    assert "instrument: acis-s (Chandra ACIS), approximate response, epoch 2004" in capsys.readouterr().out
+    for command in (["info", "snr-asic"], ["bin", files / "events.fits", "-o", "c.fits", "--like", "snr-asic"]):
+        assert run(*command) == 1
+        assert "'snr-asic' is neither a file nor a packaged model; the packaged ones are: pwn-acis" in (
+            capsys.readouterr().err
+        )
 
 
 def test_demo(here, capsys, monkeypatch):

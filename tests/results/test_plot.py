@@ -99,23 +99,32 @@ def test_color_bars_have_units_and_zero(make_separation):
         assert len(bar.get_xticks()) >= 3
 
 
-def test_composite_has_the_brightest_three_in_their_colours(make_separation):
-    result = make_separation(n=4)
-    sources = np.array(result.sources)
-    sources[1] = 1e-3  # the second is the faintest
-    sources[2, 0] = 10 * sources.max()  # and one pixel is of the third alone
-    sources[[0, 3], 0] = 0
-    result = Separation(result.cube, result.mixing, sources, result.names)
-    sky, spectra, _ = parts(result.plot())
-    composite = sky[4]
-    shown = {text.get_text(): text.get_color() for text in composite.texts}
-    assert list(shown) == ["Synchrotron", "iron_1", "iron_2"]
+@pytest.mark.parametrize("n", [2, 3, 4, 6, 7])
+def test_composite_has_all_components_in_the_colours_of_their_spectra(make_separation, n):
+    result = make_separation(n=6)
+    rng = np.random.default_rng(0)
+    mixing, sources = rng.random((6, n)), 1 + rng.random((n, 8, 11))
+    names = [*result.names, "neon"][:n]
+    sources[1] = 1e-3  # the second is the faintest, which is left out where there are more than colours
+    sources[0, 0] = 20  # and one row is of the first alone
+    sources[1:, 0] = 0
+    figure = Separation(result.cube, mixing, sources.reshape(n, -1), names).plot()
+    sky, spectra, _ = parts(figure)
+    composite = next(axes for axes in sky if axes.images and axes.images[0].get_array().ndim == 3)
+    shown = {text.get_text(): text for text in composite.texts}
+    assert list(shown) == [name for name in names if n < 7 or name != names[1]]
     lines = {patch.get_label(): patch.get_edgecolor() for patch in spectra.patches}
-    assert all(same_color(color, lines[name]) for name, color in shown.items())
+    assert all(same_color(text.get_color(), lines[name]) for name, text in shown.items())
     rgb = composite.images[0].get_array()
-    third = np.array(to_rgb(shown["iron_1"]))
-    assert_allclose(rgb[0, 0], third / third.max(), atol=1e-6)
+    first = np.array(to_rgb(lines[names[0]]))
+    assert_allclose(rgb[0, 0], first / first.max(), atol=1e-6)
     assert rgb.max() <= 1
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    boxes = [text.get_window_extent(renderer) for text in shown.values()]
+    panel = composite.get_window_extent()
+    assert all(box.x1 <= panel.x1 + 1 for box in boxes)
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
 
 
 def test_misfit_is_noise_for_a_model_that_fits(make_separation):
