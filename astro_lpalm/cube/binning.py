@@ -10,7 +10,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from .._files import naming
 from .._headers import exposure_time, header_number, header_text
-from ..grid.sky import celestial_wcs, image_cards, is_wcs_card, sky_cards, sky_of_image
+from ..grid.sky import celestial_wcs, image_cards, is_wcs_card, sky_of_image
+from ..grid.sky_columns import sky_cards
 from .counting import count_events
 from .counts import counts_of
 from .event_checks import warn_of_bins

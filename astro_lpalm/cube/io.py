@@ -44,13 +44,12 @@ class CubeIO:
         Parameters
         ----------
         events : str, `os.PathLike`, `~astropy.io.fits.HDUList`, table HDU or `~astropy.table.Table`, or list of these
-            The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is the centre
-            of its PI channel (of a known mission), and an overflow channel is left out. Without X and Y, RA and DEC
-            are projected on the plane that touches the sky in ``center``, or the pointing. An event that TNULL says
-            to have no energy or position is left out too. Of several tables of events the first is read, with a
-            warning; give the HDUs as a list to add them up. Several observations,
-            whatever their aim points and roll angles, go onto the tangent plane of the first, or that of ``like``;
-            `merge` adds them up.
+            The event list, with columns X, Y and ENERGY or PI. Without ENERGY, the energy of an event is drawn
+            within its PI channel (of a known mission), the same each time, and an overflow channel is left out. Without
+            X and Y, RA and DEC are projected on the plane that touches the sky in ``center``, or the pointing. An event
+            that TNULL says to have no energy or position is left out too. Of several tables of events the first is
+            read, with a warning; give the HDUs as a list to add them up. Several observations, whatever their aim
+            points and roll angles, go onto the tangent plane of the first, or that of ``like``; `merge` adds them up.
         energy : `~astropy.units.Quantity`, shape (2,), optional
             Lowest and highest energy; 0.5 to 7 keV if not given.
         n_energy : int, optional

@@ -36,6 +36,9 @@ _ARGUMENTS = re.compile(r"\s*\(([^()]*)\)\s*")
 _BARE_ARGUMENTS = re.compile(r"\s+(.*)", re.DOTALL)
 _LARGEST_TEXT = 16 << 20  # bytes of a region file: some 300,000 shapes
 _ARC = re.compile(r"\d\.?[\"'dr]\s*[,)\s]")  # lengths that are angles, or angles with a unit
+# DS9's properties of a shape, in the comment behind it: texts, which may say anything, and what sets it apart.
+_TEXTS = re.compile(r"\{[^}]*\}|'[^']*'|\"[^\"]*\"")
+_SET_APART = re.compile(r"(?<![\w=])(background(?!\w)|(source|include)\s*=\s*0\b)", re.IGNORECASE)
 # How many positions, radii and angles the row of a table has for a shape.
 _IN_TABLES = {
     "circle": (1, 1, 0),
@@ -125,7 +128,7 @@ def parse_regions(text):
 
 
 def _read_text(text, path):
-    lines = [line.split("#")[0].strip() for line in re.split(r"\r\n|\r|\n", text)]
+    lines, comments = zip(*(map(str.strip, line.partition("#")[::2]) for line in re.split(r"\r\n|\r|\n", text)))
     # CIAO names no system: sexagesimal positions or radii in arc units mean the sky, plain numbers sky pixels.
     frame = SkyFrame("fk5") if any(re.search(r"[:\"']", line) for line in lines) else PixelFrame()
     shapes, skipped = [], []
@@ -146,6 +149,7 @@ def _read_text(text, path):
                 raise ValueError(msg) from error
     if skipped:
         _say_skipped(skipped, path, has_others=bool(shapes))
+    _say_set_apart([comment or line for line, comment in zip(lines, comments) if line], path)
     return shapes
 
 
@@ -171,6 +175,17 @@ def _say_skipped(skipped, path, *, has_others):
     names = ", ".join(sorted({name for name, _ in skipped}))
     msg = f"the region file '{path}': {len(skipped)} shape(s) without an area ({names}) are left out."
     warnings.warn(msg, AstropyUserWarning, stacklevel=2)
+
+
+def _say_set_apart(properties, path):
+    """Warn of shapes that DS9 keeps for something else than what is to be seen."""
+    n = sum(_SET_APART.search(_TEXTS.sub("", each)) is not None for each in properties)
+    if n:
+        msg = (
+            f"the region file '{path}': {n} line(s) say background, source=0 or include=0, but their shapes count as "
+            "all others do. Remove those that are not meant, or write a minus before what is to be excluded."
+        )
+        warnings.warn(msg, AstropyUserWarning, stacklevel=2)
 
 
 def _frame(name):

@@ -1,4 +1,4 @@
-"""Sky coordinates of event lists and images: from the table's column keywords to the cards of an image."""
+"""Sky coordinates of images: their cards, and those of an image that an event list is binned to."""
 
 import re
 import warnings
@@ -22,7 +22,6 @@ __all__ = [
     "is_upright",
     "is_wcs_card",
     "pointing",
-    "sky_cards",
     "sky_of_image",
     "square_pixels",
 ]
@@ -112,79 +111,13 @@ class SkyGrid:
         return np.meshgrid(x, y)
 
 
-def sky_cards(header, x_column, y_column, where="the event list"):
-    """Take the celestial WCS of an event list from the keywords of its two sky columns.
-
-    `astropy.wcs.WCS` reads a table's header as if it were an image's, so the keywords are renamed: TCTYPn of the X
-    column becomes CTYPE1, and so on (FITS standard 4.0, section 8). Without these, REFXCTYP and so on are taken, as
-    XMM-Newton's and eROSITA's software write them.
-
-    Parameters
-    ----------
-    header : mapping
-        Header of the event table.
-    x_column, y_column : int
-        Positions of the X and Y columns, from 1.
-    where : str
-        What the header belongs to, for messages.
-
-    Returns
-    -------
-    cards : `~astropy.io.fits.Header`
-        An image's WCS cards whose pixels are the list's sky pixels.
-
-    Raises
-    ------
-    ValueError
-        If the two columns do not carry a celestial coordinate system, or one with a matrix or distortions.
-    """
-    cards = fits.Header()
-    # XMM-Newton's software says the same again as REFXCRVL and so on, and some lists say it only so.
-    has_own = any(f"TCRVL{column}" in header for column in (x_column, y_column))
-    for axis, column in ((1, x_column), (2, y_column)):
-        for key, default in (("TYP", ""), ("RVL", 0.0), ("RPX", 0.0), ("DLT", 1.0), ("UNI", "deg"), ("ROT", None)):
-            image_key = {"TYP": "CTYPE", "RVL": "CRVAL", "RPX": "CRPIX", "DLT": "CDELT", "UNI": "CUNIT", "ROT": "CROTA"}
-            read = header_text if key in ("TYP", "UNI") else header_number
-            name = f"TC{key}{column}" if has_own else f"REF{'XY'[axis - 1]}C{key}"
-            value = read(header, name, where, default=default)
-            if value is not None:
-                cards[f"{image_key[key]}{axis}"] = value
-    _refuse_matrix(header, (x_column, y_column), where)
-    equinox = header_number(header, "EQUINOX", where)
-    system = header_text(header, "RADESYS", where) or header_text(header, "RADECSYS", where)
-    cards.update({key: value for key, value in (("EQUINOX", equinox), ("RADESYS", system)) if value})
-    if celestial_wcs(cards) is None:
-        msg = (
-            f"the sky columns (numbers {x_column} and {y_column} of the table) carry no celestial coordinates in "
-            "TCTYPn, TCRVLn, TCRPXn and TCDLTn. astropy's Table drops these keywords: pass the file or its HDU."
-        )
-        raise ValueError(msg)
-    return cards
-
-
-def _refuse_matrix(header, columns, where):
-    # TPn_k or TPCn_k stand for PCi_j, TCn_k or TCDn_k for CDi_j, T(P)Vn_m and T(P)Sn_m for PVi_m and PSi_m.
-    for key in header:
-        found = re.fullmatch(r"T(PC?|CD?|P?V|P?S)(\d+)_(\d+)", key)
-        if found is None or int(found[2]) not in columns:
-            continue
-        value = header_number(header, key, where, default=0.0)
-        is_identity = found[1] in ("P", "PC") and value == float(found[2] == found[3])
-        if not is_identity:
-            msg = (
-                f"the sky columns have {key} = {value}: event lists with rotated or distorted sky coordinates "
-                "cannot be read, but for a rotation in TCROTn; bin the list elsewhere and read the image cube."
-            )
-            raise ValueError(msg)
-
-
 def image_cards(sky, grid, names=("x", "y")):
     """Give the WCS cards of an image binned from an event list, as CIAO's dmcopy writes them.
 
     Parameters
     ----------
     sky : `~astropy.io.fits.Header`
-        The list's own WCS, from `sky_cards`.
+        The list's own WCS, from `~astro_lpalm.grid.sky_columns.sky_cards`.
     grid : SkyGrid
         The image's pixels.
     names : tuple of str
@@ -212,7 +145,7 @@ def image_cards(sky, grid, names=("x", "y")):
         cards[f"CRPIX{axis}"] = (sky[f"CRPIX{axis}"] - origin) / grid.bin_factor + 0.5
         cards[f"CDELT{axis}"] = sky[f"CDELT{axis}"] * grid.bin_factor
         cards[f"CUNIT{axis}"] = sky[f"CUNIT{axis}"]
-    for key in ("CROTA1", "CROTA2", "EQUINOX", "RADESYS"):
+    for key in ("CROTA1", "CROTA2", "LONPOLE", "LATPOLE", "EQUINOX", "RADESYS"):
         if key in sky:
             cards[key] = sky[key]
     return cards

@@ -190,7 +190,7 @@ class PSF:
         These layouts are known; energies and angles are never guessed:
 
         - One image, as CIAO makes it of simulated rays (MARX, SAOTrace): the same at all energies and places. The
-          first of several of which none tells its energy.
+          first of several of which none tells its energy, with a warning.
         - Several two-dimensional images, as OGIP memo CAL/GEN/92-027 has them, each with ENERGY, its unit in the card's
           comment ([keV] or [eV]), or else ENERG_LO and ENERG_HI (keV, of which it is the middle); where the off-axis
           angle changes, with THETA (arcmin, or what the comment says). There must be one for each pair, of one PHI.

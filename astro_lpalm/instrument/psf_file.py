@@ -1,10 +1,12 @@
 """Reading point spread functions: an image, a stack over energy and off-axis angle, or a library of images."""
 
 import re
+import warnings
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from .._files import open_fits
 from .._headers import header_number, header_text
@@ -54,6 +56,7 @@ def read_psf(path):
             return _stack(hdus, hdulist)
         if len(images) > 1 and any(_place(hdu.header, _where(hdu))[:2] != (None, None) for hdu in images):
             return _library(images)
+        _warn_of_others(images)
         return {"profile": _values(images[0]), "pixel_scale": image_scale(images[0].header)}
 
 
@@ -93,6 +96,16 @@ def image_scale(header):
         msg = f"pixels of the psf's image are {first:g} x {second:g} arcsec; they must be square."
         raise ValueError(msg)
     return first * u.arcsec
+
+
+def _warn_of_others(images):
+    if len(images) > 1:
+        names = ", ".join(repr(hdu.name) for hdu in images)
+        msg = (
+            f"the psf's file holds {len(images)} images ({names}), none of which tells its energy: the first is taken, "
+            f"at all energies. Name the one that is meant, file.fits[EXTENSION]; or {_HOW_TO_SAY}."
+        )
+        warnings.warn(msg, AstropyUserWarning, stacklevel=4)
 
 
 def _values(hdu):

@@ -83,6 +83,8 @@ class SpectralModel(Fittable1DModel):
         margins = (_ROUNDING * abs(end) if np.isfinite(end) else 0.0 for end in (low, high))
         below, above = (end + sign * margin for end, sign, margin in zip((low, high), (-1, 1), margins))
         wrong = np.atleast_1d(~((value >= below) & (value <= above)))  # also true of not-a-number
+        if np.isfinite(getattr(type(self), name).default):  # a cut-off may be infinite, and then is by default
+            wrong |= np.isinf(np.atleast_1d(value))
         if not np.any(wrong):
             return
         unit = self._unit_of(name)
@@ -91,6 +93,7 @@ class SpectralModel(Fittable1DModel):
         allowed = f"lie in {low:g} to {high:g}" if np.isfinite([low, high]).all() else allowed
         suffix = "" if unit == u.dimensionless_unscaled else f" {unit}"
         value = np.atleast_1d(value)[wrong][0]
+        suffix += ", and finite" if np.isinf(value) else ""
         msg = f"{type(self).__name__}: parameter '{name}' is {value:g}; it must {allowed}{suffix}."
         raise ValueError(msg)
 

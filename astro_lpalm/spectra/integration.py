@@ -175,6 +175,10 @@ class Expression:
             worst = values[~((values >= low) & (values <= high))].flat[0]
             msg = f"parameter '{name}' is {worst:g}; it must lie in {low:g} to {high:g}."
             raise ValueError(msg)
+        usual = getattr(self.model, name).default  # None where a model of the user's has none
+        if np.isinf(values).any() and usual is not None and np.isfinite(usual):
+            msg = f"parameter '{name}' is {values[np.isinf(values)].flat[0]:g}; it must be finite."
+            raise ValueError(msg)
         return values
 
     def photons(self, edges, parameters):

@@ -102,7 +102,8 @@ def test_scaled_columns(events, tmp_path):
     # unsigned integers are stored with an offset, TZERO
     columns = [column.copy() for column in events.columns]
     whole = np.floor(events.data["x"]).astype(np.uint16)
-    columns[1] = fits.Column("x", "I", bzero=32768, coord_type="RA---TAN", coord_ref_value=228.4753161, array=whole)
+    place = {key: getattr(columns[1], f"coord_{key}") for key in ("type", "ref_value", "ref_point", "inc")}
+    columns[1] = fits.Column("x", "I", bzero=32768, array=whole, **{f"coord_{key}": v for key, v in place.items()})
     fits.BinTableHDU.from_columns(columns, header=events.header, name="EVENTS").writeto(tmp_path / "scaled.fits")
     cube = EventCube.from_events(tmp_path / "scaled.fits", **{**GRID, "bounds": (4080, 4119, 4090, 4120)})
     np.testing.assert_array_equal(cube.data, histogram(events))

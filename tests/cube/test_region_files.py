@@ -412,6 +412,21 @@ def test_parts_of_turned_rings(kept, name, turn):
     np.testing.assert_array_equal(kept(f"{name}({CX},{CY},0,360,4,{sizes},1,{turn})"), ring)
 
 
+@pytest.mark.parametrize("said", ["background", "width=2 background", "source=0", "include = 0", "tag={a} BACKGROUND"])
+def test_shapes_that_ds9_sets_apart_count_with_a_warning(kept, said):
+    text = "physical\ncircle(4095,4100,9) # color=blue\ncircle(4110,4100,3)"
+    with pytest.warns(AstropyUserWarning, match=r"1 line\(s\) say background, source=0 or include=0, but their shapes"):
+        found = kept(f"{text} # {said}\n")
+    np.testing.assert_array_equal(found, kept(text))
+    with pytest.warns(AstropyUserWarning, match=r"1 line\(s\) say background"):
+        kept(f"global source=0 include=1\n{text}")
+
+
+@pytest.mark.parametrize("said", ["tag={background}", 'text="source=0"', "source=1 include=1", "backgrounds"])
+def test_other_properties_of_ds9_are_no_matter(kept, said):
+    assert kept(f"physical\ncircle(4095,4100,9) # {said}\n# background\n").any()
+
+
 def test_shapes_without_an_area_are_left_out_with_a_notice(kept):
     text = "physical\npoint(4100,4100) # point=x\ncircle(4095,4100,9)\n-point(1,2)\ntext(4100,4100) # text={a}\n"
     with pytest.warns(AstropyUserWarning, match=r"3 shape\(s\) without an area \(point, text\) are left out"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm.instrument import PSF
@@ -113,8 +114,11 @@ def test_a_library_over_one_of_both(write):
 
 
 def test_of_images_that_tell_no_energy_the_first(write):
-    psf = PSF.read(write(image(STACK[0, 0], SCALE), image(STACK[1, 0], SCALE)))
+    path = write(image(STACK[0, 0], SCALE), image(STACK[1, 0], SCALE, "OTHER"))
+    with pytest.warns(AstropyUserWarning, match=r"holds 2 images \('PSF', 'OTHER'\), none of which tells its energy"):
+        psf = PSF.read(path)
     assert_array_equal(psf.profile, STACK[0, 0])
+    assert_array_equal(PSF.read(f"{path}[OTHER]").profile, STACK[1, 0])  # and no warning
 
 
 def with_keys(*cards, sides=(5, 7)):

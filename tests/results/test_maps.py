@@ -143,6 +143,10 @@ def test_what_does_not_belong_together(mapped):
     [
         (["a", "b", "c_smooth"], [], "component name 'c_smooth' is taken by a part of the file"),
         (["a", "b", "local_basis"], [], "component name 'local_basis' is taken by a part of the file"),
+        (["a", "b", "Mask"], [], "component name 'Mask' is taken by a part of the file"),
+        (["a", "b", "counts"], [], "component name 'counts' is taken by a part of the file"),
+        (["background_image", "b", "c"], [], "component name 'background_image' is taken by a part of the file"),
+        (["background_spectrum", "b", "c"], [], "component name 'background_spectrum' is taken by a part of the file"),
         (["a", "a_kT", "b"], [("a", "kT")], "two parts of the file would be called A_KT"),
         (["a", "b", "c"], [("a", "kT"), ("a", "KT")], "two parts of the file would be called A_KT"),
         (["a", "b", "c"], [("b", "smooth")], "two parts of the file would be called B_SMOOTH"),

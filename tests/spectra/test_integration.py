@@ -226,6 +226,13 @@ def test_parameters_are_plain_numbers_within_bounds():
             integrate(Thermal(), [1, 2], {"kT": values})
 
 
+def test_only_what_is_infinite_by_default_may_be():
+    assert integrate(Synchrotron(), [1, 2], {"cutoff": [np.inf]}).value == integrate(Synchrotron(), [1, 2]).value
+    for name in ("photon_index", "amplitude"):
+        with pytest.raises(ValueError, match=f"parameter '{name}' is inf; it must be finite"):
+            integrate(Synchrotron(), [1, 2], {name: [1.0, np.inf]})
+
+
 def test_parameters_that_were_set_out_of_bounds():
     model = Synchrotron()
     model.amplitude = -5

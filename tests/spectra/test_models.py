@@ -119,6 +119,8 @@ def test_a_parameter_of_the_wrong_kind_is_refused():
         (Synchrotron, {"amplitude": np.nan}, "parameter 'amplitude' is nan; it must be 0 or more ph"),
         (Synchrotron, {"photon_index": np.nan}, "parameter 'photon_index' is nan; it must be a number"),
         (Synchrotron, {"cutoff": [1.0, -2.0], "amplitude": [1, 1], "photon_index": [1, 1]}, "'cutoff' is -2; it must"),
+        (Thermal, {"Fe": np.inf}, "parameter 'Fe' is inf; it must be 0 or more, and finite"),
+        (Synchrotron, {"photon_index": -np.inf}, "parameter 'photon_index' is -inf; it must be a number, and finite"),
         (SynchrotronRolloff, {"rolloff": 0.0}, "parameter 'rolloff' is 0; it must be 0.001 or more keV"),
     ],
 )
