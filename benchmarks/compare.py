@@ -11,8 +11,8 @@ peers.py, each in a process of its own. PATHs are checkouts of github.com/jbobin
 github.com/RCarloniGertosio/sGMCA and github.com/JMLascar/SUSHI; methods without theirs are left out and named. Nothing
 that is in DIRECTORY already is computed again: what was stopped goes on, and methods, worlds or seeds may be added
 later. results.json there has the figures of each run. ``--table`` computes nothing, and writes the tables as CSV files
-into FOLDER, that of the documentation being docs/compared. Those of convergence tell how far SUSHI had come on its way,
-set against the cost of where it ended, and that of the truth.
+into FOLDER, that of the documentation being docs/compared. Those of convergence tell how far SUSHI had come on its way
+on the first sky, set against the cost of where it ended, and that of the truth.
 
 Blind methods leave the order open: that is taken which makes the products of the cosines of spectra and of images
 largest. Nothing is scaled: images are in counts, the source times the sum of its spectrum. Figures of each run are the
@@ -137,12 +137,12 @@ def collect(folder):
 
 
 def convergence(folder, world, shown):
-    """Tell how far methods that are slow had come on their way: a table."""
+    """Tell how far methods that are slow had come on their way on the first sky: a table."""
     rows = []
-    for path in sorted(folder.glob(f"{world}-*_SUSHI*.npz")):
+    for path in sorted(folder.glob(f"{world}-*-0_SUSHI*.npz")):
         name, method = path.stem.replace("SUSHI-", "SUSHI, ").replace("own-", "own ").split("_")
         _, level, _, seed = name.split("-")
-        if int(seed) not in shown["seed"] or float(level) not in shown["level"] or method not in shown["method"]:
+        if float(level) not in shown["level"] or method not in shown["method"]:
             continue
         with np.load(path.with_name(f"{name}.npz")) as sky, np.load(path) as found:
             cost, spectra, images = (found[f"way {name}"] for name in ("cost", "spectra", "images"))
