@@ -1,6 +1,7 @@
 """`main`: a subcommand run, and what a shell is told of how that went."""
 
 import logging
+import os
 import shlex
 import sys
 
@@ -30,6 +31,8 @@ def main(arguments=None):
         0 done, 1 could not be done, 130 interrupted (143 by SIGTERM), 141 if what reads the output is there no longer.
         Wrong usage exits with 2.
     """
+    if arguments is None:  # the process is ours: torch asks for large pages of memory, which large images gain by
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     given = sys.argv[1:] if arguments is None else arguments
     return in_shell(lambda: _run(_parsed(given)), is_program=arguments is None)
 
