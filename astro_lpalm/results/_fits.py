@@ -63,6 +63,7 @@ OBSERVATION_KEYWORDS = (
 )
 _PLAIN_TABLES = ("SPECTRA", "MIXING", "DIAGNOSTICS")
 _LARGE = ("RESIDUAL", "BACKGROUND_MODEL")
+_ROUNDING = 1e-5  # of images in single precision
 _OF_PHOTONS = ("COUNTS", "EBOUNDS", "MASK", "EXPOSURE")
 
 
@@ -254,9 +255,10 @@ def _from_hdulist(hdulist, stored):
     sums = mixing.sum(axis=0)
     sources = images[:, ~mask] / np.where(sums == 0, 1, sums)[:, np.newaxis]
     local, background = _read_local(hdulist, names, mask), _read_background(hdulist, mask, stored["BACKGROUND_MODEL"])
+    background = None if background is None else BackgroundCounts.of(background)
+    fit = Fit(None, ForwardModel(~mask, background=background), mixing, sources, local)
+    _check_spectra(hdulist["SPECTRA"], fit, names)
     if residual is not None:
-        background = None if background is None else BackgroundCounts.of(background)
-        fit = Fit(None, ForwardModel(~mask, background=background), mixing, sources, local)
         cube = _read_cube(hdulist, residual, fit, mask)
     header = hdulist["PRIMARY"].header.copy(strip=True)
     for keyword in (*observation_cards(cube.meta), "CHECKSUM", "DATASUM"):
@@ -276,6 +278,21 @@ def _from_hdulist(hdulist, stored):
         "samples": _read_samples(hdulist, names, mask),
         **_read_uncertainty(hdulist, names, mask),
     }
+
+
+def _check_spectra(hdu, fit, names):
+    """Refuse a file of which a part was changed or removed: what images and mixing give is in the table as well."""
+    found = fit.component_spectra()
+    given = np.column_stack([np.asarray(hdu.data[name], dtype=float) for name in names])
+    rounding = _ROUNDING * np.abs(fit.mixing) * np.abs(fit.images).sum(axis=1)  # counts of either sign may cancel
+    wrong = np.abs(given - found) > rounding + 1e-3 * np.abs(found).max(axis=0)
+    if wrong.any():
+        name = names[int(np.argmax(wrong.any(axis=0)))]
+        msg = (
+            f"the spectrum of {name} in SPECTRA is not that of its image, MIXING and LOCAL_BASIS, so that one of these "
+            "was changed or removed."
+        )
+        raise ValueError(msg)
 
 
 def _read_background(hdulist, mask, stored):
@@ -353,6 +370,9 @@ def _read_uncertainty(hdulist, names, mask):
     if "PARAMETERS" in hdulist:
         table = QTable.read(hdulist["PARAMETERS"], character_as_bytes=False, mask_invalid=False)
         table.meta.clear()
+        if missing := [name for name in ("component", "parameter", "value", "unit") if name not in table.colnames]:
+            msg = f"PARAMETERS has no column {', '.join(missing)}."
+            raise ValueError(msg)
         found["parameters"] = with_formats(table)
     return found
 

@@ -224,7 +224,40 @@ def remove_sky(output):
     del output["RESIDUAL"].header["CTYPE*"]
 
 
-@pytest.mark.parametrize("damage", [remove_image, crop_image, shorten_ebounds, exchange_components, remove_sky])
+def exchange_images(output):
+    names = output["MIXING"].columns.names[:2]
+    for name, other in zip(names, names[::-1]):
+        output[name].name = f"{other}_NEW"
+    for name in names:
+        output[f"{name}_NEW"].name = name
+
+
+def double_image(output):
+    output["THERMAL"].data *= 2
+
+
+def scale_mixing(output):
+    output["MIXING"].data["thermal"][2] *= 3
+
+
+def scale_spectra(output):
+    output["SPECTRA"].data["thermal"] *= 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        remove_image,
+        crop_image,
+        shorten_ebounds,
+        exchange_components,
+        remove_sky,
+        exchange_images,
+        double_image,
+        scale_mixing,
+        scale_spectra,
+    ],
+)
 def test_reading_what_does_not_belong_together(path, damage):
     with fits.open(path, mode="update") as output:
         damage(output)
