@@ -129,11 +129,11 @@ def _apply_to_sparse(images, rows, columns):
     k, (ny, nx) = images.shape[0], (rows.shape[1], columns.shape[1])
     each = images.reshape(k * ny, nx).tocsr() @ columns.T.astype(images.dtype).tocsr()
     each, nx = each.tocoo(), columns.shape[0]
-    number, y = np.divmod(each.coords[0], ny)
-    turned = coo_array((each.data, (number * nx + each.coords[1], y)), shape=(k * nx, ny)).tocsr()
+    number, y = np.divmod(each.row, ny)
+    turned = coo_array((each.data, (number * nx + each.col, y)), shape=(k * nx, ny)).tocsr()
     each, ny = (turned @ rows.T.astype(images.dtype).tocsr()).tocoo(), rows.shape[0]
-    number, x = np.divmod(each.coords[0], nx)
-    return coo_array((each.data, (number, each.coords[1] * nx + x)), shape=(k, ny * nx)).tocsr()
+    number, x = np.divmod(each.row, nx)
+    return coo_array((each.data, (number, each.col * nx + x)), shape=(k, ny * nx)).tocsr()
 
 
 def _times(images, weights):

@@ -87,7 +87,7 @@ def test_fractions_are_matrix_exponentials_from_any_start(element):
     comes_from = kT[::-1]
     equilibrium = ion_fractions(element, comes_from)
     for tau in 10.0 ** np.arange(8, 15):
-        exact = expm(matrix * tau)
+        exact = expm(np.pad(matrix * tau, ((0, 0), (0, 1), (0, 1))))[:, :-1, :-1]  # 2 x 2 overflow in older scipy
         np.testing.assert_allclose(ion_fractions(element, kT, tau), exact[..., 1], atol=1e-5)
         started = np.einsum("kij,kj->ki", exact, equilibrium)
         np.testing.assert_allclose(ion_fractions(element, kT, tau, initial_kT=comes_from), started, atol=1e-5)
