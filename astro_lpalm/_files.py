@@ -7,11 +7,13 @@ import platform
 import re
 import shutil
 import tempfile
+import warnings
 from contextlib import contextmanager, suppress
 from itertools import combinations
 from pathlib import Path
 
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from . import __version__
 from ._fits import naming, open_fits, read_image, split_virtual
@@ -28,6 +30,7 @@ __all__ = [
     "same_file",
     "save_figure",
     "split_virtual",
+    "warn_if_twice",
     "write_fits",
 ]
 
@@ -113,6 +116,21 @@ def check_files(outputs, inputs=(), *, overwrite=False, renewed=()):
 def same_file(one, other):
     """Tell whether two names, links among them, are those of one file that exists."""
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def warn_if_twice(names):
+    """Warn of a file that is given twice where each is to be another observation.
+
+    Parameters
+    ----------
+    names : sequence
+        Files, and whatever else observations can be.
+    """
+    files = [name for name in names if isinstance(name, str | os.PathLike)]
+    for one, other in combinations(files, 2):
+        if str(one) == str(other) or same_file(one, other):
+            msg = f"'{one}' and '{other}' are one file: its photons count twice. Give it once."
+            warnings.warn(msg, AstropyUserWarning, stacklevel=3)
 
 
 def _real(path):

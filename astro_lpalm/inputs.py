@@ -9,7 +9,7 @@ import astropy.units as u
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-from ._files import naming, open_fits
+from ._files import naming, open_fits, warn_if_twice
 from ._headers import exposure_time
 from .cube import EventCube
 from .cube.binning import is_several
@@ -33,10 +33,13 @@ __all__ = [
     "read_background",
     "vignetting_of",
     "warn_of_empty_bins",
+    "warn_of_exposure",
     "warn_of_mission",
 ]
 
 _SIMULATED = "astro_lpalm"  # ORIGIN of lists that it simulated: of ACIS where the response does not tell
+# Of EXPOSURE, that a map may go up to: dead time and mosaics of fields that do not overlap are no matter.
+_LEAST_PART, _MOST_PART = 0.05, 1.5
 _ANY_SCALE = 1 * u.arcsec  # of a PSF's image in pixels, so that it can be had for larger ones
 
 # Warnings point at the line that calls ``separate``, which calls these functions: hence their stacklevel of 3.
@@ -111,6 +114,7 @@ def as_observations(cube_hdu, instrument=None, background=None):
     if not cube_hdu:
         msg = "there are no cubes to separate; give at least one."
         raise ValueError(msg)
+    warn_if_twice(cube_hdu)
     columns = [list(cube_hdu)]
     for name, given in (("instrument", instrument), ("background", background)):
         if given is None:
@@ -351,6 +355,50 @@ def warn_of_empty_bins(cube):
         msg = (
             f"{empty} The model expects counts there, so that residuals and distances from the library will be large; "
             "take the list before it was filtered, or a model of fewer energies."
+        )
+        warnings.warn(msg, SeparationWarning, stacklevel=3)
+
+
+def warn_of_exposure(cube):
+    """Warn of an exposure map in s that is not one of the time that the cube's header tells.
+
+    Parameters
+    ----------
+    cube : `~astro_lpalm.cube.EventCube`
+
+    Warns
+    -----
+    `~astro_lpalm.trust.SeparationWarning`
+        If the map goes up to far more than EXPOSURE, or to next to nothing of it: amplitudes and fluxes are by the map.
+
+    Examples
+    --------
+    A map of relative numbers that is said to be in s:
+
+    >>> import warnings
+    >>> import astropy.units as u
+    >>> import numpy as np
+    >>> from astropy.wcs import WCS
+    >>> from astro_lpalm import EventCube
+    >>> from astro_lpalm.inputs import warn_of_exposure
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-0.001, 0.001]
+    >>> given = {"energy_edges": [1, 2, 3] * u.keV, "wcs": wcs, "exposure": np.ones((8, 8)) * u.s}
+    >>> cube = EventCube(np.ones((2, 8, 8)), meta={"EXPOSURE": 20000.0}, **given)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_of_exposure(cube)
+    >>> print(str(caught[0].message).partition(":")[0])
+    the exposure map goes up to 1 s, but EXPOSURE of the cube's header is 20000 s
+    """
+    time = exposure_time(cube.meta or {}, "the cube's header")
+    if time is None or cube.exposure is None or not cube.exposure.unit.is_equivalent(u.s):
+        return
+    largest = float(cube.exposure.to_value(u.s)[~cube.pixel_mask].max(initial=0.0))
+    if not _LEAST_PART * time <= largest <= _MOST_PART * time:
+        msg = (
+            f"the exposure map goes up to {largest:g} s, but EXPOSURE of the cube's header is {time:g} s: amplitudes "
+            "and fluxes are by the map. Is its unit right (BUNIT), and is it of this observation?"
         )
         warnings.warn(msg, SeparationWarning, stacklevel=3)
 

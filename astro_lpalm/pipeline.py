@@ -19,11 +19,12 @@ from .inputs import (
     on_common_bins,
     vignetting_of,
     warn_of_empty_bins,
+    warn_of_exposure,
     warn_of_mission,
 )
 from .results import ParameterMap, Separation, component_exposures, parameter_table
 from .separator import JointSolution, Observation, Separator, find_jointly, joint_errors
-from .trust import SeparationWarning, diagnose, prior_errors
+from .trust import SeparationWarning, diagnose, prior_errors, unequal_rates
 
 __all__ = ["separate"]
 
@@ -141,7 +142,8 @@ def separate(
         the cube has negative values.
     `~astro_lpalm.trust.SeparationWarning`
         If the result is not to be trusted; see `~astro_lpalm.trust.diagnose`. If bins at the ends of the
-        spectrum are empty, as those of a filtered list are.
+        spectrum are empty, as those of a filtered list are; if an exposure map in s is not one of the cube's EXPOSURE,
+        or several observations have unequal parts of the counts that are expected of them.
 
     Examples
     --------
@@ -177,6 +179,7 @@ def separate(
     for given, seen_with, beside in as_observations(cube_hdu, instrument, background):
         cube, own = on_common_bins(as_cube(given), solver, seen_with)
         warn_of_mission(cube, solver, seen_with)
+        warn_of_exposure(cube)
         warn_of_empty_bins(cube)  # before anything is computed, and before the warnings that it leads to
         known = as_background(beside, cube)
         free = known is not None and known.free
@@ -192,6 +195,8 @@ def separate(
         errors, known = separator.errors(solution, progress=progress, client=client), own
     names = getattr(known, "component_names", None) or [f"component_{k + 1}" for k in range(len(solution.fit.images))]
     columns, figures, messages = _judge(solution, known, names)
+    if is_several(cube_hdu):
+        messages += unequal_rates(solution.stacked, len(observed))
     columns = {"counts_err": Column(errors.counts, unit="ct", format=".1f"), **columns}
     if solution.fit.forward.background is not None:
         figures |= _judge_background(solution, errors.amplitude, [each.free for each in observed])

@@ -9,7 +9,16 @@ from numpy.testing import assert_array_equal
 
 from astro_lpalm import EventCube, Instrument, load_model, separate
 from astro_lpalm.forward import ExpectedBackground
-from astro_lpalm.inputs import as_background, as_cube, as_solver, on_common_bins, read_background, warn_of_mission
+from astro_lpalm.inputs import (
+    as_background,
+    as_cube,
+    as_observations,
+    as_solver,
+    on_common_bins,
+    read_background,
+    warn_of_exposure,
+    warn_of_mission,
+)
 from astro_lpalm.missions import approximate_response
 from astro_lpalm.trust import SeparationWarning
 
@@ -57,6 +66,28 @@ def test_exposures_that_are_none(cube, tmp_path, value):
     for given, message in ((bad, f"^{said}"), (bad.to_hdulist(), said), (tmp_path / "bad.fits", f"bad.fits': {said}")):
         with pytest.raises(ValueError, match=message):
             as_cube(given)
+
+
+@pytest.mark.parametrize(
+    ("largest", "header", "warned"),
+    [
+        (1 * u.s, {"EXPOSURE": 2e4}, True),
+        (20 * u.s, {"EXPOSURE": 2e4}, True),  # ks that are said to be s
+        (40 * u.ks, {"EXPOSURE": 2e4}, True),
+        (21 * u.ks, {"EXPOSURE": 2e4}, False),
+        (5 * u.ks, {"EXPOSURE": 2e4}, False),
+        (1 * u.s, {}, False),
+        (1 * u.one, {"EXPOSURE": 2e4}, False),
+        (8e6 * u.cm**2 * u.s, {"EXPOSURE": 2e4}, False),
+    ],
+)
+def test_an_exposure_map_that_is_not_of_the_exposure_time(largest, header, warned, recwarn):
+    exposure = np.linspace(0.5, 1, 81).reshape(9, 9) * largest
+    warn_of_exposure(
+        EventCube(np.ones((2, 9, 9)), energy_edges=[1, 2, 3] * u.keV, wcs=toy.wcs(), meta=header, exposure=exposure)
+    )
+    assert [each.category for each in recwarn.list] == [SeparationWarning] * warned
+    assert not warned or "but EXPOSURE of the cube's header is 20000 s" in str(recwarn[0].message)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +212,9 @@ def test_warnings_point_at_the_line_that_calls(given, message):
         separate(cube, model, instrument=instrument, background=background)
     (which,) = [each for each in said if message in str(each.message)]
     assert which.filename == __file__
+
+
+def test_a_cube_that_is_named_twice(tmp_path):
+    (tmp_path / "cube.fits").touch()
+    with pytest.warns(AstropyUserWarning, match="cube.fits' are one file: its photons count twice"):
+        as_observations([tmp_path / "cube.fits", "other.fits", f"{tmp_path}/./cube.fits"])

@@ -3,11 +3,13 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astro_lpalm import EventCube, Instrument, Separation, separate
 from astro_lpalm.forward import ExpectedBackground
 from astro_lpalm.separation import GMCA
+from astro_lpalm.trust import SeparationWarning
 
 from . import skies
 
@@ -252,6 +254,22 @@ def test_exposure_by_header_is_enough(model):
     plain = [changed(cube, exposure=None) for cube in cubes]
     without = separate(plain, model, instrument=skies.instruments(), smooth=False)
     assert_allclose(without.parameters["value"], with_maps.parameters["value"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [3, 1 / 3])
+def test_exposures_that_are_wrong(model, factor):
+    first, second = skies.observe(0)
+    second = changed(second, exposure=factor * second.exposure, meta=dict(second.meta) | {"EXPOSURE": factor * 2e4})
+    more, less = (1, 2) if factor > 1 else (2, 1)
+    said = f"observation {more} has .* times the counts that all together make expect of it, observation {less} 0"
+    with pytest.warns(SeparationWarning, match=said):
+        separate([first, second], model, instrument=skies.instruments(), smooth=False)
+
+
+def test_a_cube_that_is_given_twice(model):
+    cube = skies.observe(0)[0]
+    with pytest.warns(AstropyUserWarning, match="observations 1 and 2 are the same one: OBS_ID 1"):
+        separate([cube, cube], model, smooth=False)
 
 
 @pytest.mark.parametrize("options", [{"model": GMCA(2)}, {"refine": False}])

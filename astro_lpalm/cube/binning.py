@@ -8,7 +8,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-from .._files import naming
+from .._files import naming, warn_if_twice
 from .._headers import exposure_time, header_number, header_text
 from ..grid.sky import celestial_wcs, image_cards, is_wcs_card, sky_of_image
 from ..grid.sky_columns import sky_cards
@@ -80,6 +80,7 @@ def bin_events(events, energy_edges, where, region=None, exposure=None, like=Non
         if not isinstance(exposures, list | tuple) or len(exposures) != len(listed):
             msg = f"there are {len(listed)} event lists; give a list of as many exposure maps, one for each."
             raise ValueError(msg)
+        warn_if_twice(listed)
     shapes = None if region is None else read_region(region)
     given, listed, planes = listed, [], []
     for each in given:

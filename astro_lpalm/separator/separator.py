@@ -181,6 +181,9 @@ class Separator:
             if not getattr(self, name) > 0:
                 msg = f"{name} is {getattr(self, name)}, but must be positive."
                 raise ValueError(msg)
+        if self.n_samples != int(self.n_samples) or self.n_samples < 0:
+            msg = f"n_samples is {self.n_samples}, but must be a whole number, 0 for none."
+            raise ValueError(msg)
         if isinstance(self.maps, str):
             object.__setattr__(self, "maps", (self.maps,))
         if self.maps and self.n_resamplings:

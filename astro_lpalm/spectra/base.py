@@ -83,7 +83,8 @@ class SpectralModel(Fittable1DModel):
         margins = (_ROUNDING * abs(end) if np.isfinite(end) else 0.0 for end in (low, high))
         below, above = (end + sign * margin for end, sign, margin in zip((low, high), (-1, 1), margins))
         wrong = np.atleast_1d(~((value >= below) & (value <= above)))  # also true of not-a-number
-        if np.isfinite(getattr(type(self), name).default):  # a cut-off may be infinite, and then is by default
+        usual = getattr(type(self), name).default
+        if usual is not None and np.isfinite(usual):  # a cut-off may be infinite, and then is by default
             wrong |= np.isinf(np.atleast_1d(value))
         if not np.any(wrong):
             return

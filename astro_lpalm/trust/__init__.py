@@ -13,6 +13,7 @@ from .errors import (
     spectrum_errors,
     variance_inflation,
 )
+from .rates import unequal_rates
 from .resampling import check_photons, resample
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "resample",
     "residual_share",
     "spectrum_errors",
+    "unequal_rates",
     "variance_inflation",
 ]

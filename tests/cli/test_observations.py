@@ -1,3 +1,5 @@
+import shutil
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -30,7 +32,8 @@ def test_several_lists(files, here):
     hdu.header["BUNIT"] = "s"
     hdu.writeto("exposure.fits")
     maps = ("--exposure", "exposure.fits", "exposure.fits")
-    assert run("bin", events, events, *GRID, *maps, "-o", "two.fits", "--quiet") == 0
+    other = shutil.copy(events, "other.fits")
+    assert run("bin", events, other, *GRID, *maps, "-o", "two.fits", "--quiet") == 0
     two = EventCube.read("two.fits")
     assert_array_equal(two.data, 2 * one.data)
     assert_array_equal(two.exposure, np.full(one.data.shape[1:], 10.0) * u.s)

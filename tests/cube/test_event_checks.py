@@ -1,6 +1,7 @@
 """What lists say of themselves, against what is done with them."""
 
 import logging
+import shutil
 
 import astropy.units as u
 import numpy as np
@@ -221,6 +222,15 @@ def test_one_observation_given_twice(events):
         EventCube.merge([EventCube.from_events(make_events([4100.0], [4100.0], energy=[2000]), **GRID), alone, alone])
 
 
+def test_one_file_given_twice(events, tmp_path):
+    path = saved(tmp_path, events)
+    link = tmp_path / "link.fits"
+    link.symlink_to(path)
+    for second in (path, str(path), link):
+        with pytest.warns(AstropyUserWarning, match="evt.fits' and '.*fits' are one file: its photons count twice"):
+            EventCube.from_events([path, second], **GRID)
+
+
 @pytest.mark.parametrize(("key", "value"), [("OBI_NUM", 1), ("TSTART", 9.0), ("INSTRUME", "ACIS-2"), ("OBS_ID", "755")])
 def test_parts_of_an_observation_are_not_the_same(events, key, value):
     events.header.update({"OBS_ID": "754", "TSTART": 5.0, "OBI_NUM": 0})
@@ -255,7 +265,7 @@ def test_exposures_that_cannot_be_added(events, tmp_path, value):
     events.header["EXPOSURE"] = value
     path = saved(tmp_path, events)
     with pytest.raises(ValueError, match=f"evt.fits': EXPOSURE is {value!r}, "):
-        EventCube.from_events([path, path], **GRID)
+        EventCube.from_events([path, shutil.copy(path, tmp_path / "other.fits")], **GRID)
     expected = "but must be a finite number" if value == "long" else "and must be a positive number of seconds"
     with pytest.raises(ValueError, match=f"evt.fits': EXPOSURE is {value!r}, {expected}"):
         EventCube.from_events(path, **GRID)
@@ -271,11 +281,12 @@ def test_exposures_that_cannot_be_added(events, tmp_path, value):
 def test_exposures_as_text_and_without_a_value(events, tmp_path):
     events.header["EXPOSURE"], events.header["TSTART"] = "20000.0", "1.5D3"
     path = saved(tmp_path, events)
-    merged = EventCube.from_events([path, path], **GRID)
+    merged = EventCube.from_events([path, shutil.copy(path, tmp_path / "other.fits")], **GRID)
     assert (merged.meta["EXPOSURE"], merged.meta["TSTART"]) == (40000.0, 1500.0)
     events.header["EXPOSURE"] = events.header["TSTART"] = None
     path = saved(tmp_path, events)
-    assert not {"EXPOSURE", "TSTART"} & set(EventCube.from_events([path, path], **GRID).meta)
+    other = shutil.copy(path, tmp_path / "other.fits")
+    assert not {"EXPOSURE", "TSTART"} & set(EventCube.from_events([path, other], **GRID).meta)
     assert "EXPOSURE" not in EventCube.from_events(path, **GRID).meta
 
 

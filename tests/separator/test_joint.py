@@ -86,3 +86,9 @@ def test_exposures_that_are_times_need_no_header(observations):
     areas = seen([each.cube.exposure * u.cm**2 for each in observations])
     with pytest.raises(ValueError, match="the exposure time of observation 1 is not known"):
         find_jointly(Separator(smooth=False), areas)
+
+
+@pytest.mark.parametrize("number", [-3, 2.5])
+def test_samples_are_counted_by_whole_numbers(number):
+    with pytest.raises(ValueError, match=f"n_samples is {number}, but must be a whole number, 0 for none"):
+        Separator(n_samples=number)
