@@ -149,7 +149,8 @@ def _read_text(text, path):
                 raise ValueError(msg) from error
     if skipped:
         _say_skipped(skipped, path, has_others=bool(shapes))
-    _say_set_apart([comment or line for line, comment in zip(lines, comments) if line], path)
+    included = [(line, comment) for line, comment in zip(lines, comments) if line and line[0] not in "-!"]
+    _say_set_apart([comment or line for line, comment in included], path)
     return shapes
 
 

@@ -1,10 +1,14 @@
 """What can be a point spread function, and how it is told in messages."""
 
+import warnings
+
 import astropy.units as u
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = ["checked_nodes", "checked_profile", "checked_slope", "positive_angle", "range_text"]
 
+_FEW_PIXELS = 1.5  # by which the image of a source may be displaced, as pixels are not centred on it
 _PROBLEM = "give the FWHM of a Gaussian as an angle, such as 0.5 * astropy.units.arcsec, or an image of odd sides"
 
 
@@ -55,7 +59,25 @@ def checked_profile(psf, shape):
     if not np.isfinite(values).all() or values.min() < 0 or not values.any(axis=(-2, -1)).all():
         msg = "the image of the psf must be finite, not negative, and not zero everywhere."
         raise ValueError(msg)
+    _warn_of_displacement(values)
     return values
+
+
+def _warn_of_displacement(images):
+    """Warn of an image whose brightest pixel and mean place both lie beside the middle: one alone may be its form."""
+    ny, nx = images.shape[-2:]
+    y, x = np.indices((ny, nx)) - np.reshape([ny // 2, nx // 2], (2, 1, 1))
+    for image in images.reshape(-1, ny, nx):
+        peak = np.array([each.flat[image.argmax()] for each in (x, y)], dtype=float)
+        mean = np.array([(each * image).sum() / image.sum() for each in (x, y)])
+        if min(np.hypot(*peak), np.hypot(*mean)) > _FEW_PIXELS and peak @ mean > 0:
+            msg = (
+                f"the image of the psf is brightest {peak[0]:g}, {peak[1]:g} pixels (x, y) from its middle, on average "
+                f"{mean[0]:.3g}, {mean[1]:.3g}: the middle pixel is the place of the source, so smooth images would "
+                "be displaced by as much. Cut the image around the source."
+            )
+            warnings.warn(msg, AstropyUserWarning, stacklevel=4)
+            return
 
 
 def checked_slope(slope, is_image, shape):

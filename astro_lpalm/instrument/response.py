@@ -16,6 +16,8 @@ __all__ = ["Response"]
 
 _FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 
+_MOST_PROBABLE = 1.5  # some files do not norm well
+
 
 class Response:
     """Effective area and energy redistribution of an instrument: true photon energies to channels.
@@ -124,6 +126,10 @@ class Response:
                 )
                 raise ValueError(msg)
             _check_same_grid(edges, arf, redistribution.energy_edges, rmf)
+            _check_probabilities(matrix, rmf, arf)
+            if not area.any():
+                msg = f"the effective area in '{arf}' is zero at all energies; get a fresh copy."
+                raise ValueError(msg)
             matrix = diags_array(area) @ matrix
         return cls(
             matrix,
@@ -330,6 +336,17 @@ class Response:
             f"<Response: {n_true} true bins, {low:g} to {high:g} keV; {n_channel} channels, {first:g} to {last:g} keV; "
             f"up to {self.area.value.max():.3g} cm2>"
         )
+
+
+def _check_probabilities(matrix, rmf, arf):
+    largest = float(matrix.sum(axis=1).max())
+    if largest > _MOST_PROBABLE:
+        msg = (
+            f"rows of the matrix of '{rmf}' have sums of up to {largest:.4g}, and are no probabilities, which the area "
+            f"of '{arf}' could be multiplied by. If the matrix holds the area, read it with arf=None, and HDUCLAS3 "
+            "'FULL' in its header; or else make it anew."
+        )
+        raise ValueError(msg)
 
 
 def _check_same_grid(edges, arf, other, rmf):

@@ -424,7 +424,8 @@ def test_shapes_that_ds9_sets_apart_count_with_a_warning(kept, said):
 
 @pytest.mark.parametrize("said", ["tag={background}", 'text="source=0"', "source=1 include=1", "backgrounds"])
 def test_other_properties_of_ds9_are_no_matter(kept, said):
-    assert kept(f"physical\ncircle(4095,4100,9) # {said}\n# background\n").any()
+    excluded = "-circle(4095,4100,3) # background"  # as CIAO's regions are saved by DS9
+    assert kept(f"physical\ncircle(4095,4100,9) # {said}\n# background\n{excluded}").any()
 
 
 def test_shapes_without_an_area_are_left_out_with_a_notice(kept):

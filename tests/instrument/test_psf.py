@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from astro_lpalm.instrument import PSF
@@ -186,3 +187,15 @@ def test_pixels_by_their_wcs():
         PSF(1 * u.arcsec).on_pixels(WCS(turned))
     with pytest.raises(ValueError, match="pixels of the images are 0.5 x 0.6 arcsec; they must be square"):
         PSF(1 * u.arcsec).on_pixels(WCS(header(scale=(0.5, 0.6))))
+
+
+def test_an_image_beside_its_middle_is_warned_of(recwarn):
+    y, x = np.mgrid[-15:16, -15:16]
+    middle = np.exp(-(x**2 + y**2) / 18)
+    comet = middle + 0.3 * np.exp(-((x - 6) ** 2 + y**2) / 60)  # its mean is 3 pixels from the brightest
+    PSF(comet, pixel_scale=1 * u.arcsec)
+    PSF(np.roll(middle, 1, axis=1), pixel_scale=1 * u.arcsec)
+    assert not recwarn.list
+    for image in (np.roll(middle, 5, axis=1), np.roll(comet, 5, axis=1)):
+        with pytest.warns(AstropyUserWarning, match=r"brightest 5, 0 pixels \(x, y\) from its middle, on average"):
+            PSF(np.stack([middle, image]), pixel_scale=1 * u.arcsec, energies=[1, 5] * u.keV)

@@ -369,3 +369,17 @@ def test_one_name_for_both_files(tmp_path):
     with pytest.raises(ValueError, match=r"x\.arf' cannot be both the ARF and the RMF"):
         response.write(tmp_path / "x.arf", tmp_path / "x.arf", overwrite=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("factor", "content"), [(AREA[:, None], "REDIST"), (AREA[:, None], ""), (100, "REDIST")])
+def test_a_matrix_that_holds_more_than_it_says(tmp_path, factor, content):
+    rmf = save(make_rmf(factor * REDISTRIBUTION, content=content), tmp_path / "odd.rmf")
+    arf = save([make_arf()], tmp_path / "source.arf")
+    with pytest.raises(ValueError, match=r"odd.rmf' have sums of up to \d+, and are no probabilities"):
+        Response.read(arf, rmf)
+
+
+def test_an_area_of_zero(tmp_path):
+    files = save([make_arf(area=0 * AREA)], tmp_path / "none.arf"), save(make_rmf(), tmp_path / "source.rmf")
+    with pytest.raises(ValueError, match="none.arf' is zero at all energies"):
+        Response.read(*files)
