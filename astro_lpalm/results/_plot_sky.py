@@ -59,7 +59,7 @@ def draw_composite(separation, axes, *, outer, size, images=None):
             (0, 3 + _LINE * (n_lines - 1 - line)),
             xycoords="axes fraction",
             textcoords="offset points",
-            fontsize=FONT * min(1, size[0] / n_columns / LETTER / (longest + (n_columns > 1))),
+            fontsize=FONT * min(1, size[0] / n_columns / LETTER / (longest + 2 * (n_columns > 1))),
             fontweight="bold",
             color=COLORS[index % len(COLORS)],
         )
